@@ -1,0 +1,27 @@
+/* A member: an identity enrolled in a fleet, with its own way out. Made by the campaign at start, lives as long as it. Loop thread. */
+#ifndef CORE_FLEET_MEMBER_H
+#define CORE_FLEET_MEMBER_H
+
+#include <stdint.h>
+
+#include "core/base/list.h"
+#include "fingerprints/identity.h"
+
+struct forward;
+struct proxy;
+
+struct member {
+    uint32_t index; /* 0..N-1 */
+    const struct identity *identity;
+    struct forward *forward;   /* its local listener; owned by the campaign, never NULL while the campaign runs */
+    uint16_t forward_port;     /* 127.0.0.1:port */
+    const struct proxy *proxy; /* the upstream in force; NULL: none configured, direct */
+    char proxy_id[64];         /* "" when direct: what receipts show */
+    bool rotate_next;          /* a reputation hit: the gate picks another proxy before the next op */
+    bool busy;                 /* a slot runs it now */
+    uint64_t last_used_ms;     /* monotonic, for round robin among idle members */
+    struct list idle_link;     /* the scheduler's */
+    void *jar;                 /* core/http's cookie jar; NULL until first use */
+};
+
+#endif

@@ -1,0 +1,42 @@
+/* HTTP requests of members on libcurl's multi interface, driven by the loop. The one place that includes curl. */
+#ifndef CORE_HTTP_FETCH_H
+#define CORE_HTTP_FETCH_H
+
+#include "core/base/buf.h"
+#include "core/base/loop.h"
+#include "core/fleet/member.h"
+
+struct http;
+
+struct http_request {
+    const char *method; /* "GET" */
+    const char *url;
+    const char *const *headers; /* "Name: value", NULL-terminated; added to the identity's */
+    struct str body;
+    uint64_t timeout_ms;
+    size_t max_bytes;      /* of the decoded body */
+    bool follow;           /* redirects are not followed by default: each hop must pass the gate */
+    struct member *member; /* identity headers, cookie jar; its forwarder is the proxy */
+};
+
+struct http_response {
+    int status; /* 0: none */
+    struct str headers; /* raw, of the last response */
+    struct str body;
+    const char *content_type;
+    struct str retry_after; /* empty when absent */
+    struct str location;    /* absolute; empty when absent */
+    bool from_proxy;        /* the answer or the failure is the proxy's */
+    uint64_t took_ms;
+};
+
+must_check enum status http_create(struct loop *l, struct http **out, struct err *e);
+/** Ends what is under way with CANCELLED. */
+void http_destroy(struct http **h);
+typedef void http_done_fn(void *arg, enum status s, const struct http_response *r, const struct err *e);
+/** `done` exactly once, never from inside; the response is borrowed until it returns. */
+uint64_t http_start(struct http *h, const struct http_request *r, http_done_fn *done, void *arg);
+/** By the id that http_start returned; harmless when it is over. `done` runs with CANCELLED. */
+void http_cancel(struct http *h, uint64_t id);
+
+#endif

@@ -1,0 +1,52 @@
+/* The gate: every op passes it and leaves one receipt (design.md §3). In order: shutting down? policy, robots.txt, breaker and limiter of the
+ * target, the member's proxy, run, classify, tell breaker, limiter and proxy, receipt; then, when the receipt is durable, on_done.
+ *
+ * A page that a member is led to by a click, a redirect or a frame is an op as well (page.document, internal): the browser holds the request
+ * at the network layer, calls gate_run with it, and lets it go in run. Loop thread only. */
+#ifndef CORE_OP_GATE_H
+#define CORE_OP_GATE_H
+
+#include "core/op/op.h"
+
+struct audit;
+struct breaker;
+struct limiter;
+struct policy;
+struct robots;
+struct roster;
+struct gate;
+
+struct gate_deps {
+    struct loop *loop;
+    struct op_table *table;
+    struct policy *policy;
+    struct robots *robots;   /* NULL: the campaign turned robots.txt off */
+    struct breaker *breaker;
+    struct limiter *limiter;
+    struct roster *roster;   /* NULL: no proxies configured */
+    bool proxy_required;     /* no healthy proxy: wait within the deadline (false: also wait; never direct when a roster exists) */
+    struct audit *audit;
+    /** What a watcher wants to know (progress, metrics, report); any may be NULL. */
+    void (*on_op)(void *arg, const struct op_call *call);       /* finished, receipt durable */
+    void (*on_breaker)(void *arg, struct str target, bool open);
+    void (*on_slowed)(void *arg, struct str target, uint64_t until_ms, const char *why);
+    void (*on_rotated)(void *arg, const struct member *m, const char *from_id, const char *to_id, enum status why);
+    void *arg;
+};
+
+struct gate *gate_create(const struct gate_deps *deps);
+/** No call may be in it. */
+void gate_destroy(struct gate **g);
+
+/** Takes the call through. on_done runs exactly once, from the loop, never from inside this call. */
+void gate_run(struct gate *g, struct op_call *call);
+/** Makes a call end soon with `why` (CANCELLED, TIMEOUT, SHUTTING_DOWN, PAGE_HUNG ...): waiting ones at once, running ones through call->cancel. */
+void gate_cancel(struct gate *g, struct op_call *call, enum status why);
+/** From now on new calls end SHUTTING_DOWN; those inside go on. */
+void gate_shut(struct gate *g);
+size_t gate_inside(const struct gate *g);
+
+/** The key of limits, breaker and policy for a URL's host: the host itself, or its registrable domain with group_by "site" (libpsl). */
+struct str gate_target_of(struct gate *g, struct arena *a, struct str host);
+
+#endif

@@ -1,0 +1,95 @@
+/* Ops: one action of one member. The op table is the single source for steps of flows, methods of the automation protocol, tools of the MCP
+ * server, routes of the API and their documentation. An op is run by gate_run (gate.h) and by nothing else.
+ *
+ *   op_call: new -> admitting -> running -> recording -> done          (the gate moves it; loop thread)
+ */
+#ifndef CORE_OP_OP_H
+#define CORE_OP_OP_H
+
+#include "core/base/arena.h"
+#include "core/base/json.h"
+#include "core/base/list.h"
+#include "core/base/loop.h"
+#include "core/fleet/member.h"
+
+enum op_flags {
+    OP_TOUCHES_TARGET = 1, /* asks a target for something: robots, breaker and limiter apply before it runs */
+    OP_INTERNAL = 2,       /* not offered to flows, automations and faces (page.document) */
+    OP_IRREVERSIBLE = 4,   /* by nature not to be repeated silently */
+    OP_HOLDS_RESULT = 8,   /* the result may be large (screenshot): only its hash goes into the receipt's payload */
+    OP_NO_ROBOTS = 16,     /* robots.txt itself */
+};
+
+struct op_call;
+
+/** One row. Static; `run` starts the work and returns, op_call_finish ends it. */
+struct op {
+    const char *name;    /* "page.navigate" */
+    const char *summary; /* one sentence, for documentation */
+    const struct json_schema *params; /* NULL: takes none. Every field has a doc with unit, range and default */
+    unsigned flags;
+    /** Runs on the loop; call->args is the decoded parameter struct. Must end, once, in op_call_finish, also after op_call->cancel. */
+    void (*run)(struct op_call *call);
+};
+
+struct op_table;
+struct op_table *op_table_create(void);
+void op_table_destroy(struct op_table **t);
+/** Adds rows (static memory). A name that is there already is a BUG. */
+void op_table_add(struct op_table *t, const struct op *rows, size_t n);
+const struct op *op_table_find(const struct op_table *t, struct str name);
+/** Rows in order of name: for documentation. */
+const struct op *op_table_next(const struct op_table *t, size_t *it);
+
+enum op_state { OP_NEW, OP_ADMITTING, OP_RUNNING, OP_RECORDING, OP_DONE, OP_STATE_COUNT };
+
+/** What the response of a target looked like, for classification. Filled by run as far as it is known. */
+struct op_observed {
+    int http_status;         /* 0: no response seen */
+    int64_t retry_after_ms;  /* -1: no such header; both forms (RFC 9110 §10.2.3) are already turned into a delay */
+    const char *block;       /* a block page or CAPTCHA was recognised: its rule's name (static or in the call's arena), else NULL */
+    bool from_proxy;         /* the failure is the proxy's or the forwarder's, not the target's */
+};
+
+/** One run of an op. The caller fills the first part, zeroes the rest, and keeps it until on_done. */
+struct op_call {
+    const struct op *op;
+    struct member *member;
+    struct arena *arena;       /* the attempt's: parameters and small results live here */
+    const struct json *params; /* an object or NULL; the gate checks and decodes it into args */
+    struct str url;            /* what a touching op asks for; "" for others */
+    struct str host;           /* the target: key of limits, breaker, policy; "" when the op has none */
+    uint64_t deadline_ms;      /* monotonic; waiting for a token counts */
+    void *session;             /* what the executor gave the attempt: the browser's page session, ... */
+    void *ctx;                 /* the caller's */
+    const unsigned char *parent; /* 32 bytes: leaf hash of the parent receipt, NULL when none */
+    const char *task_id;       /* "t-000012", for payload and logs; NULL when none */
+    bool *credit;              /* a token that the scheduler took already for this target at dispatch; taken by the first op that needs one */
+    bool accept_4xx;           /* a client error (not 403, 429) is no failure of the op */
+    void (*on_done)(struct op_call *call); /* once, from the loop, after the receipt is durable; the call may be freed in it */
+
+    /* filled by run */
+    void *args;              /* decoded parameters (zeroed struct of op->params->size) */
+    struct op_observed seen;
+    struct json *result;     /* owned by the call; the caller of gate_run takes it in on_done with op_call_take_result */
+    void (*cancel)(struct op_call *call); /* set by run when it can be interrupted: makes op_call_finish come soon */
+    void *run_state;         /* run's own */
+
+    /* filled by the gate */
+    enum op_state state;
+    enum status status;      /* the outcome: STATUS_OK, or why not */
+    struct err err;
+    unsigned char receipt[32];
+    uint64_t started_ms, waited_ms, took_ms;
+    struct loop_timer timer;
+    struct list link;
+    void *gate_state;
+};
+
+/** Ends the run: `s` STATUS_OK or the failure, `e` its sentence (may be NULL), `result` (may be NULL) becomes the call's. Called by run's
+ *  code exactly once, never from inside `run` itself before it returned unless through loop_defer; the gate defers for itself, so calling it
+ *  inside run is allowed. */
+void op_call_finish(struct op_call *call, enum status s, const struct err *e, struct json *result);
+struct json *op_call_take_result(struct op_call *call);
+
+#endif
