@@ -3,6 +3,7 @@
 #define CORE_BASE_ATTR_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -31,6 +32,8 @@ no_return void bug_at(const char *file, int line, const char *fmt, ...) printf_l
 /** Small, fixed allocations: zeroed, never NULL; out of memory stops the program with a message.
  *  Sizes that come from input go through buf or arena, which have caps. */
 must_check void *xcalloc(size_t n, size_t size);
+/** As reallocarray: the elements that are new are not zeroed. */
+must_check void *xreallocarray(void *p, size_t n, size_t size);
 must_check char *xstrdup(const char *s);
 
 static inline void cleanup_free_fn(void *p)

@@ -37,7 +37,7 @@ void buf_adds(struct buf *b, const char *z);
 void buf_addstr(struct buf *b, struct str s);
 void buf_addc(struct buf *b, char c);
 void buf_addf(struct buf *b, const char *fmt, ...) printf_like(2, 3);
-void buf_vaddf(struct buf *b, const char *fmt, va_list ap);
+void buf_vaddf(struct buf *b, const char *fmt, va_list ap) printf_like(2, 0);
 /** Room for at least `n` more bytes at the end, to be written by the caller and taken into use with buf_commit; NULL on failure. */
 must_check char *buf_reserve(struct buf *b, size_t n);
 void buf_commit(struct buf *b, size_t n);

@@ -48,14 +48,17 @@ struct str str_skip(struct str s, size_t off);
 /** Whole text is a decimal integer in range (no sign for u64, no spaces, no leading +). */
 must_check bool str_to_u64(struct str s, uint64_t max, uint64_t *out);
 must_check bool str_to_i64(struct str s, int64_t *out);
-/** Whole text is a JSON-style finite number. */
+/** Whole text is a JSON-style finite number of at most 127 characters. */
 must_check bool str_to_double(struct str s, double *out);
 /** A glob with `*` (any run, also empty) and `?`; without case. */
 bool str_glob_nocase(struct str pattern, struct str s);
 /** Edit distance with transposition (Damerau, restricted) of up to 64 bytes each; larger texts give SIZE_MAX. */
 size_t str_distance(struct str a, struct str b);
-/** The entry of names[0..n) nearest to `s` when near enough to suggest (distance <= 2, or <= len/3), or NULL. */
+/** The entry of names[0..n) nearest to `s` when near enough to suggest (distance <= 2, or <= len/3, and
+ *  something of either is left), or NULL. Of equals the first. */
 const char *str_suggest(struct str s, const char *const *names, size_t n);
+/** Bytes of the UTF-8 character that p[0..n) begins with: 1 to 4, or 0 when it begins with none (or n is 0). */
+size_t str_utf8_len(const char *p, size_t n);
 /** True when the bytes are valid UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool str_is_utf8(struct str s);
 
