@@ -20,11 +20,14 @@ enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSO
 enum { JSON_MAX_DEPTH = 64 };
 
 /** Parses all of `s` (RFC 8259; UTF-8 checked; a byte order mark is skipped; trailing white space only). NULL on failure: INVALID with
- *  "line L, column C: ..." , TOO_LARGE when nested deeper than JSON_MAX_DEPTH, duplicate keys are INVALID when `strict`. */
+ *  "line L, column C: ..." , TOO_LARGE when nested deeper than JSON_MAX_DEPTH, NO_MEMORY.
+ *  `strict` is for what people write: duplicate keys, \u0000 and halves of surrogate pairs (\ud800) are INVALID. Otherwise the first of
+ *  equal keys counts, and these escapes become U+FFFD: a page chooses the text in a DevTools message and must not be able to break it. Numbers
+ *  of more than 63 characters or beyond a double's range are INVALID. */
 must_check struct json *json_parse(struct str s, bool strict, struct err *e);
 /** Sets *j to NULL; NULL is fine. Not for a child. */
 void json_destroy(struct json **j);
-must_check struct json *json_dup(const struct json *j);
+must_check struct json *json_dup(const struct json *j); /* NULL gives null; out of memory stops the program */
 bool json_eq(const struct json *a, const struct json *b); /* members of objects in any order */
 
 enum json_type json_type(const struct json *j); /* NULL counts as JSON_NULL */
@@ -47,7 +50,7 @@ bool json_bool(const struct json *j, bool otherwise);
 /* Builders: never NULL (out of memory stops the program). json_add takes ownership of `v` and returns `obj`, so calls chain. */
 must_check struct json *json_new_object(void);
 must_check struct json *json_new_array(void);
-must_check struct json *json_new_str(struct str s); /* bytes that are no UTF-8 become U+FFFD */
+must_check struct json *json_new_str(struct str s); /* a NUL and bytes that are no UTF-8 become U+FFFD */
 must_check struct json *json_new_num(double v);     /* NaN and infinities become null */
 must_check struct json *json_new_bool(bool v);
 must_check struct json *json_new_null(void);
@@ -59,9 +62,9 @@ struct json *json_push(struct json *arr, struct json *v);
 /** Takes a member out of the object; NULL when absent. The caller owns it. */
 must_check struct json *json_take(struct json *obj, const char *name);
 
-/** Appends compact text; `indent` > 0: pretty, so many spaces. ASCII control characters, quotes and backslashes are escaped, the rest is UTF-8. */
+/** Appends compact text; `indent` > 0: pretty, so many spaces. Numbers are the shortest text that reads back the same (num.h). ASCII control characters, quotes and backslashes are escaped, the rest is UTF-8. */
 void json_print(const struct json *j, unsigned indent, struct buf *out);
-/** Appends `s` as a quoted JSON string: for text built by hand. */
+/** Appends `s` as a quoted JSON string: for text built by hand. Bytes that are no UTF-8 become U+FFFD; a NUL is written \u0000. */
 void json_print_str(struct str s, struct buf *out);
 
 /* --- typed decoding --- */
@@ -71,12 +74,13 @@ enum json_kind {
     JK_INT,    /* int64_t, range min..max */
     JK_UINT,   /* uint32_t, range min..max */
     JK_DOUBLE, /* double, range dmin..dmax when dmin < dmax */
-    JK_STR,    /* const char *, NUL-terminated in the arena; length range min..max when max > 0; an embedded NUL is refused */
+    JK_STR,    /* const char *, NUL-terminated in the arena; length in bytes min..max when max > 0; one of `names` when given */
     JK_ENUM,   /* int; index into `names` (NULL-terminated) */
     JK_OBJECT, /* struct at offset, decoded by `sub` */
     JK_OBJECT_PTR, /* pointer to a new struct, NULL when absent */
-    JK_STRS,   /* struct json_strs: array of strings; a single string where `one_is_array` */
-    JK_OBJECTS, /* struct json_objects: array of structs decoded by `sub` */
+    JK_STRS,   /* struct json_strs: array of strings, each one of `names` when given; min..max elements when max > 0; a single string
+                  where `one_is_array` */
+    JK_OBJECTS, /* struct json_objects: array of structs decoded by `sub`; min..max and `one_is_array` as JK_STRS */
     JK_ANY,    /* const struct json *: borrowed from the tree that is decoded */
     JK_FN,     /* `fn` decodes */
 };
@@ -115,7 +119,9 @@ struct json_schema {
     size_t n;
     size_t size; /* of the struct */
     bool ignore_unknown;
-    /** Optional: checks the whole after its fields; reports through json_fail. */
+    /** Optional: `size` bytes that a new struct begins as (JK_OBJECT_PTR, JK_OBJECTS); NULL: zeros. */
+    const void *defaults;
+    /** Optional: checks the whole after its fields, when none of these had an error; reports through json_fail. */
     void (*check)(struct json_decode *d, void *obj);
 };
 
@@ -145,8 +151,11 @@ bool json_fail(struct json_decode *d, const char *suffix, const char *fmt, ...) 
 /** Enters and leaves a member or an element, for fn: size_t m = json_enter(d, "name", i) ... json_leave(d, m). name NULL: element i. */
 size_t json_enter(struct json_decode *d, const char *name, size_t i);
 void json_leave(struct json_decode *d, size_t mark);
-/** "<name>: /path: text" a line, into one INVALID error when it is one, into a summary otherwise; STATUS_OK without errors. */
+/** STATUS_OK without errors; otherwise INVALID with "<name>: /path: text", or, of several, "<name>: <n> errors: /path: text; ..." as far
+ *  as it fits. */
 enum status json_decode_status(const struct json_decode *d, const char *name, struct err *e);
+/** Appends all errors, a line each: "<name>: /path: text"; nothing when there are none. */
+void json_decode_report(const struct json_decode *d, const char *name, struct buf *out);
 
 #define JF_COMMON(T, m) .name = #m, .offset = offsetof(T, m)
 

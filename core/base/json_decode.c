@@ -1,0 +1,592 @@
+/* Typed decoding: one function a kind, one table that names them. A value that does not fit is
+ * reported and left at its default, and decoding goes on, so that a person sees all that is wrong
+ * at once. */
+#include "core/base/json_internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    FIELDS_MAX = 128,   /* of a schema */
+    EXPECTED_MAX = 384, /* bytes of what was expected */
+    FOUND_MAX = 48,     /* bytes of a string that is shown as found */
+    ERRORS_FIRST = 4,
+};
+
+/* --- errors and paths --- */
+
+void json_decode_init(struct json_decode *d, struct arena *a, void *ctx)
+{
+    *d = (struct json_decode){.arena = a, .ctx = ctx};
+}
+
+/* The next free error, or NULL when there are JSON_ERRORS_MAX; room doubles at powers of two. */
+static struct json_error *next_error(struct json_decode *d)
+{
+    size_t n = d->n_errors++;
+    struct json_error *old = d->errors;
+
+    if (n >= JSON_ERRORS_MAX)
+        return NULL;
+    if (n == 0)
+        d->errors = arena_array(d->arena, struct json_error, ERRORS_FIRST);
+    else if (n >= ERRORS_FIRST && (n & (n - 1)) == 0)
+        d->errors = memcpy(arena_array(d->arena, struct json_error, 2 * n), old, n * sizeof(*old));
+    return &d->errors[n];
+}
+
+bool json_fail(struct json_decode *d, const char *suffix, const char *fmt, ...)
+{
+    struct json_error *error = next_error(d);
+    va_list ap;
+
+    if (!error)
+        return false;
+    (void)snprintf(error->path, sizeof(error->path), "%.*s%.*s", (int)sizeof(error->path), d->path,
+                   (int)sizeof(error->path), suffix ? suffix : "");
+    va_start(ap, fmt);
+    (void)vsnprintf(error->text, sizeof(error->text), fmt, ap);
+    va_end(ap);
+    return false;
+}
+
+static void path_add(struct json_decode *d, size_t *at, char c)
+{
+    if (*at < sizeof(d->path) - 1)
+        d->path[(*at)++] = c;
+}
+
+/* RFC 6901 §3: ~ and / of a name are written ~0 and ~1. */
+size_t json_enter(struct json_decode *d, const char *name, size_t i)
+{
+    size_t mark = strlen(d->path), at = mark;
+    char number[24];
+
+    if (!name) {
+        (void)snprintf(number, sizeof(number), "%zu", i);
+        name = number;
+    }
+    path_add(d, &at, '/');
+    for (; *name; name++) {
+        bool escaped = *name == '~' || *name == '/';
+
+        path_add(d, &at, escaped ? '~' : *name);
+        if (escaped)
+            path_add(d, &at, *name == '~' ? '0' : '1');
+    }
+    d->path[at] = '\0';
+    return mark;
+}
+
+void json_leave(struct json_decode *d, size_t mark)
+{
+    d->path[mark] = '\0';
+}
+
+/* --- messages --- */
+
+static void add_names(struct buf *out, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0)
+            buf_adds(out, i + 1 == n ? " or " : ", ");
+        buf_adds(out, names[i]);
+    }
+}
+
+static size_t names_len(const char *const *names)
+{
+    size_t n = 0;
+
+    while (names[n])
+        n++;
+    return n;
+}
+
+static void add_range(struct buf *out, int64_t min, int64_t max)
+{
+    if (max == INT64_MAX)
+        buf_addf(out, " of at least %lld", (long long)min);
+    else if (min == INT64_MIN)
+        buf_addf(out, " of at most %lld", (long long)max);
+    else
+        buf_addf(out, " %lld..%lld", (long long)min, (long long)max);
+}
+
+static bool has_range(const struct json_field *f)
+{
+    return f->min != 0 || f->max != 0;
+}
+
+static int64_t range_max(const struct json_field *f)
+{
+    if (has_range(f))
+        return f->max;
+    return f->kind == JK_UINT ? UINT32_MAX : INT64_MAX;
+}
+
+static int64_t range_min(const struct json_field *f)
+{
+    return has_range(f) || f->kind == JK_UINT ? f->min : INT64_MIN;
+}
+
+static void add_integer(struct buf *out, const struct json_field *f)
+{
+    buf_adds(out, "an integer");
+    if (has_range(f))
+        add_range(out, f->min, f->max);
+    else if (f->kind == JK_UINT)
+        add_range(out, 0, UINT32_MAX);
+}
+
+static void add_string(struct buf *out, const struct json_field *f)
+{
+    if (f->names) {
+        buf_adds(out, "one of ");
+        add_names(out, f->names, names_len(f->names));
+        return;
+    }
+    buf_adds(out, "a string");
+    if (f->max <= 0)
+        return;
+    add_range(out, f->min, f->max);
+    buf_adds(out, f->max == INT64_MAX && f->min == 1 ? " byte" : " bytes");
+}
+
+static void add_array(struct buf *out, const struct json_field *f, const char *of, const char *one)
+{
+    buf_addf(out, "%san array of %s", f->one_is_array ? one : "", of);
+    if (f->max > 0) {
+        buf_adds(out, " with");
+        add_range(out, f->min, f->max);
+        buf_adds(out, " elements");
+    }
+}
+
+static void add_expected(struct buf *out, const struct json_field *f)
+{
+    static const char *const plain[] = {
+        [JK_BOOL] = "true or false",   [JK_DOUBLE] = "a number", [JK_OBJECT] = "an object",
+        [JK_OBJECT_PTR] = "an object", [JK_ANY] = "a value",     [JK_FN] = "a value",
+    };
+
+    switch (f->kind) {
+    case JK_INT:
+    case JK_UINT:
+        add_integer(out, f);
+        break;
+    case JK_STR:
+    case JK_ENUM:
+        add_string(out, f);
+        break;
+    case JK_STRS:
+        add_array(out, f, "strings", "a string or ");
+        break;
+    case JK_OBJECTS:
+        add_array(out, f, "objects", "an object or ");
+        break;
+    default:
+        buf_adds(out, plain[f->kind]);
+        if (f->kind == JK_DOUBLE && f->dmin < f->dmax)
+            buf_addf(out, " %g..%g", f->dmin, f->dmax);
+    }
+}
+
+static void add_found(struct buf *out, const struct json *j)
+{
+    struct str s = str_from(json_str(j, ""));
+    size_t n = s.len;
+
+    switch (json_type(j)) {
+    case JSON_ARRAY:
+        buf_addf(out, "an array of %zu", json_len(j));
+        break;
+    case JSON_OBJECT:
+        buf_adds(out, "an object");
+        break;
+    case JSON_STRING:
+        if (n > FOUND_MAX) {
+            n = FOUND_MAX;
+            while (((unsigned char)s.ptr[n] & 0xc0) == 0x80)
+                n--;
+        }
+        json_print_str(str_n(s.ptr, n), out);
+        if (n < s.len)
+            buf_addf(out, "... (%zu bytes)", s.len);
+        break;
+    default:
+        json_print(j, 0, out);
+    }
+}
+
+/* "found ..., expected ..."; the name nearest to a string that is none of the field's is suggested.
+ */
+static bool fail_field(struct json_decode *d, const struct json_field *f, const struct json *j)
+{
+    struct buf text = BUF_INIT(EXPECTED_MAX);
+    const char *near = NULL;
+
+    buf_adds(&text, "found ");
+    add_found(&text, j);
+    if (f->names && json_type(j) == JSON_STRING)
+        near = str_suggest(str_from(json_str(j, "")), f->names, names_len(f->names));
+    buf_adds(&text, ", expected ");
+    add_expected(&text, f);
+    json_fail(d, NULL, near ? "%s (did you mean \"%s\"?)" : "%s", text.ptr, near);
+    buf_deinit(&text);
+    return false;
+}
+
+/* --- kinds: `at` is the field; false when it was reported --- */
+
+static bool decode_value(struct json_decode *d, const struct json_field *f, const struct json *j,
+                         void *at);
+
+static bool decode_bool(struct json_decode *d, const struct json_field *f, const struct json *j,
+                        void *at)
+{
+    if (json_type(j) != JSON_BOOL)
+        return fail_field(d, f, j);
+    *(bool *)at = json_bool(j, false);
+    return true;
+}
+
+/* INT64_MIN is no integer that json_int gives, so it stands for "none". */
+static bool integer_in_range(const struct json_field *f, const struct json *j, int64_t *out)
+{
+    *out = json_int(j, INT64_MIN);
+    return *out != INT64_MIN && *out >= range_min(f) && *out <= range_max(f);
+}
+
+static bool decode_int(struct json_decode *d, const struct json_field *f, const struct json *j,
+                       void *at)
+{
+    int64_t v;
+
+    if (!integer_in_range(f, j, &v))
+        return fail_field(d, f, j);
+    *(int64_t *)at = v;
+    return true;
+}
+
+static bool decode_uint(struct json_decode *d, const struct json_field *f, const struct json *j,
+                        void *at)
+{
+    int64_t v;
+
+    if (!integer_in_range(f, j, &v))
+        return fail_field(d, f, j);
+    *(uint32_t *)at = (uint32_t)v;
+    return true;
+}
+
+static bool decode_double(struct json_decode *d, const struct json_field *f, const struct json *j,
+                          void *at)
+{
+    double v = json_num(j, 0);
+
+    if (json_type(j) != JSON_NUMBER || (f->dmin < f->dmax && !(v >= f->dmin && v <= f->dmax)))
+        return fail_field(d, f, j);
+    *(double *)at = v;
+    return true;
+}
+
+static int name_index(const struct json_field *f, const char *s)
+{
+    for (int i = 0; f->names[i]; i++) {
+        if (strcmp(f->names[i], s) == 0)
+            return i;
+    }
+    return -1;
+}
+
+/* The arena may be at its cap: the text comes from input. */
+static bool decode_str(struct json_decode *d, const struct json_field *f, const struct json *j,
+                       void *at)
+{
+    const char *s = json_str(j, NULL);
+    size_t n = s ? strlen(s) : 0;
+    char *copy;
+
+    if (!s || (f->max > 0 && ((int64_t)n < f->min || (int64_t)n > f->max)) ||
+        (f->names && name_index(f, s) < 0))
+        return fail_field(d, f, j);
+    copy = arena_try_alloc(d->arena, n + 1);
+    if (!copy)
+        return json_fail(d, NULL, "no memory for a string of %zu bytes", n);
+    *(const char **)at = memcpy(copy, s, n + 1);
+    return true;
+}
+
+static bool decode_enum(struct json_decode *d, const struct json_field *f, const struct json *j,
+                        void *at)
+{
+    const char *s = json_str(j, NULL);
+    int i = s ? name_index(f, s) : -1;
+
+    if (i < 0)
+        return fail_field(d, f, j);
+    *(int *)at = i;
+    return true;
+}
+
+static bool decode_object(struct json_decode *d, const struct json_field *f, const struct json *j,
+                          void *at)
+{
+    return json_decode(d, f->sub, j, at);
+}
+
+static void fill_defaults(const struct json_schema *s, void *obj)
+{
+    if (s->defaults)
+        memcpy(obj, s->defaults, s->size);
+}
+
+static bool decode_object_ptr(struct json_decode *d, const struct json_field *f,
+                              const struct json *j, void *at)
+{
+    void *obj = arena_try_alloc(d->arena, f->sub->size);
+
+    if (!obj)
+        return json_fail(d, NULL, "no memory for an object of %zu bytes", f->sub->size);
+    fill_defaults(f->sub, obj);
+    *(void **)at = obj;
+    return json_decode(d, f->sub, j, obj);
+}
+
+/* Opens an array field: its elements, and how many; a value that is its own only element where the
+ * field says so. False when it is no array, has too few or too many, or memory is at its cap. */
+static bool array_open(struct json_decode *d, const struct json_field *f, const struct json *j,
+                       size_t size, size_t *n, void **v)
+{
+    bool is_array = json_type(j) == JSON_ARRAY;
+
+    *n = is_array ? json_len(j) : 1;
+    if ((!is_array && !f->one_is_array) ||
+        (f->max > 0 && ((int64_t)*n < f->min || (int64_t)*n > f->max)))
+        return fail_field(d, f, j);
+    *v = *n > SIZE_MAX / size ? NULL : arena_try_alloc(d->arena, *n * size);
+    return *v || json_fail(d, NULL, "no memory for %zu elements", *n);
+}
+
+/* Decodes each element of `j` as the field `one`; returns how many were decoded without an error.
+ */
+static bool array_fill(struct json_decode *d, const struct json_field *one, const struct json *j,
+                       size_t size, char *v)
+{
+    bool is_array = json_type(j) == JSON_ARRAY, ok = true;
+    size_t i = 0;
+
+    if (!is_array)
+        return decode_value(d, one, j, v);
+    for (const struct json *c = json_first(j); c; c = json_next(c), i++) {
+        size_t mark = json_enter(d, NULL, i);
+
+        ok = decode_value(d, one, c, v + i * size) && ok;
+        json_leave(d, mark);
+    }
+    return ok;
+}
+
+static bool decode_strs(struct json_decode *d, const struct json_field *f, const struct json *j,
+                        void *at)
+{
+    const struct json_field one = {.kind = JK_STR, .names = f->names};
+    struct json_strs *out = at;
+    size_t n;
+    void *v;
+
+    if (f->one_is_array && json_type(j) != JSON_ARRAY && json_type(j) != JSON_STRING)
+        return fail_field(d, f, j);
+    if (!array_open(d, f, j, sizeof(*out->v), &n, &v) ||
+        !array_fill(d, &one, j, sizeof(*out->v), v))
+        return false; /* an element that failed is NULL: the default stays */
+    *out = (struct json_strs){.v = v, .n = n};
+    return true;
+}
+
+static bool decode_objects(struct json_decode *d, const struct json_field *f, const struct json *j,
+                           void *at)
+{
+    const struct json_field one = {.kind = JK_OBJECT, .sub = f->sub};
+    struct json_objects *out = at;
+    size_t n;
+    void *v;
+
+    if (f->one_is_array && json_type(j) != JSON_ARRAY && json_type(j) != JSON_OBJECT)
+        return fail_field(d, f, j);
+    if (!array_open(d, f, j, f->sub->size, &n, &v))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        fill_defaults(f->sub, (char *)v + i * f->sub->size);
+    if (!array_fill(d, &one, j, f->sub->size, v))
+        return false;
+    *out = (struct json_objects){.v = v, .n = n};
+    return true;
+}
+
+static bool decode_any(struct json_decode *d maybe_unused, const struct json_field *f maybe_unused,
+                       const struct json *j, void *at)
+{
+    *(const struct json **)at = j;
+    return true;
+}
+
+static bool decode_fn(struct json_decode *d, const struct json_field *f, const struct json *j,
+                      void *at)
+{
+    return f->fn(d, j, at);
+}
+
+static bool decode_value(struct json_decode *d, const struct json_field *f, const struct json *j,
+                         void *at)
+{
+    static bool (*const kinds[])(struct json_decode * d, const struct json_field *f,
+                                 const struct json *j, void *at) = {
+        [JK_BOOL] = decode_bool,     [JK_INT] = decode_int,
+        [JK_UINT] = decode_uint,     [JK_DOUBLE] = decode_double,
+        [JK_STR] = decode_str,       [JK_ENUM] = decode_enum,
+        [JK_OBJECT] = decode_object, [JK_OBJECT_PTR] = decode_object_ptr,
+        [JK_STRS] = decode_strs,     [JK_OBJECTS] = decode_objects,
+        [JK_ANY] = decode_any,       [JK_FN] = decode_fn,
+    };
+
+    BUG_ON((unsigned)f->kind >= ARRAY_LEN(kinds));
+    return kinds[f->kind](d, f, j, at);
+}
+
+/* --- objects --- */
+
+static bool fail_unknown(struct json_decode *d, const struct json_schema *s)
+{
+    const char *names[FIELDS_MAX], *near;
+    const char *slash = strrchr(d->path, '/');
+    struct buf text = BUF_INIT(EXPECTED_MAX);
+
+    for (size_t i = 0; i < s->n; i++)
+        names[i] = s->fields[i].name;
+    near = str_suggest(str_from(slash ? slash + 1 : ""), names, s->n);
+    if (near) {
+        buf_addf(&text, "unknown member, did you mean \"%s\"?", near);
+    } else {
+        buf_addf(&text, "unknown member, %s has ", s->name);
+        add_names(&text, names, s->n);
+    }
+    json_fail(d, NULL, "%s", text.ptr);
+    buf_deinit(&text);
+    return false;
+}
+
+static size_t field_index(const struct json_schema *s, const char *name)
+{
+    size_t i = 0;
+
+    while (i < s->n && strcmp(s->fields[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+static void decode_member(struct json_decode *d, const struct json_schema *s, size_t i,
+                          const struct json *j, char *obj)
+{
+    const struct json_field *f;
+
+    if (i == s->n) {
+        if (!s->ignore_unknown)
+            fail_unknown(d, s);
+        return;
+    }
+    f = &s->fields[i];
+    if (f->seen_offset)
+        *(bool *)(void *)(obj + f->seen_offset) = true;
+    (void)decode_value(d, f, j, obj + f->offset); /* a failure is counted in d */
+}
+
+static void fail_missing(struct json_decode *d, const struct json_field *f)
+{
+    struct buf text = BUF_INIT(EXPECTED_MAX);
+    size_t mark = json_enter(d, f->name, 0);
+
+    add_expected(&text, f);
+    json_fail(d, NULL, "missing, expected %s", text.ptr);
+    json_leave(d, mark);
+    buf_deinit(&text);
+}
+
+/* Of members that are there twice (a lenient parse lets them be) the first counts, as for json_get.
+ */
+bool json_decode(struct json_decode *d, const struct json_schema *schema, const struct json *j,
+                 void *obj)
+{
+    size_t errors_before = d->n_errors;
+    bool seen[FIELDS_MAX + 1] = {false};
+
+    BUG_ON(schema->n > FIELDS_MAX);
+    if (json_type(j) != JSON_OBJECT)
+        return fail_field(d, &(struct json_field){.kind = JK_OBJECT}, j);
+    for (const struct json *c = json_first(j); c; c = json_next(c)) {
+        size_t i = field_index(schema, json_key(c)), mark;
+
+        if (i < schema->n && seen[i])
+            continue;
+        seen[i] = true;
+        mark = json_enter(d, json_key(c), 0);
+        decode_member(d, schema, i, c, obj);
+        json_leave(d, mark);
+    }
+    for (size_t i = 0; i < schema->n; i++) {
+        if (schema->fields[i].required && !seen[i])
+            fail_missing(d, &schema->fields[i]);
+    }
+    if (schema->check && d->n_errors == errors_before)
+        schema->check(d, obj);
+    return d->n_errors == errors_before;
+}
+
+/* --- the end --- */
+
+static size_t errors_kept(const struct json_decode *d)
+{
+    return d->n_errors < JSON_ERRORS_MAX ? d->n_errors : JSON_ERRORS_MAX;
+}
+
+static void add_error(const struct json_error *error, struct buf *out)
+{
+    if (error->path[0])
+        buf_addf(out, "%s: ", error->path);
+    buf_adds(out, error->text);
+}
+
+void json_decode_report(const struct json_decode *d, const char *name, struct buf *out)
+{
+    size_t kept = errors_kept(d);
+
+    for (size_t i = 0; i < kept; i++) {
+        buf_addf(out, "%s: ", name);
+        add_error(&d->errors[i], out);
+        buf_addc(out, '\n');
+    }
+    if (d->n_errors > kept)
+        buf_addf(out, "%s: and %zu errors more\n", name, d->n_errors - kept);
+}
+
+enum status json_decode_status(const struct json_decode *d, const char *name, struct err *e)
+{
+    struct buf text = BUF_INIT(ERR_TEXT_MAX * 4);
+    size_t kept = errors_kept(d);
+
+    if (d->n_errors == 0)
+        return STATUS_OK;
+    buf_addf(&text, "%s: ", name);
+    if (d->n_errors > 1)
+        buf_addf(&text, "%zu errors: ", d->n_errors);
+    for (size_t i = 0; i < kept; i++) {
+        if (i > 0)
+            buf_adds(&text, "; ");
+        add_error(&d->errors[i], &text);
+    }
+    err_set(e, STATUS_INVALID, "%s", text.ptr);
+    buf_deinit(&text);
+    return STATUS_INVALID;
+}
