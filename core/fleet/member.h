@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "core/base/err.h"
 #include "core/base/list.h"
 #include "fingerprints/identity.h"
 
@@ -18,6 +19,8 @@ struct member {
     const struct proxy *proxy; /* the upstream in force; NULL: none configured, direct */
     char proxy_id[64];         /* "" when direct: what receipts show */
     bool rotate_next;          /* a reputation hit: the gate picks another proxy before the next op */
+    enum status rotate_why;    /* the hit, while rotate_next */
+    bool pick_next;            /* a new task begins: rosters that are not sticky choose again */
     bool busy;                 /* a slot runs it now */
     uint64_t last_used_ms;     /* monotonic, for round robin among idle members */
     struct list idle_link;     /* the scheduler's */

@@ -21,7 +21,7 @@ uint64_t robots_rules_crawl_delay_ms(const struct robots_rules *r);
 struct robots;
 struct member;
 
-/** Fetches the file of an authority: `done(arg, http_status, body, ok)`; http_status 0 and ok false: unreachable. Given by who has an HTTP
+/** Fetches the file of an authority: `done(arg, http_status, body)` once, never from inside; http_status 0: unreachable; negative: it was not asked (no proxy, shutting down), so nothing was learned. Up to five redirects are the fetcher's to follow (§2.3.1.2). Given by who has an HTTP
  *  client; goes through the gate itself (op http.robots: policy, breaker, limiter, proxy, receipt). */
 typedef void robots_done_fn(void *arg, int http_status, struct str body);
 typedef void robots_fetch_fn(void *fetch_arg, struct member *m, struct str url, uint64_t deadline_ms, const unsigned char *parent, robots_done_fn *done, void *arg);

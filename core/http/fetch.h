@@ -38,5 +38,7 @@ typedef void http_done_fn(void *arg, enum status s, const struct http_response *
 uint64_t http_start(struct http *h, const struct http_request *r, http_done_fn *done, void *arg);
 /** By the id that http_start returned; harmless when it is over. `done` runs with CANCELLED. */
 void http_cancel(struct http *h, uint64_t id);
+/** Frees the member's cookie jar; none of its requests may be under way. */
+void http_jar_free(struct member *m);
 
 #endif

@@ -10,6 +10,7 @@
 
 struct audit;
 struct breaker;
+struct http;
 struct limiter;
 struct policy;
 struct robots;
@@ -24,8 +25,9 @@ struct gate_deps {
     struct breaker *breaker;
     struct limiter *limiter;
     struct roster *roster;   /* NULL: no proxies configured */
-    bool proxy_required;     /* no healthy proxy: wait within the deadline (false: also wait; never direct when a roster exists) */
-    struct audit *audit;
+    bool group_by_site;      /* the target is the registrable domain (libpsl), not the host */
+    struct http *http;       /* for the http ops and robots.txt; may be NULL where neither is used */
+    struct audit *audit;     /* NULL: no receipts (unit tests of executors) */
     /** What a watcher wants to know (progress, metrics, report); any may be NULL. */
     void (*on_op)(void *arg, const struct op_call *call);       /* finished, receipt durable */
     void (*on_breaker)(void *arg, struct str target, bool open);
@@ -45,6 +47,8 @@ void gate_cancel(struct gate *g, struct op_call *call, enum status why);
 /** From now on new calls end SHUTTING_DOWN; those inside go on. */
 void gate_shut(struct gate *g);
 size_t gate_inside(const struct gate *g);
+/** What the gate was given; borrowed. For the ops' own code. */
+const struct gate_deps *gate_deps(const struct gate *g);
 
 /** The key of limits, breaker and policy for a URL's host: the host itself, or its registrable domain with group_by "site" (libpsl). */
 struct str gate_target_of(struct gate *g, struct arena *a, struct str host);

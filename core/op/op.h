@@ -20,6 +20,7 @@ enum op_flags {
     OP_NO_ROBOTS = 16,     /* robots.txt itself */
 };
 
+struct gate;
 struct op_call;
 
 /** One row. Static; `run` starts the work and returns, op_call_finish ends it. */
@@ -58,13 +59,14 @@ struct op_call {
     struct arena *arena;       /* the attempt's: parameters and small results live here */
     const struct json *params; /* an object or NULL; the gate checks and decodes it into args */
     struct str url;            /* what a touching op asks for; "" for others */
-    struct str host;           /* the target: key of limits, breaker, policy; "" when the op has none */
+    struct str host;           /* of that URL, lower case, no port; "" when the op has none */
     uint64_t deadline_ms;      /* monotonic; waiting for a token counts */
     void *session;             /* what the executor gave the attempt: the browser's page session, ... */
     void *ctx;                 /* the caller's */
     const unsigned char *parent; /* 32 bytes: leaf hash of the parent receipt, NULL when none */
     const char *task_id;       /* "t-000012", for payload and logs; NULL when none */
-    bool *credit;              /* a token that the scheduler took already for this target at dispatch; taken by the first op that needs one */
+    bool *credit;              /* true: a token was taken at dispatch for the target of credit_host; the first op of that target uses it */
+    struct str credit_host;
     bool accept_4xx;           /* a client error (not 403, 429) is no failure of the op */
     void (*on_done)(struct op_call *call); /* once, from the loop, after the receipt is durable; the call may be freed in it */
 
@@ -76,6 +78,8 @@ struct op_call {
     void *run_state;         /* run's own */
 
     /* filled by the gate */
+    struct gate *gate;       /* the one it is in, for ops that lead to further ones */
+    struct str target;       /* key of limits and breaker: the host or its registrable domain; "" when the op touches none */
     enum op_state state;
     enum status status;      /* the outcome: STATUS_OK, or why not */
     struct err err;
