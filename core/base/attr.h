@@ -7,25 +7,27 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define must_check __attribute__((warn_unused_result))
+#define must_check             __attribute__((warn_unused_result))
 #define printf_like(fmt, args) __attribute__((format(printf, fmt, args)))
-#define no_return __attribute__((noreturn))
-#define maybe_unused __attribute__((unused))
-#define fleet_public __attribute__((visibility("default")))
+#define no_return              __attribute__((noreturn))
+#define maybe_unused           __attribute__((unused))
+#define fleet_public           __attribute__((visibility("default")))
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 /** The struct of type `type` whose member `member` is at `ptr`. */
-#define container_of(ptr, type, member) \
-    ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+/** The same from a pointer to const: heap_before_fn, struct clock. */
+#define container_of_const(ptr, type, member)                                                      \
+    ((const type *)(const void *)((const char *)(ptr)-offsetof(type, member)))
 
-/** An invariant of our own is broken: says where and stops the program (abort, so that a core is left).
- *  Never for input, and never for what a peer, a file or the system did. */
+/** An invariant of our own is broken: says where and stops the program (abort, so that a core is
+ * left). Never for input, and never for what a peer, a file or the system did. */
 #define BUG(...) bug_at(__FILE__, __LINE__, __VA_ARGS__)
-#define BUG_ON(cond)                     \
-    do {                                 \
-        if (__builtin_expect(!!(cond), 0)) \
-            BUG("%s", #cond);            \
+#define BUG_ON(cond)                                                                               \
+    do {                                                                                           \
+        if (__builtin_expect(!!(cond), 0))                                                         \
+            BUG("%s", #cond);                                                                      \
     } while (0)
 no_return void bug_at(const char *file, int line, const char *fmt, ...) printf_like(3, 4);
 
@@ -46,14 +48,14 @@ static inline void cleanup_fd_fn(int *fd)
         close(*fd);
 }
 #define cleanup_free __attribute__((cleanup(cleanup_free_fn)))
-#define cleanup_fd __attribute__((cleanup(cleanup_fd_fn)))
+#define cleanup_fd   __attribute__((cleanup(cleanup_fd_fn)))
 
 /** Takes the pointer out of a variable marked cleanup_free, leaving NULL. */
-#define steal_ptr(pp)                  \
-    __extension__({                    \
-        __typeof__(*(pp)) t_ = *(pp);  \
-        *(pp) = NULL;                  \
-        t_;                            \
+#define steal_ptr(pp)                                                                              \
+    __extension__({                                                                                \
+        __typeof__(*(pp)) t_ = *(pp);                                                              \
+        *(pp) = NULL;                                                                              \
+        t_;                                                                                        \
     })
 static inline int steal_fd(int *fd)
 {

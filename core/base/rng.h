@@ -10,12 +10,13 @@
 /** From the system (getrandom); never fails once it returns. Any thread. */
 void rng_bytes(void *out, size_t n);
 
-/** A stream: xoshiro256** seeded with SHA-256 of the seed. The same seed and label give the same choices in every version: the sequence is
+/** A stream: xoshiro256**, its four words the little-endian words of SHA-256(length of seed, 8 bytes little-endian ‖ seed ‖ label). The same seed and label give the same choices in every version: the sequence is
  *  part of the identity format. Not for secrets. */
 struct rng {
     uint64_t s[4];
 };
 void rng_seed(struct rng *r, struct str seed, struct str label);
+/** The seed's 8 bytes, little-endian, with an empty label. */
 void rng_seed_u64(struct rng *r, uint64_t seed);
 uint64_t rng_u64(struct rng *r);
 /** 0 .. n-1 without bias; n > 0. */

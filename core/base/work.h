@@ -7,7 +7,7 @@
 #include "core/base/loop.h"
 
 /** `run` on a worker thread, then `done` on the loop's thread, exactly once each; `arg` is owned by the work in between.
- *  There is no cancel: keep an id, not a pointer, of what may be gone by then. */
+ *  There is no cancel: keep an id, not a pointer, of what may be gone by then. loop_destroy waits for `run` and leaves `done` out. */
 void work_submit(struct loop *l, void (*run)(void *arg), void (*done)(void *arg), void *arg);
 
 #endif
