@@ -1,16 +1,20 @@
-/* A member's only door: a proxy on loopback that its browser is pointed at (--proxy-server, or a context's proxyServer). It takes CONNECT
- * and absolute-form HTTP/1.1 (RFC 9110 §7.1, §9.3.6; RFC 9112 §3.2.2) and goes on through whichever upstream is set at that moment,
- * adding the upstream's credentials, so that the browser never holds any and a rotation needs no restart.
+/* A member's only door: a proxy on loopback that its browser is pointed at (--proxy-server, or a
+ * context's proxyServer). It takes CONNECT and absolute-form HTTP/1.1 (RFC 9110 §7.1, §9.3.6; RFC
+ * 9112 §3.2.2) and goes on through whichever upstream is set at that moment, adding the upstream's
+ * credentials, so that the browser never holds any and a rotation needs no restart.
  *
- * With an upstream, names are resolved by the upstream only. Without one and without `allow_direct`, every request is answered
- * 503 PROXY_NONE: there is no silent direct connection, also not before the first forward_set_upstream.
+ * With an upstream, names are resolved by the upstream only. Without one and without
+ * `allow_direct`, every request is answered 503 PROXY_NONE: there is no silent direct connection,
+ * also not before the first forward_set_upstream.
  *
- * What the browser sees when something fails: 502 or 504 (503 PROXY_NONE, 403 when policy refuses, 400 for a request that is none) with
- * "x-fleet-error: <status name>" and a short text without credentials; the same header never passes from an upstream to the browser
- * because it is put by the forwarder alone on answers of its own.
+ * What the browser sees when something fails: 502 or 504 (503 PROXY_NONE, 403 when policy refuses,
+ * 400 for a request that is none) with "x-fleet-error: <status name>" and a short text without
+ * credentials; the same header never passes from an upstream to the browser because it is put by
+ * the forwarder alone on answers of its own.
  *
- * All calls and callbacks on the loop's thread; callbacks run from the loop, not from inside calls. Inside a callback every function
- * below may be called except forward_close. Callbacks never hold credentials. */
+ * All calls and callbacks on the loop's thread; callbacks run from the loop, not from inside calls.
+ * Inside a callback every function below may be called except forward_close. Callbacks never hold
+ * credentials. */
 #ifndef PROXIES_FORWARD_H
 #define PROXIES_FORWARD_H
 
@@ -23,54 +27,69 @@
 struct forward;
 struct sockaddr;
 
-/** May the member go to host:port? Asked before anything is connected (`resolved` NULL), and again for each address that the name
- *  turned out to have (direct), or that the host is by itself (always): a name that resolves to a private address is caught there.
- *  `host` is lower case without brackets. OK lets pass; anything else is shown to the browser as x-fleet-error (POLICY_DENIED, BREAKER_OPEN). */
+/** May the member go to host:port? Asked before anything is connected (`resolved` NULL), and again
+ * for each address that the name turned out to have (direct), or that the host is by itself
+ * (always): a name that resolves to a private address is caught there. `host` is lower case without
+ * brackets. OK lets pass; anything else is shown to the browser as x-fleet-error (POLICY_DENIED,
+ * BREAKER_OPEN). */
 typedef enum status forward_allow_fn(void *arg, const char *host, uint16_t port,
                                      const struct sockaddr *resolved);
-/** A ready-made hook: refuses (POLICY_DENIED) loopback, private, link-local and reserved places, by name and by address. */
+/** A ready-made hook: refuses (POLICY_DENIED) loopback, private, link-local and reserved places, by
+ * name and by address. */
 enum status forward_allow_public(void *arg, const char *host, uint16_t port,
                                  const struct sockaddr *resolved);
 
-/** One attempt to use an upstream ended: OK; PROXY_AUTH (407, or RFC 1929 refused); PROXY_FAILED (not reached, refused, broke the
- *  protocol or would not serve); TIMEOUT (connect deadline); UNAVAILABLE (it said that it could not reach the target). `latency_ms` from the start of
- *  the attempt to its end. `peer_code` is the HTTP status, the SOCKS reply (RFC 1928 §6), or errno of the connection; 0 when none. Fits roster_report.
- *  Not called for direct connections nor for attempts that the browser gave up. */
+/** One attempt to use an upstream ended: OK; PROXY_AUTH (407, or RFC 1929 refused); PROXY_FAILED
+ * (not reached, refused, broke the protocol or would not serve); TIMEOUT (connect deadline);
+ * UNAVAILABLE (it said that it could not reach the target). `latency_ms` from the start of the
+ * attempt to its end. `peer_code` is the HTTP status, the SOCKS reply (RFC 1928 §6), or errno of
+ * the connection; 0 when none. Fits roster_report. Not called for direct connections nor for
+ * attempts that the browser gave up. */
 typedef void forward_result_fn(void *arg, const char *proxy_id, enum status s, uint64_t latency_ms,
                                int peer_code);
-/** Bytes that went through an upstream connection; called when it ends and at least every 10 s while it lives. Fits roster_bytes. */
+/** Bytes that went through an upstream connection; called when it ends and at least every 10 s
+ * while it lives. Fits roster_bytes. */
 typedef void forward_bytes_fn(void *arg, const char *proxy_id, uint64_t in, uint64_t out);
 
 struct forward_opts {
-    int listen_fd;            /* a bound, listening TCP socket (of a member's network namespace, say); taken over on success.
-                                 -1: 127.0.0.1, a port of the system's choice */
-    bool allow_direct;        /* an upstream of NULL means direct; false: it means PROXY_NONE */
-    const char *ca_file;      /* PEM file of the authorities that https upstreams are verified against; NULL: the system's */
-    uint64_t connect_ms;      /* from the request to the tunnel or the head of the response being under way; 0: 10 s */
-    uint64_t idle_ms;         /* no byte in either direction; 0: 5 min. Also the wait for a response's head */
+    int listen_fd; /* a bound, listening TCP socket (of a member's network namespace, say); taken
+                      over on success. -1: 127.0.0.1, a port of the system's choice */
+    bool allow_direct;   /* an upstream of NULL means direct; false: it means PROXY_NONE */
+    const char *ca_file; /* PEM file of the authorities that https upstreams are verified against;
+                            NULL: the system's */
+    uint64_t connect_ms; /* from the request to the tunnel or the head of the response being under
+                            way; 0: 10 s */
+    uint64_t
+        idle_ms; /* no byte in either direction; 0: 5 min. Also the wait for a response's head */
     uint64_t total_ms;        /* life of a browser connection; 0: 12 h */
     uint32_t max_connections; /* of the browser; more wait in the listen queue; 0: 8192 */
     forward_allow_fn *allow;  /* NULL: everything is allowed */
     forward_result_fn *on_upstream_result; /* may be NULL */
     forward_bytes_fn *on_upstream_bytes;   /* may be NULL */
-    void *arg;                /* for the three */
+    void *arg;                             /* for the three */
 };
-#define FORWARD_OPTS_INIT {.listen_fd = -1}
+#define FORWARD_OPTS_INIT                                                                          \
+    {                                                                                              \
+        .listen_fd = -1                                                                            \
+    }
 
 enum {
     FORWARD_HEAD_MAX = 64 * 1024, /* bytes of a request's or response's head */
     FORWARD_HOSTS_MAX = 4096,     /* hosts counted apart; further ones count together as "*" */
 };
 
-/** Listens. PERMISSION, IO, INVALID (`listen_fd` is no listening socket; ca_file holds no certificate), NOT_FOUND (ca_file). */
-must_check enum status forward_open(struct loop *l, const struct forward_opts *opts, struct forward **out, struct err *e);
+/** Listens. PERMISSION, IO, INVALID (`listen_fd` is no listening socket; ca_file holds no
+ * certificate), NOT_FOUND (ca_file). */
+must_check enum status forward_open(struct loop *l, const struct forward_opts *opts,
+                                    struct forward **out, struct err *e);
 /** Cuts everything, stops listening, calls nothing afterwards; sets *f to NULL. NULL is fine. */
 void forward_close(struct forward **f);
 
 /** The port to point the browser at. */
 uint16_t forward_port(const struct forward *f);
-/** From now on new connections and new requests (also those on keep-alive connections that are open) go through `p`, of which the
- *  forwarder holds a reference; NULL: see allow_direct. Tunnels that stand go on through the old one. */
+/** From now on new connections and new requests (also those on keep-alive connections that are
+ * open) go through `p`, of which the forwarder holds a reference; NULL: see allow_direct. Tunnels
+ * that stand go on through the old one. */
 void forward_set_upstream(struct forward *f, const struct proxy *p);
 /** Borrowed; NULL when none is set. */
 const struct proxy *forward_upstream(const struct forward *f);
@@ -91,10 +110,12 @@ struct forward_stats {
 void forward_stats(const struct forward *f, struct forward_stats *out);
 
 struct forward_host {
-    const char *host; /* borrowed, lives as long as the forwarder; "*": those past FORWARD_HOSTS_MAX */
+    const char
+        *host; /* borrowed, lives as long as the forwarder; "*": those past FORWARD_HOSTS_MAX */
     uint64_t requests, denied, failed, bytes_in, bytes_out;
 };
-/** size_t it = 0; while (forward_host_next(f, &it, &h)) ... in no particular order; nothing else may be called meanwhile. */
+/** size_t it = 0; while (forward_host_next(f, &it, &h)) ... in no particular order; nothing else
+ * may be called meanwhile. */
 bool forward_host_next(const struct forward *f, size_t *it, struct forward_host *out);
 
 #endif
