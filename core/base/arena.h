@@ -1,5 +1,6 @@
-/* Bump allocator. Name the lifetime first, then choose the arena: program, instance, session, attempt, message.
- * Memory is zeroed and aligned for any type; it is given back all at once by reset or destroy. One thread at a time. */
+/* Bump allocator. Name the lifetime first, then choose the arena: program, instance, session,
+ * attempt, message. Memory is zeroed and aligned for any type; it is given back all at once by
+ * reset or destroy. One thread at a time. */
 #ifndef CORE_BASE_ARENA_H
 #define CORE_BASE_ARENA_H
 
@@ -8,10 +9,11 @@
 
 struct arena;
 
-/** A new arena; with `parent` it is destroyed with it (and may be destroyed earlier). Blocks grow from 1 KiB to 64 KiB.
- *  `max_bytes` caps all it hands out, 0: no cap. */
+/** A new arena; with `parent` it is destroyed with it (and may be destroyed earlier). Blocks grow
+ * from 1 KiB to 64 KiB. `max_bytes` caps all it hands out, 0: no cap. */
 struct arena *arena_create(struct arena *parent, size_t max_bytes);
-/** Runs cleanups (last registered first), destroys children, frees everything, sets *a to NULL. NULL is fine. */
+/** Runs cleanups (last registered first), destroys children, frees everything, sets *a to NULL.
+ * NULL is fine. */
 void arena_destroy(struct arena **a);
 /** As destroy, but the arena itself stays usable and keeps its first block. */
 void arena_reset(struct arena *a);
@@ -30,7 +32,7 @@ char *arena_printf(struct arena *a, const char *fmt, ...) must_check printf_like
 void arena_on_reset(struct arena *a, void (*fn)(void *arg), void *arg);
 size_t arena_used(const struct arena *a);
 
-#define arena_new(a, type) ((type *)arena_alloc((a), sizeof(type)))
+#define arena_new(a, type)      ((type *)arena_alloc((a), sizeof(type)))
 #define arena_array(a, type, n) ((type *)arena_alloc((a), sizeof(type) * (size_t)(n)))
 
 #endif

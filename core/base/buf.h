@@ -1,5 +1,6 @@
-/* Growing bytes with a cap given at init. Failure is sticky: once a write would pass the cap or memory runs out, the buffer keeps what it
- * had, later writes do nothing, and buf_status tells. So text is built without a check a line, and checked once. */
+/* Growing bytes with a cap given at init. Failure is sticky: once a write would pass the cap or
+ * memory runs out, the buffer keeps what it had, later writes do nothing, and buf_status tells. So
+ * text is built without a check a line, and checked once. */
 #ifndef CORE_BASE_BUF_H
 #define CORE_BASE_BUF_H
 
@@ -25,7 +26,10 @@ enum {
 
 /** Holds no memory until the first write. `max` is the most bytes it will hold, > 0. */
 void buf_init(struct buf *b, size_t max);
-#define BUF_INIT(max_bytes) {.max = (max_bytes)}
+#define BUF_INIT(max_bytes)                                                                        \
+    {                                                                                              \
+        .max = (max_bytes)                                                                         \
+    }
 void buf_deinit(struct buf *b);
 /** Empties it and forgets a failure; keeps the memory. */
 void buf_reset(struct buf *b);
@@ -38,13 +42,15 @@ void buf_addstr(struct buf *b, struct str s);
 void buf_addc(struct buf *b, char c);
 void buf_addf(struct buf *b, const char *fmt, ...) printf_like(2, 3);
 void buf_vaddf(struct buf *b, const char *fmt, va_list ap) printf_like(2, 0);
-/** Room for at least `n` more bytes at the end, to be written by the caller and taken into use with buf_commit; NULL on failure. */
+/** Room for at least `n` more bytes at the end, to be written by the caller and taken into use with
+ * buf_commit; NULL on failure. */
 must_check char *buf_reserve(struct buf *b, size_t n);
 void buf_commit(struct buf *b, size_t n);
 /** Drops the first `n` bytes (n <= len), moving the rest down. */
 void buf_consume(struct buf *b, size_t n);
 void buf_truncate(struct buf *b, size_t len);
-/** The memory (free() it), *len its length when not NULL; the buffer is empty afterwards. NULL when nothing was written. */
+/** The memory (free() it), *len its length when not NULL; the buffer is empty afterwards. NULL when
+ * nothing was written. */
 must_check char *buf_take(struct buf *b, size_t *len);
 static inline struct str buf_str(const struct buf *b)
 {
@@ -52,9 +58,10 @@ static inline struct str buf_str(const struct buf *b)
 }
 
 /* Encoders into a buffer. */
-void buf_add_hex(struct buf *b, const void *p, size_t n);           /* lower case */
-void buf_add_base64(struct buf *b, const void *p, size_t n);        /* RFC 4648 §4, padded */
-/** Decodes base64 (padded or not) from `s` onto the end. STATUS_INVALID when it is none; the buffer is then unchanged. */
+void buf_add_hex(struct buf *b, const void *p, size_t n);    /* lower case */
+void buf_add_base64(struct buf *b, const void *p, size_t n); /* RFC 4648 §4, padded */
+/** Decodes base64 (padded or not) from `s` onto the end. STATUS_INVALID when it is none; the buffer
+ * is then unchanged. */
 must_check enum status buf_add_unbase64(struct buf *b, struct str s);
 /** Decodes exactly 2*n hexadecimal digits into out[0..n). */
 must_check bool hex_decode(struct str s, void *out, size_t n);

@@ -1,4 +1,5 @@
-/* Binary min-heap of embedded nodes that know their position, so that any element is removed or moved in O(log n). */
+/* Binary min-heap of embedded nodes that know their position, so that any element is removed or
+ * moved in O(log n). */
 #ifndef CORE_BASE_HEAP_H
 #define CORE_BASE_HEAP_H
 

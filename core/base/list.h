@@ -1,4 +1,5 @@
-/* Intrusive doubly linked ring. A `struct list` is both head and link; a link that is in no list points at itself. */
+/* Intrusive doubly linked ring. A `struct list` is both head and link; a link that is in no list
+ * points at itself. */
 #ifndef CORE_BASE_LIST_H
 #define CORE_BASE_LIST_H
 
@@ -10,7 +11,10 @@ struct list {
     struct list *next, *prev;
 };
 
-#define LIST_INIT(name) {&(name), &(name)}
+#define LIST_INIT(name)                                                                            \
+    {                                                                                              \
+        &(name), &(name)                                                                           \
+    }
 
 static inline void list_init(struct list *l)
 {
@@ -65,10 +69,12 @@ static inline void list_splice(struct list *to, struct list *from)
 }
 
 #define list_entry(link, type, member) container_of(link, type, member)
-#define list_first(head, type, member) (list_empty(head) ? NULL : list_entry((head)->next, type, member))
+#define list_first(head, type, member)                                                             \
+    (list_empty(head) ? NULL : list_entry((head)->next, type, member))
 #define list_for_each(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
 /** Safe when `it` itself is removed in the body (and nothing else). */
-#define list_for_each_safe(it, head) \
-    for (struct list *it = (head)->next, *it##_n = it->next; it != (head); it = it##_n, it##_n = it->next)
+#define list_for_each_safe(it, head)                                                               \
+    for (struct list *it = (head)->next, *it##_n = it->next; it != (head);                         \
+         it = it##_n, it##_n = it->next)
 
 #endif

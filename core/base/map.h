@@ -1,5 +1,6 @@
-/* Hash map from bytes or 64-bit integers to pointers. Keys are hashed with SipHash and a random seed of each map, so that input cannot
- * choose collisions. Keys of bytes are copied. Order of iteration is that of insertion as long as nothing was removed. One thread. */
+/* Hash map from bytes or 64-bit integers to pointers. Keys are hashed with SipHash and a random
+ * seed of each map, so that input cannot choose collisions. Keys of bytes are copied. Order of
+ * iteration is that of insertion as long as nothing was removed. One thread. */
 #ifndef CORE_BASE_MAP_H
 #define CORE_BASE_MAP_H
 
@@ -26,8 +27,9 @@ void *map_put_u64(struct map *m, uint64_t key, void *value);
 void *map_find_u64(const struct map *m, uint64_t key);
 void *map_remove_u64(struct map *m, uint64_t key);
 
-/** Iteration: size_t it = 0; while ((v = map_next(m, &it, &key))) ... The body may remove the current entry and nothing else.
- *  `key` may be NULL; for u64 keys it is the 8 bytes of the integer. */
+/** Iteration: size_t it = 0; while ((v = map_next(m, &it, &key))) ... The body may remove the
+ * current entry and nothing else. `key` may be NULL; for u64 keys it is the 8 bytes of the integer.
+ */
 void *map_next(const struct map *m, size_t *it, struct str *key);
 
 #endif

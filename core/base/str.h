@@ -1,4 +1,5 @@
-/* Borrowed text: pointer and length, not NUL-terminated. Never owns; the header of each user says how long it lives. */
+/* Borrowed text: pointer and length, not NUL-terminated. Never owns; the header of each user says
+ * how long it lives. */
 #ifndef CORE_BASE_STR_H
 #define CORE_BASE_STR_H
 
@@ -40,8 +41,8 @@ struct str str_trim(struct str s);
 /** Offset of the first `c` / first `needle`, or -1. */
 ptrdiff_t str_chr(struct str s, char c);
 ptrdiff_t str_find(struct str s, struct str needle);
-/** Cuts *rest at the first `sep`: returns what is before, *rest becomes what is after (ptr NULL when there was no `sep` left).
- *  Loop: while (rest.ptr) { part = str_cut(&rest, ','); ... } */
+/** Cuts *rest at the first `sep`: returns what is before, *rest becomes what is after (ptr NULL
+ * when there was no `sep` left). Loop: while (rest.ptr) { part = str_cut(&rest, ','); ... } */
 struct str str_cut(struct str *rest, char sep);
 /** From `off` to the end; empty past the end. */
 struct str str_skip(struct str s, size_t off);
@@ -52,12 +53,14 @@ must_check bool str_to_i64(struct str s, int64_t *out);
 must_check bool str_to_double(struct str s, double *out);
 /** A glob with `*` (any run, also empty) and `?`; without case. */
 bool str_glob_nocase(struct str pattern, struct str s);
-/** Edit distance with transposition (Damerau, restricted) of up to 64 bytes each; larger texts give SIZE_MAX. */
+/** Edit distance with transposition (Damerau, restricted) of up to 64 bytes each; larger texts give
+ * SIZE_MAX. */
 size_t str_distance(struct str a, struct str b);
-/** The entry of names[0..n) nearest to `s` when near enough to suggest (distance <= 2, or <= len/3, and
- *  something of either is left), or NULL. Of equals the first. */
+/** The entry of names[0..n) nearest to `s` when near enough to suggest (distance <= 2, or <= len/3,
+ * and something of either is left), or NULL. Of equals the first. */
 const char *str_suggest(struct str s, const char *const *names, size_t n);
-/** Bytes of the UTF-8 character that p[0..n) begins with: 1 to 4, or 0 when it begins with none (or n is 0). */
+/** Bytes of the UTF-8 character that p[0..n) begins with: 1 to 4, or 0 when it begins with none (or
+ * n is 0). */
 size_t str_utf8_len(const char *p, size_t n);
 /** True when the bytes are valid UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool str_is_utf8(struct str s);
