@@ -3,8 +3,15 @@
  *   log_info(ctx, "task.leased", LOG_U64("task", id), LOG_STR("target", host));
  *
  * Levels: error: a person must act; warn: degraded, carrying on; info: what an operator follows; debug: why; trace: wire.
- * Repeats of the same event from the same place within a second are counted, not repeated (not on debug and trace).
+ * Repeats of the same event from the same place within a second are counted, not repeated (not on debug and trace); the count comes as
+ * "repeated" with the next such record, or in a record of its own once the second is over and anything else is logged.
  * Credentials, cookies and page content have no field kind that prints them: use LOG_SECRET, which prints "[redacted]" and the length.
+ *
+ * Text:  2026-01-02T03:04:05.678Z warn task.leased task=4 target=shop.example why="lease ran out"
+ * JSON:  {"at":"2026-01-02T03:04:05.678Z","event":"task.leased","level":"warn","target":"shop.example","task":4}  (RFC 8785; integers past
+ *        2^53-1 as strings). Of fields with the same name the innermost counts; values past LOG_VALUE_MAX bytes are cut and say so.
+ * On a terminal the level is coloured, unless NO_COLOR is set or TERM is "dumb".
+ *
  * Any thread may log; the sink is one of the few locks of the program. */
 #ifndef CORE_BASE_LOG_H
 #define CORE_BASE_LOG_H
@@ -30,8 +37,10 @@ struct log_field {
 #define LOG_U64(name_, v_) ((struct log_field){name_, LOG_KIND_U64, STR_NONE, (uint64_t)(v_)})
 #define LOG_I64(name_, v_) ((struct log_field){name_, LOG_KIND_I64, STR_NONE, (uint64_t)(int64_t)(v_)})
 #define LOG_BOOL(name_, v_) ((struct log_field){name_, LOG_KIND_BOOL, STR_NONE, (v_) ? 1u : 0u})
-/** error sentence, status name and errno of a struct err */
-#define LOG_ERR(e_) ((struct log_field){"error", LOG_KIND_ERR, str_from(err_text(e_)), (uint64_t)(e_)->status})
+/** The sentence of a struct err, under the name "error"; its status' name and errno follow as "status" and "errno". */
+#define LOG_ERR(e_) ((struct log_field){"error", LOG_KIND_ERR, str_from(err_text(e_)), LOG_ERR_CODE(e_)})
+/* status in the low half, errno in the high */
+#define LOG_ERR_CODE(e_) ((uint64_t)(e_)->status | (uint64_t)(unsigned)(e_)->sys_errno << 32)
 #define LOG_SECRET(name_, str_) ((struct log_field){name_, LOG_KIND_SECRET, (str_), 0})
 
 /** Fields that every record under this context carries; `parent` and the fields are borrowed for as long as the context is used. */
@@ -43,9 +52,16 @@ struct log_ctx {
 
 /** At start, before other threads. Default: text, warn and up, to standard error. */
 void log_set(enum log_level level, enum log_format format);
-/** Where lines go: NULL: standard error. The terminal's progress display puts itself between. Called with the sink's lock held: must not log. */
+/** Where lines go (without a newline, without colour): NULL: standard error. The terminal's progress display puts itself between. Called with the sink's lock held: must not log. */
 void log_set_sink(void (*sink)(void *arg, struct str line), void *arg);
+/** Writes out the counts of repeats that are still held. At the end of the program. */
+void log_flush(void);
+/** For tests: whose time records bear; NULL: the system's. */
+struct clock;
+void log_set_clock(const struct clock *clock);
+enum { LOG_VALUE_MAX = 4096, LOG_FIELDS_MAX = 64 };
 bool log_enabled(enum log_level level);
+/** Use the macros below. `event` and `file` are literals: they are kept. Fields past LOG_FIELDS_MAX are left out. */
 void log_record(const struct log_ctx *ctx, enum log_level level, const char *event, const char *file, int line,
                 const struct log_field *fields, size_t n);
 must_check bool log_level_parse(struct str s, enum log_level *out);
