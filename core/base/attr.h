@@ -15,11 +15,15 @@
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-/** The struct of type `type` whose member `member` is at `ptr`. */
-#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
-/** The same from a pointer to const: heap_before_fn, struct clock. */
-#define container_of_const(ptr, type, member)                                                      \
-    ((const type *)(const void *)((const char *)(ptr)-offsetof(type, member)))
+/** The struct of type `type` whose member `member` is at `ptr`. Of a pointer to const the const is
+ * lost (the union keeps -Wcast-qual quiet): name `const struct x` as the type to keep it. */
+#define container_of(ptr, type, member)                                                            \
+    ((type *)(void *)((char *)((union {                                                            \
+                          const void *in;                                                          \
+                          void *out;                                                               \
+                      }){.in = (ptr)})                                                             \
+                          .out -                                                                   \
+                      offsetof(type, member)))
 
 /** An invariant of our own is broken: says where and stops the program (abort, so that a core is
  * left). Never for input, and never for what a peer, a file or the system did. */
