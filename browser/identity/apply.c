@@ -1,0 +1,200 @@
+#include "browser/identity/apply.h"
+
+#include "core/base/buf.h"
+
+static void add(struct applied *a, enum realm_kind realm, const char *method,
+                const struct buf *params)
+{
+    size_t i = a->realms[realm].n++;
+
+    BUG_ON(i >= ARRAY_LEN(a->realms[realm].v));
+    a->realms[realm].v[i].method = method;
+    a->realms[realm].v[i].params = arena_str(a->arena, buf_str(params));
+}
+
+static void add_text(struct applied *a, enum realm_kind realm, const char *method,
+                     const char *params)
+{
+    struct buf b = BUF_INIT(BUF_MAX_LINE);
+
+    buf_adds(&b, params);
+    add(a, realm, method, &b);
+    buf_deinit(&b);
+}
+
+/* One member with one string. */
+static void add_one(struct applied *a, enum realm_kind realm, const char *method, const char *name,
+                    const char *value)
+{
+    struct buf b = BUF_INIT(BUF_MAX_LINE);
+
+    buf_addf(&b, "{\"%s\":", name);
+    json_print_str(str_from(value), &b);
+    buf_addc(&b, '}');
+    add(a, realm, method, &b);
+    buf_deinit(&b);
+}
+
+static void member(struct buf *b, const char *name, const char *value)
+{
+    buf_addf(b, ",\"%s\":", name);
+    json_print_str(str_from(value != NULL ? value : ""), b);
+}
+
+static void brands(struct buf *b, const char *name, const struct identity *id, bool full)
+{
+    buf_addf(b, "\"%s\":[", name);
+    for (size_t i = 0; i < id->n_brands; i++) {
+        buf_adds(b, i > 0 ? ",{\"brand\":" : "{\"brand\":");
+        json_print_str(str_from(id->brands[i].brand), b);
+        member(b, "version", full ? id->brands[i].version : id->brands[i].major);
+        buf_addc(b, '}');
+    }
+    buf_addc(b, ']');
+}
+
+/* Emulation.UserAgentMetadata. Without it the client hints would be those of no browser at all. */
+static void metadata(struct buf *b, const struct identity *id)
+{
+    buf_adds(b, ",\"userAgentMetadata\":{");
+    brands(b, "brands", id, false);
+    buf_addc(b, ',');
+    brands(b, "fullVersionList", id, true);
+    member(b, "fullVersion", id->full_version);
+    member(b, "platform", id->ch_platform);
+    member(b, "platformVersion", id->ch_platform_version);
+    member(b, "architecture", id->ch_architecture);
+    member(b, "model", id->ch_model);
+    member(b, "bitness", id->ch_bitness);
+    buf_addf(b, ",\"mobile\":%s,\"wow64\":%s}", id->mobile ? "true" : "false",
+             id->ch_wow64 ? "true" : "false");
+}
+
+static void languages(struct buf *b, const struct identity *id)
+{
+    for (size_t i = 0; i < id->n_languages; i++) {
+        if (i > 0)
+            buf_addc(b, ',');
+        buf_adds(b, id->languages[i]);
+    }
+}
+
+static void user_agent(struct buf *b, const struct identity *id, bool with_languages)
+{
+    buf_adds(b, "{\"userAgent\":");
+    json_print_str(str_from(id->user_agent), b);
+    if (with_languages && id->n_languages > 0) {
+        buf_adds(b, ",\"acceptLanguage\":\"");
+        languages(b, id); /* Chromium makes the header's q values */
+        buf_addc(b, '"');
+    }
+    if (!id->honest) {
+        member(b, "platform", id->platform);
+        metadata(b, id);
+    }
+    buf_addc(b, '}');
+}
+
+static struct str metrics(struct arena *arena, const struct identity *id)
+{
+    struct buf b = BUF_INIT(BUF_MAX_LINE);
+    struct str s;
+
+    buf_addf(
+        &b,
+        "{\"width\":%u,\"height\":%u,\"deviceScaleFactor\":%.4g,\"mobile\":%s,\"screenWidth\":%u,"
+        "\"screenHeight\":%u,\"positionX\":0,\"positionY\":0}",
+        id->viewport_w, id->viewport_h, id->device_pixel_ratio > 0 ? id->device_pixel_ratio : 1,
+        id->mobile ? "true" : "false", id->screen_w, id->screen_h);
+    s = arena_str(arena, buf_str(&b));
+    buf_deinit(&b);
+    return s;
+}
+
+static void prepare_realm(struct applied *a, enum realm_kind realm, const struct identity *id,
+                          const struct buf *agent)
+{
+    if (agent->len > 0)
+        add(a, realm, "Emulation.setUserAgentOverride", agent);
+    if (id->locale != NULL && id->locale[0] != '\0')
+        add_one(a, realm, "Emulation.setLocaleOverride", "locale", id->locale);
+    if (id->timezone != NULL && id->timezone[0] != '\0')
+        add_one(a, realm, "Emulation.setTimezoneOverride", "timezoneId", id->timezone);
+    if (!id->honest && id->hardware_concurrency > 0) {
+        struct buf b = BUF_INIT(BUF_MAX_LINE);
+
+        buf_addf(&b, "{\"hardwareConcurrency\":%u}", id->hardware_concurrency);
+        add(a, realm, "Emulation.setHardwareConcurrencyOverride", &b);
+        buf_deinit(&b);
+    }
+}
+
+void identity_prepare(struct arena *arena, const struct identity *id, bool own_process,
+                      struct applied *out)
+{
+    struct buf agent = BUF_INIT(BUF_MAX_LINE);
+
+    *out = (struct applied){.arena = arena, .metrics = metrics(arena, id)};
+    if (id->user_agent != NULL && id->user_agent[0] != '\0')
+        user_agent(&agent, id, !own_process);
+    for (int r = 0; r < REALM_COUNT; r++)
+        prepare_realm(out, (enum realm_kind)r, id, &agent);
+    buf_deinit(&agent);
+    add_text(out, REALM_PAGE, "Emulation.setFocusEmulationEnabled", "{\"enabled\":true}");
+    if (id->max_touch_points > 0) {
+        struct buf b = BUF_INIT(BUF_MAX_LINE);
+
+        buf_addf(&b, "{\"enabled\":true,\"maxTouchPoints\":%u}", id->max_touch_points);
+        add(out, REALM_PAGE, "Emulation.setTouchEmulationEnabled", &b);
+        buf_deinit(&b);
+    }
+}
+
+void identity_apply(const struct applied *a, enum realm_kind realm, struct cdp_session *s)
+{
+    for (size_t i = 0; i < a->realms[realm].n; i++)
+        cdp_tell(s, a->realms[realm].v[i].method, a->realms[realm].v[i].params);
+}
+
+/* --- a process of its own --- */
+
+static void add_screen(const struct identity *id, struct args *args)
+{
+    double dpr = id->device_pixel_ratio > 0 ? id->device_pixel_ratio : 1;
+
+    /* Physical pixels; the work area's bottom is what the desktop's bars take. */
+    args_addf(
+        args,
+        "--screen-info={0,0 %.0fx%.0f devicePixelRatio=%.4g colorDepth=%u workAreaBottom=%.0f}",
+        id->screen_w * dpr, id->screen_h * dpr, dpr, id->color_depth > 0 ? id->color_depth : 24,
+        (id->screen_h > id->avail_h ? id->screen_h - id->avail_h : 0) * dpr);
+    args_addf(args, "--window-size=%u,%u", id->window_w, id->window_h);
+    if (dpr < 1 || dpr > 1)
+        args_add(args, "--disable-font-subpixel-positioning");
+}
+
+const char *identity_add_args(const struct identity *id, struct args *args)
+{
+    struct buf b = BUF_INIT(BUF_MAX_LINE);
+
+    if (!id->honest && id->user_agent != NULL)
+        args_addf(args, "--user-agent=%s", id->user_agent);
+    languages(&b, id);
+    if (b.len > 0)
+        args_addf(args, "--accept-lang=%s", b.ptr);
+    buf_deinit(&b);
+    if (id->screen_w > 0 && id->screen_h > 0)
+        add_screen(id, args);
+    args_add(
+        args,
+        id->max_touch_points > 0
+            ? "--blink-settings=primaryPointerType=2,availablePointerTypes=2,primaryHoverType=1,"
+              "availableHoverTypes=1"
+            : "--blink-settings=primaryPointerType=4,availablePointerTypes=4,primaryHoverType=2,"
+              "availableHoverTypes=2");
+    if (id->max_touch_points > 0)
+        args_add(args, "--touch-events=enabled");
+    return id->timezone != NULL && id->timezone[0] != '\0'
+               ? arena_printf(args->arena, "TZ=%s", id->timezone)
+               : NULL;
+}
