@@ -29,12 +29,13 @@ enum { JSON_MAX_DEPTH = 64 };
 must_check struct json *json_parse(struct str s, bool strict, struct err *e);
 /** Sets *j to NULL; NULL is fine. Not for a child. */
 void json_destroy(struct json **j);
-must_check struct json *
-json_dup(const struct json *j); /* NULL gives null; out of memory stops the program */
-bool json_eq(const struct json *a, const struct json *b); /* members of objects in any order */
+/** A copy of its own; of NULL a null. Out of memory stops the program. */
+must_check struct json *json_dup(const struct json *j);
+/** The same value: members of objects in any order. */
+bool json_eq(const struct json *a, const struct json *b);
 
 enum json_type json_type(const struct json *j); /* NULL counts as JSON_NULL */
-const char *json_type_name(enum json_type t);   /* "string", "integer or number"... for messages */
+const char *json_type_name(enum json_type t);   /* "string": for messages */
 /** Member `name` of an object; NULL when absent or `j` is NULL or no object. Borrowed. */
 const struct json *json_get(const struct json *j, const char *name);
 /** As json_get, through several names: json_at(j, "params", "frame", "id", NULL). */
@@ -48,23 +49,24 @@ size_t json_len(const struct json *j);
  * borrowed and NUL-terminated. */
 const char *json_str(const struct json *j, const char *otherwise);
 double json_num(const struct json *j, double otherwise);
-int64_t json_int(const struct json *j,
-                 int64_t otherwise); /* also `otherwise` when not integral or beyond 2^53 */
+/** Also `otherwise` when not integral or beyond 2^53. */
+int64_t json_int(const struct json *j, int64_t otherwise);
 bool json_bool(const struct json *j, bool otherwise);
 
 /* Builders: never NULL (out of memory stops the program). json_add takes ownership of `v` and
  * returns `obj`, so calls chain. */
 must_check struct json *json_new_object(void);
 must_check struct json *json_new_array(void);
-must_check struct json *
-json_new_str(struct str s); /* a NUL and bytes that are no UTF-8 become U+FFFD */
-must_check struct json *json_new_num(double v); /* NaN and infinities become null */
+/** A NUL and bytes that are no UTF-8 become U+FFFD. */
+must_check struct json *json_new_str(struct str s);
+/** NaN and infinities become null. */
+must_check struct json *json_new_num(double v);
 must_check struct json *json_new_bool(bool v);
 must_check struct json *json_new_null(void);
-struct json *json_add(struct json *obj, const char *name,
-                      struct json *v); /* replaces a member of that name */
-struct json *json_add_str(struct json *obj, const char *name,
-                          const char *z); /* z NULL: adds null */
+/** Replaces a member of that name. */
+struct json *json_add(struct json *obj, const char *name, struct json *v);
+/** z NULL: adds null. */
+struct json *json_add_str(struct json *obj, const char *name, const char *z);
 struct json *json_add_num(struct json *obj, const char *name, double v);
 struct json *json_add_bool(struct json *obj, const char *name, bool v);
 struct json *json_push(struct json *arr, struct json *v);
@@ -92,9 +94,8 @@ enum json_kind {
     JK_OBJECT,     /* struct at offset, decoded by `sub` */
     JK_OBJECT_PTR, /* pointer to a new struct, NULL when absent */
     JK_STRS,       /* struct json_strs: array of strings, each one of `names` when given; min..max
-                      elements when max > 0; a single string       where `one_is_array` */
-    JK_OBJECTS,    /* struct json_objects: array of structs decoded by `sub`; min..max and
-                      `one_is_array` as JK_STRS */
+                      elements when max > 0; a single string where `one_is_array` */
+    JK_OBJECTS,    /* struct json_objects: array of structs decoded by `sub`; the rest as JK_STRS */
     JK_ANY,        /* const struct json *: borrowed from the tree that is decoded */
     JK_FN,         /* `fn` decodes */
 };
@@ -121,12 +122,10 @@ struct json_field {
     const char *const *names;
     const struct json_schema *sub;
     bool one_is_array;
-    /** JK_FN: decodes `j` into `field` (at offset). Reports through json_fail; false when it did.
-     */
+    /** JK_FN: decodes `j` into `field` (at offset). False when it reported (json_fail). */
     bool (*fn)(struct json_decode *d, const struct json *j, void *field);
-    size_t
-        seen_offset; /* when > 0: a bool at this offset is set to true when the member was there */
-    const char *doc; /* one sentence with unit and default, for --help and documentation */
+    size_t seen_offset; /* when > 0: the bool there is set to true when the member was there */
+    const char *doc;    /* one sentence with unit and default, for --help and documentation */
 };
 
 struct json_schema {
@@ -135,8 +134,7 @@ struct json_schema {
     size_t n;
     size_t size; /* of the struct */
     bool ignore_unknown;
-    /** Optional: `size` bytes that a new struct begins as (JK_OBJECT_PTR, JK_OBJECTS); NULL: zeros.
-     */
+    /** Optional: what a new struct (JK_OBJECT_PTR, JK_OBJECTS) begins as; NULL: zeros. */
     const void *defaults;
     /** Optional: checks the whole after its fields, when none of these had an error; reports
      * through json_fail. */
@@ -154,11 +152,11 @@ enum { JSON_ERRORS_MAX = 50 };
 /** A decode under way: where memory comes from and where errors go. */
 struct json_decode {
     struct arena *arena;
-    struct json_error
-        *errors; /* grown in the arena; up to JSON_ERRORS_MAX, further ones are only counted */
-    size_t n_errors;
-    char path[JSON_PATH_MAX]; /* of the value at hand */
-    void *ctx;                /* the caller's, for fn and check */
+    struct json_error *errors; /* [0..n_kept), in the arena */
+    size_t n_errors;           /* all of them, also those that were only counted */
+    size_t n_kept;             /* at most JSON_ERRORS_MAX, and what the arena has room for */
+    char path[JSON_PATH_MAX];  /* of the value at hand */
+    void *ctx;                 /* the caller's, for fn and check */
 };
 
 void json_decode_init(struct json_decode *d, struct arena *a, void *ctx);

@@ -88,7 +88,7 @@ static const char *describe(const struct check *c, const char *p, char *out, siz
     if (left == 0)
         return c->start == c->end ? "nothing" : "the end of the text";
     if (left > 1 && p[0] == '/' && (p[1] == '/' || p[1] == '*'))
-        return "a comment, which JSON has not,";
+        return "a comment (JSON has none)";
     if (*p == '\'')
         return "a single quote (JSON has double quotes)";
     while (n < left && n < WORD_MAX && is_word(p[n]))

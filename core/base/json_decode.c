@@ -21,18 +21,25 @@ void json_decode_init(struct json_decode *d, struct arena *a, void *ctx)
     *d = (struct json_decode){.arena = a, .ctx = ctx};
 }
 
-/* The next free error, or NULL when there are JSON_ERRORS_MAX; room doubles at powers of two. */
+/* The next free error, or NULL when there are JSON_ERRORS_MAX or the arena is at its cap; the error
+ * is then only counted. Room doubles at powers of two. */
 static struct json_error *next_error(struct json_decode *d)
 {
-    size_t n = d->n_errors++;
-    struct json_error *old = d->errors;
+    size_t n = d->n_kept, room = n < ERRORS_FIRST ? ERRORS_FIRST : 2 * n;
+    struct json_error *v;
 
-    if (n >= JSON_ERRORS_MAX)
+    d->n_errors++;
+    if (n == JSON_ERRORS_MAX)
         return NULL;
-    if (n == 0)
-        d->errors = arena_array(d->arena, struct json_error, ERRORS_FIRST);
-    else if (n >= ERRORS_FIRST && (n & (n - 1)) == 0)
-        d->errors = memcpy(arena_array(d->arena, struct json_error, 2 * n), old, n * sizeof(*old));
+    if (n == 0 || (n >= ERRORS_FIRST && (n & (n - 1)) == 0)) {
+        v = arena_try_alloc(d->arena, room * sizeof(*v));
+        if (!v)
+            return NULL;
+        if (n > 0)
+            memcpy(v, d->errors, n * sizeof(*v));
+        d->errors = v;
+    }
+    d->n_kept++;
     return &d->errors[n];
 }
 
@@ -104,14 +111,14 @@ static size_t names_len(const char *const *names)
     return n;
 }
 
-static void add_range(struct buf *out, int64_t min, int64_t max)
+static void add_range(struct buf *out, const char *lead, int64_t min, int64_t max)
 {
     if (max == INT64_MAX)
         buf_addf(out, " of at least %lld", (long long)min);
     else if (min == INT64_MIN)
         buf_addf(out, " of at most %lld", (long long)max);
     else
-        buf_addf(out, " %lld..%lld", (long long)min, (long long)max);
+        buf_addf(out, "%s%lld..%lld", lead, (long long)min, (long long)max);
 }
 
 static bool has_range(const struct json_field *f)
@@ -135,9 +142,9 @@ static void add_integer(struct buf *out, const struct json_field *f)
 {
     buf_adds(out, "an integer");
     if (has_range(f))
-        add_range(out, f->min, f->max);
+        add_range(out, " ", f->min, f->max);
     else if (f->kind == JK_UINT)
-        add_range(out, 0, UINT32_MAX);
+        add_range(out, " ", 0, UINT32_MAX);
 }
 
 static void add_string(struct buf *out, const struct json_field *f)
@@ -148,18 +155,17 @@ static void add_string(struct buf *out, const struct json_field *f)
         return;
     }
     buf_adds(out, "a string");
-    if (f->max <= 0)
-        return;
-    add_range(out, f->min, f->max);
-    buf_adds(out, f->max == INT64_MAX && f->min == 1 ? " byte" : " bytes");
+    if (f->max > 0) {
+        add_range(out, " of ", f->min, f->max);
+        buf_adds(out, " bytes");
+    }
 }
 
 static void add_array(struct buf *out, const struct json_field *f, const char *of, const char *one)
 {
     buf_addf(out, "%san array of %s", f->one_is_array ? one : "", of);
     if (f->max > 0) {
-        buf_adds(out, " with");
-        add_range(out, f->min, f->max);
+        add_range(out, " of ", f->min, f->max);
         buf_adds(out, " elements");
     }
 }
@@ -546,11 +552,6 @@ bool json_decode(struct json_decode *d, const struct json_schema *schema, const 
 
 /* --- the end --- */
 
-static size_t errors_kept(const struct json_decode *d)
-{
-    return d->n_errors < JSON_ERRORS_MAX ? d->n_errors : JSON_ERRORS_MAX;
-}
-
 static void add_error(const struct json_error *error, struct buf *out)
 {
     if (error->path[0])
@@ -560,28 +561,24 @@ static void add_error(const struct json_error *error, struct buf *out)
 
 void json_decode_report(const struct json_decode *d, const char *name, struct buf *out)
 {
-    size_t kept = errors_kept(d);
-
-    for (size_t i = 0; i < kept; i++) {
+    for (size_t i = 0; i < d->n_kept; i++) {
         buf_addf(out, "%s: ", name);
         add_error(&d->errors[i], out);
         buf_addc(out, '\n');
     }
-    if (d->n_errors > kept)
-        buf_addf(out, "%s: and %zu errors more\n", name, d->n_errors - kept);
+    if (d->n_errors > d->n_kept)
+        buf_addf(out, "%s: and %zu errors more\n", name, d->n_errors - d->n_kept);
 }
 
 enum status json_decode_status(const struct json_decode *d, const char *name, struct err *e)
 {
     struct buf text = BUF_INIT(ERR_TEXT_MAX * 4);
-    size_t kept = errors_kept(d);
-
     if (d->n_errors == 0)
         return STATUS_OK;
     buf_addf(&text, "%s: ", name);
     if (d->n_errors > 1)
         buf_addf(&text, "%zu errors: ", d->n_errors);
-    for (size_t i = 0; i < kept; i++) {
+    for (size_t i = 0; i < d->n_kept; i++) {
         if (i > 0)
             buf_adds(&text, "; ");
         add_error(&d->errors[i], &text);

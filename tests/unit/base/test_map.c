@@ -41,7 +41,7 @@ static void test_order_is_of_insertion(void **state maybe_unused)
     struct map *m = map_create();
     size_t it = 0, n = 0;
     struct str key;
-    char text[32];
+    char text[64];
     int *v;
 
     for (size_t i = 0; i < 1000; i++) {
