@@ -38,12 +38,12 @@ const struct clock *clock_system(void)
 
 static uint64_t fake_mono_ns(const struct clock *c)
 {
-    return container_of_const(c, struct clock_fake, clock)->mono;
+    return container_of(c, const struct clock_fake, clock)->mono;
 }
 
 static uint64_t fake_wall_ns(const struct clock *c)
 {
-    return container_of_const(c, struct clock_fake, clock)->wall;
+    return container_of(c, const struct clock_fake, clock)->wall;
 }
 
 void clock_fake_init(struct clock_fake *f, uint64_t wall_ms)

@@ -148,8 +148,8 @@ const struct clock *loop_clock(const struct loop *l)
 
 static bool timer_before(const struct heap_node *a, const struct heap_node *b)
 {
-    const struct loop_timer *ta = container_of_const(a, struct loop_timer, node);
-    const struct loop_timer *tb = container_of_const(b, struct loop_timer, node);
+    const struct loop_timer *ta = container_of(a, const struct loop_timer, node);
+    const struct loop_timer *tb = container_of(b, const struct loop_timer, node);
 
     if (ta->at_ms != tb->at_ms)
         return ta->at_ms < tb->at_ms;
