@@ -1,0 +1,385 @@
+# Fleet. `make help` lists what can be asked for.
+#
+# One Makefile for the whole tree. The sources of a folder are found by wildcard; each folder of the
+# plan becomes an archive, and a program or test is linked with the archives it may use and no others:
+#
+#   core/base  <-  reaper, fingerprints, proxies  <-  the rest of core  <-  browser
+#
+# Everything that is built goes to $(O)/$(BUILD)/, in the shape of the source tree. BUILD is one of
+# release debug asan tsan cov fuzz; O is "build" unless given, so that several people (or a machine's
+# several jobs) can build the same tree side by side. Where a target needs another BUILD than its own,
+# it calls this same file again with that BUILD.
+
+SHELL := /bin/bash
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.SECONDEXPANSION:
+.DEFAULT_GOAL := all
+MAKEFLAGS += --no-builtin-rules --no-builtin-variables --no-print-directory
+NPROC := $(shell nproc 2>/dev/null || echo 2)
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(NPROC)   # a -j of the command line goes before this one
+endif
+
+# ---- What is asked for -----------------------------------------------------------------------------
+
+GOALS := $(or $(MAKECMDGOALS),all)
+BUILDS := release debug asan tsan cov fuzz
+BUILD ?= $(if $(filter fuzz-%,$(GOALS)),fuzz,$(if $(filter check check-% build-% tidy compdb,$(GOALS)),debug,release))
+O ?= build
+B := $(O)/$(BUILD)
+ifeq ($(filter $(BUILD),$(BUILDS)),)
+$(error BUILD=$(BUILD): expected one of $(BUILDS))
+endif
+ifeq ($(CI),true)
+WERROR ?= 1
+STRICT ?= 1
+endif
+TEST_TIMEOUT ?= 120
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-6s %s\n' '$(1)' '$(2)';)
+# Replaces $@ by $@.new only if they differ, so that nothing is built again for nothing.
+keep = if cmp -s $@.new $@; then rm -f $@.new; else mv -f $@.new $@; fi
+
+# ---- Compiler and flags ----------------------------------------------------------------------------
+
+CC := $(if $(filter fuzz,$(BUILD)),clang,gcc)
+AR := ar
+PKG_CONFIG ?= pkg-config
+ifneq ($(shell command -v ccache 2>/dev/null),)
+CCACHE := ccache
+endif
+
+WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes \
+	-Wconversion -Wcast-qual -Wundef $(if $(filter 1,$(WERROR)),-Werror)
+LANGUAGE := -std=c17 -D_GNU_SOURCE -include core/base/banned.h
+
+CFLAGS_release := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong \
+	-fstack-clash-protection -fvisibility=hidden -ffunction-sections -fdata-sections
+LDFLAGS_release := -Wl,-z,relro,-z,now -Wl,--gc-sections
+CFLAGS_debug := -Og -g -fno-omit-frame-pointer -DFLEET_FAULTS
+CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+	-fno-sanitize-recover=all -DFLEET_FAULTS
+LDFLAGS_asan := -fsanitize=address,undefined
+CFLAGS_tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread -DFLEET_FAULTS
+LDFLAGS_tsan := -fsanitize=thread
+CFLAGS_cov := -O0 -g --coverage -DFLEET_FAULTS
+LDFLAGS_cov := --coverage
+CFLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=all -DFLEET_FAULTS
+LDFLAGS_fuzz := -fsanitize=address,undefined
+
+# Sanitizers and a static launcher that becomes init of a namespace do not go together: in those builds
+# the launcher and the build tools are made from objects of their own, in $(B)/plain/.
+SANITISED := $(filter asan tsan fuzz cov,$(BUILD))
+CFLAGS_PLAIN := $(if $(SANITISED),$(CFLAGS_debug),$(CFLAGS_$(BUILD)))
+PLAIN := $(if $(SANITISED),$(B)/plain,$(B))
+
+# ---- Libraries, and the Debian package of each -----------------------------------------------------
+
+# What each folder may use of what is not ours, besides what those below it use.
+PKGS_base := libuv libcjson libsodium
+PKGS_reaper :=
+PKGS_fingerprints :=
+PKGS_proxies :=
+PKGS_core := libcurl sqlite3 libpsl
+PKGS_browser := libwebsockets openssl
+PKGS_test := cmocka
+
+DEB_libuv := libuv1-dev
+DEB_libcjson := libcjson-dev
+DEB_libsodium := libsodium-dev
+DEB_libcurl := libcurl4-openssl-dev
+DEB_sqlite3 := libsqlite3-dev
+DEB_libpsl := libpsl-dev
+DEB_libwebsockets := libwebsockets-dev
+DEB_openssl := libssl-dev
+DEB_cmocka := libcmocka-dev
+
+# `make deps` installs what is missing of these; "a|b": either will do.
+DEPS_build := gcc libc6-dev make pkg-config git $(foreach p,$(PKGS_base) $(PKGS_core) $(PKGS_browser),$(DEB_$(p))) \
+	libwebsockets-evlib-uv
+DEPS_browser := chromium-headless-shell|chromium chromium-sandbox fonts-dejavu-core tinyproxy dante-server
+DEPS_test := $(DEB_cmocka) openssl libubsan1 libasan8 libtsan2 redis-server microsocks squid chromium \
+	nodejs npm procps curl
+DEPS_lint := clang clang-format clang-tidy cppcheck universal-ctags bear
+# Commands that do instead of a package, when they came from elsewhere.
+DEPS_COMMANDS := gcc=gcc make=make git=git nodejs=node npm=npm pkg-config=pkg-config
+DEPS ?= build browser test
+
+ROOMS := base reaper fingerprints proxies core browser
+CHAIN_base := base
+CHAIN_reaper := reaper base
+CHAIN_fingerprints := fingerprints base
+CHAIN_proxies := proxies base
+CHAIN_core := core fingerprints proxies reaper base
+CHAIN_browser := browser $(CHAIN_core)
+
+ifneq ($(filter-out clean help deps demo test dist format,$(GOALS)),)
+$(foreach p,$(sort $(foreach r,$(ROOMS) test,$(PKGS_$(r)))),\
+	$(if $(shell $(PKG_CONFIG) --exists $(p) 2>/dev/null && echo yes),\
+		$(eval LIBS_$(p) := $(shell $(PKG_CONFIG) --libs $(p)))\
+		$(eval PKG_CFLAGS += $(shell $(PKG_CONFIG) --cflags $(p))),\
+		$(eval MISSING += $(p))))
+endif
+missing_in = $(filter $(MISSING),$(foreach r,$(CHAIN_$(1)) $(if $(filter test,$(1)),test),$(PKGS_$(r))))
+libs_of = $(sort $(foreach r,$(CHAIN_$(1)),$(foreach p,$(PKGS_$(r)),$(LIBS_$(p))))) -lm -pthread
+
+CFLAGS_ALL = $(LANGUAGE) -I. -I$(B)/gen $(PKG_CFLAGS) $(WARNINGS) -fPIC
+LDFLAGS_ALL = -pie -Wl,--as-needed
+
+# Named when something needs them and they are not there.
+need-%:
+	@missing='$(foreach p,$(call missing_in,$*),$(p) (Debian package $(DEB_$(p))))'; \
+	if [ -n "$$missing" ]; then echo "missing for $*: $$missing; 'make deps' installs it" >&2; exit 1; fi
+
+# ---- Sources ---------------------------------------------------------------------------------------
+
+ALL_C := $(sort $(shell find core browser reaper fingerprints proxies tests -name '*.c' 2>/dev/null))
+MAINS := core/main.c browser/main.c reaper/launcher.c
+TOOLS := $(filter %gen.c,$(filter browser/cdp/%,$(ALL_C)))   # programs that run while building
+LIB_C := $(filter-out $(MAINS) $(TOOLS) tests/%,$(ALL_C))
+SRC_base := $(filter core/base/%,$(LIB_C))
+SRC_core := $(filter-out core/base/%,$(filter core/%,$(LIB_C)))
+SRC_reaper := $(filter reaper/%,$(LIB_C))
+SRC_fingerprints := $(filter fingerprints/%,$(LIB_C))
+SRC_proxies := $(filter proxies/%,$(LIB_C))
+SRC_browser := $(filter browser/%,$(LIB_C))
+
+# Generated sources: made in $(B)/gen/, which is an include directory, under the path they would have in
+# the tree; listed here by that path. Headers go to GEN_H, which all objects wait for.
+GEN_base := $(B)/gen/version.h
+GEN_H := $(GEN_base)
+
+obj = $(patsubst %.c,$(B)/%.o,$(1))
+$(foreach r,$(ROOMS),$(eval OBJ_$(r) := $(call obj,$(SRC_$(r)))))
+archives = $(foreach r,$(CHAIN_$(1)),$(B)/lib$(r).a)
+
+# ---- all -------------------------------------------------------------------------------------------
+
+WITH_BROWSER := $(if $(call missing_in,browser),,yes)
+PROGRAMS := $(if $(wildcard browser/main.c),$(if $(WITH_BROWSER),$(B)/fleet)) \
+	$(if $(wildcard core/main.c),$(B)/fleet-core) $(if $(wildcard reaper/launcher.c),$(B)/fleet-reaper)
+LIBRARIES := $(if $(wildcard core/fleet.h),$(B)/libfleet.a $(B)/libfleet.so $(B)/fleet.pc)
+
+.PHONY: all fleet fleet-core fleet-reaper
+all: $(PROGRAMS) $(LIBRARIES)
+ifeq ($(WITH_BROWSER),)
+	@echo "fleet was not built, fleet-core was: missing $(foreach p,$(call missing_in,browser),$(p)\
+	(Debian package $(DEB_$(p)))); 'make deps' installs it" >&2
+endif
+fleet: need-browser $(B)/fleet
+fleet-core: $(B)/fleet-core
+fleet-reaper: $(B)/fleet-reaper
+
+# ---- Compile, archive, link ------------------------------------------------------------------------
+
+$(B)/gen/version.h: FORCE
+	@mkdir -p $(@D); v=$$(GIT_OPTIONAL_LOCKS=0 git describe --tags --always --dirty 2>/dev/null || \
+		cat VERSION 2>/dev/null || echo unknown); \
+	printf '/* Generated by the Makefile. */\n#define FLEET_VERSION "%s"\n' "$$v" > $@.new; $(keep)
+
+# Objects are made again when the flags are others.
+$(B)/gen/flags: FORCE
+	@mkdir -p $(@D); echo '$(CC) $(CFLAGS_ALL) $(CFLAGS_$(BUILD))' | sed 's/ -Werror//' > $@.new; $(keep)
+
+compile = mkdir -p $(@D) && $(CCACHE) $(CC) $(CFLAGS_ALL) $(1) -MMD -MP -c -o $@ $<
+
+$(B)/%.o: %.c $(B)/gen/flags | $(GEN_H)
+	$(call say,CC,$<)$(call compile,$(CFLAGS_$(BUILD)) $(CFLAGS))
+$(B)/%.o: $(B)/gen/%.c $(B)/gen/flags | $(GEN_H)
+	$(call say,CC,$<)$(call compile,$(CFLAGS_$(BUILD)) $(CFLAGS))
+$(B)/plain/%.o: %.c $(B)/gen/flags | $(GEN_H)
+	$(call say,CC,$<)$(call compile,$(CFLAGS_debug) $(CFLAGS))
+
+$(foreach r,$(ROOMS),$(eval $(OBJ_$(r)): | need-$(r)))
+ifeq ($(PARTIAL),)
+$(foreach r,$(ROOMS),$(eval $(B)/lib$(r).a: $(OBJ_$(r))))
+$(B)/lib%.a:
+	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+else
+# PARTIAL=1: archives hold what compiles, so that a file that somebody is in the middle of stops only
+# what needs it. For work in a busy tree, never for a build that counts.
+$(B)/lib%.a: FORCE
+	+@$(MAKE) -k PARTIAL= T= BUILD=$(BUILD) $(OBJ_$*) >$@.out 2>&1 || \
+		grep -E '(error|warning):' $@.out | head -20 || true; \
+	rm -f $@ && $(AR) rcs $@ $$(ls $(OBJ_$*) 2>/dev/null)
+endif
+
+link = mkdir -p $(@D) && $(CC) $(LDFLAGS_ALL) $(LDFLAGS_$(BUILD)) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
+
+$(B)/fleet: $(B)/browser/main.o $(B)/embed_site.o $(B)/embed_assets.o $(call archives,browser)
+	$(call say,LINK,$@)$(call link) $(call libs_of,browser)
+$(B)/fleet-core: $(B)/core/main.o $(B)/embed_core.o $(call archives,core)
+	$(call say,LINK,$@)$(call link) $(call libs_of,core)
+
+# The launcher is static: it starts in empty mount namespaces, and nothing may be loaded into it. From
+# the archives below it the linker takes only what it calls.
+$(B)/fleet-reaper: $(PLAIN)/reaper/launcher.o $(PLAIN)/libreaper.a $(PLAIN)/libbase.a
+	$(call say,LINK,$@)mkdir -p $(@D) && $(CC) -static -Wl,--gc-sections $(if $(SANITISED),,$(LDFLAGS_$(BUILD))) \
+		-o $@ $(filter %.o %.a,$^)
+ifneq ($(SANITISED),)
+$(B)/plain/libreaper.a: $(patsubst %.c,$(B)/plain/%.o,$(SRC_reaper))
+$(B)/plain/libbase.a: $(patsubst %.c,$(B)/plain/%.o,$(SRC_base))
+endif
+
+# ---- Embedded files --------------------------------------------------------------------------------
+# A set of files becomes one object with a table, declared in core/base/embed.h. tests/support/embed
+# writes a C file: an .incbin for each file's bytes, and the table. A new set takes a line here and two
+# declarations there. embed_core and embed_assets define the same table, for different programs.
+
+EMBED_FILES_site := $(sort $(shell find tests/site -type f ! -name '*.md' ! -name '*.c' ! -name '*.h' 2>/dev/null))
+EMBED_FILES_core := $(sort $(shell find core/assets -type f ! -name '*.md' 2>/dev/null))
+EMBED_FILES_assets := $(EMBED_FILES_core) $(sort $(shell find browser/assets -type f ! -name '*.md' 2>/dev/null))
+
+embed = mkdir -p $(@D) && tests/support/embed $(1) '$(2)' $(3) > $@.new && { $(keep); }
+$(B)/gen/embed_site.c: FORCE
+	@$(call embed,embed_site,tests/site/,$(EMBED_FILES_site))
+$(B)/gen/embed_core.c: FORCE
+	@$(call embed,embed_assets,,$(EMBED_FILES_core))
+$(B)/gen/embed_assets.c: FORCE
+	@$(call embed,embed_assets,,$(EMBED_FILES_assets))
+$(B)/embed_site.o: $(EMBED_FILES_site)
+$(B)/embed_core.o: $(EMBED_FILES_core)
+$(B)/embed_assets.o: $(EMBED_FILES_assets)
+EMBED_OBJ_core := $(B)/embed_core.o
+EMBED_OBJ_browser := $(B)/embed_site.o $(B)/embed_assets.o
+
+# ---- Tests: what there is, and what each may link ---------------------------------------------------
+# tests/unit/<folder>/ links the archives its folder may use. The other tests link core's, or with an
+# include of "browser/..." in the test the browser's too. Other .c files in a folder of tests become an
+# archive that its tests are linked with; tests/support/*.c is such an archive for all of them.
+
+KINDS := unit model contract integration clients fault
+TEST_C := $(filter tests/%,$(ALL_C))
+TESTS := $(filter $(foreach k,$(KINDS),tests/$(k)/%),$(TEST_C))
+TESTS := $(foreach t,$(TESTS),$(if $(filter test_%,$(notdir $(t))),$(t)))
+SCRIPTS := $(sort $(shell find $(foreach k,$(KINDS) lint,tests/$(k)) -name 'test_*.sh' -o -name 'test_*.mjs' 2>/dev/null))
+FUZZ_C := $(filter tests/fuzz/fuzz_%,$(TEST_C))
+BENCH_C := $(filter tests/bench/bench_%,$(TEST_C))
+SUPPORT_C := $(filter-out tests/support/testing.c tests/support/replay.c,\
+	$(foreach f,$(TEST_C),$(if $(filter tests/support/,$(dir $(f))),$(f))))
+BROWSER_TESTS := $(shell grep -rlE --include='*.c' '^\#include "(browser/|tests/support/browser)' tests 2>/dev/null)
+
+# Stem of a test ("tests/unit/base/test_str") -> its room.
+unit_folder = $(word 3,$(subst /, ,$(1)))
+unit_room = $(or $(filter $(ROOMS),$(1)),$(if $(wildcard browser/$(1) browser/$(1).c),browser,core))
+room_of = $(if $(filter tests/unit/%,$(1)),$(call unit_room,$(call unit_folder,$(1))),$(if $(filter $(1).c,$(BROWSER_TESTS)),browser,core))
+archives_of = $(call archives,$(call room_of,$(1)))
+embed_of = $(EMBED_OBJ_$(call room_of,$(1)))
+MATES := $(filter-out $(TESTS) $(FUZZ_C) $(BENCH_C) tests/support/% tests/site/%,$(TEST_C))
+mates_of = $(call obj,$(filter $(dir $(1))%,$(foreach m,$(MATES),$(if $(filter $(dir $(1)),$(dir $(m))),$(m)))))
+
+bins = $(patsubst %.c,$(B)/%,$(1))
+TEST_BINS := $(call bins,$(TESTS))
+$(call obj,$(TEST_C)): | need-test
+$(B)/tests/support/testing.o: CFLAGS += -DTEST_SOURCE_ROOT='"$(CURDIR)"'
+$(B)/tests/libsupport.a: $(call obj,$(SUPPORT_C))
+	$(call say,AR,$@)mkdir -p $(@D) && rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+
+$(TEST_BINS): $(B)/%: $(B)/%.o $(B)/tests/support/testing.o $$(call mates_of,$$*) $(B)/tests/libsupport.a \
+		$$(call embed_of,$$*) $$(call archives_of,$$*)
+	$(call say,LINK,$@)$(call link) $(call libs_of,$(call room_of,$*)) $(LIBS_cmocka)
+
+# The runner is made of nothing of ours, so that it works when nothing else does.
+RUN := $(O)/host/run
+RUNNER_C := $(wildcard tests/support/runner/*.c)
+$(RUN): $(RUNNER_C) $(wildcard tests/support/runner/*.h)
+	$(call say,HOST,$@)mkdir -p $(@D) && gcc -std=c17 -D_GNU_SOURCE -I. $(WARNINGS) -O1 -g -o $@ $(RUNNER_C)
+
+# ---- Tests: running them ---------------------------------------------------------------------------
+# T=... picks tests: a path from tests/ on ("unit/base/test_str"), or part of one. CASE=... picks cases
+# in them. RESULTS is where the sums of this run go (see `test`); BUILT=1 runs what is there, and counts
+# what is not as failed, instead of building first.
+
+named = $(filter %/$(T) %/$(T).c %/$(T).sh %/$(T).mjs,$(1))
+pick = $(strip $(if $(T),$(or $(call named,$(1)),$(foreach t,$(1),$(if $(findstring $(T),$(t)),$(t)))),$(1)))
+of_kind = $(call pick,$(filter tests/$(1)/%,$(TESTS)))
+scripts_of_kind = $(call pick,$(filter tests/$(1)/%,$(SCRIPTS)))
+
+export FLEET_SOURCE := $(CURDIR)
+export FLEET_BUILD := $(abspath $(B))
+export FLEET_NPM := $(abspath $(O))/npm
+export ASAN_OPTIONS ?= abort_on_error=1:detect_stack_use_after_return=1:strict_string_checks=1
+export UBSAN_OPTIONS ?= print_stacktrace=1
+export TSAN_OPTIONS ?= halt_on_error=1:abort_on_error=1:second_deadlock_stack=1
+export LSAN_OPTIONS ?= report_objects=1
+export CASE TEST_TIMEOUT
+
+RESULTS ?= $(B)/results
+# 1: name of the results, 2: how many at a time, 3: programs
+run_tests = mkdir -p $(RESULTS) $(B)/log && $(RUN) -j $(2) -t $(TEST_TIMEOUT) $(if $(filter 1,$(STRICT)),-s) \
+	-l $(B)/log -r $(RESULTS)/$(BUILD)-$(1) $(3)
+none = $(if $(T),echo "no test in $(1) is called $(T)" >&2; exit 1,echo "  no tests in $(1)")
+
+define SUITE
+.PHONY: check-$(1) build-$(1)
+BINS_$(1) := $$(call bins,$$(call of_kind,$(1)))
+SCRIPTS_$(1) := $$(call scripts_of_kind,$(1))
+build-$(1): $$(RUN) $$(BINS_$(1)) $(2)
+check-$(1): $$(RUN) $$(if $$(BUILT),,$$(BINS_$(1)) $(2))
+	$$(Q)$$(if $$(BINS_$(1))$$(SCRIPTS_$(1)),$$(call run_tests,$(1),$(3),$$(abspath $$(BINS_$(1)) \
+		$$(SCRIPTS_$(1)))),$$(call none,tests/$(1)))
+endef
+$(eval $(call SUITE,unit,,$(NPROC)))
+$(eval $(call SUITE,model,,$(NPROC)))
+$(eval $(call SUITE,contract,$$(PROGRAMS),1))
+$(eval $(call SUITE,integration,$$(PROGRAMS),1))
+$(eval $(call SUITE,fault,$$(PROGRAMS),1))
+$(eval $(call SUITE,clients,$$(PROGRAMS) $$(if $$(SCRIPTS_clients),$$(O)/npm/.done),1))
+$(eval $(call SUITE,lint,,1))
+
+# With `make check T=...` a kind without such a test is no error.
+.PHONY: check build-check
+CHECKS := $(foreach k,$(KINDS) lint,$(if $(call of_kind,$(k))$(call scripts_of_kind,$(k)),check-$(k)))
+check: $(or $(CHECKS),$(if $(T),no-such-test)) $(if $(call pick,$(FUZZ_C)),check-corpus)
+check-contract: | $(filter check-unit check-model,$(GOALS) $(if $(filter check,$(GOALS)),$(CHECKS)))
+.PHONY: no-such-test
+no-such-test:
+	@echo "no test is called $(T)" >&2; exit 1
+
+# ---- Fuzzers ---------------------------------------------------------------------------------------
+# tests/fuzz/fuzz_NAME.c with LLVMFuzzerTestOneInput; its seeds in tests/fuzz/corpus/NAME/, its
+# dictionary in tests/fuzz/NAME.dict. `make fuzz-NAME SECONDS=60` searches (clang), new inputs go to
+# $(B)/corpus/NAME; check-corpus replays the seeds, with any compiler.
+
+SECONDS ?= 60
+FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ_C))
+.PHONY: check-corpus build-corpus $(FUZZ_NAMES:%=fuzz-%)
+ifeq ($(BUILD),fuzz)
+$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $$(call embed_of,tests/fuzz/fuzz_$$*) $$(call archives_of,tests/fuzz/fuzz_$$*)
+	$(call say,LINK,$@)$(call link) -fsanitize=fuzzer $(call libs_of,$(call room_of,tests/fuzz/fuzz_$*))
+else
+$(call bins,$(FUZZ_C)): $(B)/%: $(B)/%.o $(B)/tests/support/replay.o $$(call embed_of,$$*) $$(call archives_of,$$*)
+	$(call say,LINK,$@)$(call link) $(call libs_of,$(call room_of,$*))
+endif
+fuzz-%: $(B)/tests/fuzz/fuzz_%
+	$(Q)mkdir -p $(B)/corpus/$* && $< -max_total_time=$(SECONDS) -timeout=10 -print_final_stats=1 \
+		-artifact_prefix=$(B)/corpus/$*- $(if $(wildcard tests/fuzz/$*.dict),-dict=tests/fuzz/$*.dict) \
+		$(B)/corpus/$* $(wildcard tests/fuzz/corpus/$*)
+
+BINS_corpus := $(call bins,$(call pick,$(FUZZ_C)))
+build-corpus: $(RUN) $(BINS_corpus)
+check-corpus: $(RUN) $(if $(BUILT),,$(BINS_corpus))
+	$(Q)$(if $(BINS_corpus),$(call run_tests,corpus,$(NPROC),$(abspath $(BINS_corpus))),$(call none,tests/fuzz))
+
+# ---- help ------------------------------------------------------------------------------------------
+
+.PHONY: help
+help:
+	@printf '%s\n' \
+	'make                    fleet, fleet-core and fleet-reaper, in build/release/' \
+	'make check              all tests of this tree as it is; also check-unit, -model, -contract,' \
+	'                        -integration, -clients, -fault, -corpus, -lint' \
+	'  T=unit/base/test_str  only these tests     CASE="str_*"  only these cases' \
+	'  PARTIAL=1             link what compiles, in a tree that others are working on' \
+	'make fuzz-NAME          search with libFuzzer for SECONDS=60' \
+	'' \
+	'Variables: BUILD=release|debug|asan|tsan|cov|fuzz  O=build (output)  V=1 (show commands)  WERROR=1' \
+	'  STRICT=1 (a skipped test has failed)  TEST_TIMEOUT=120 (seconds a test program may take)'
+
+.PHONY: FORCE
+FORCE:
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
