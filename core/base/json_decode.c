@@ -7,12 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-    FIELDS_MAX = 128,   /* of a schema */
-    EXPECTED_MAX = 384, /* bytes of what was expected */
-    FOUND_MAX = 48,     /* bytes of a string that is shown as found */
-    ERRORS_FIRST = 4,
-};
+enum { ERRORS_FIRST = 4 };
 
 /* --- errors and paths --- */
 
@@ -91,34 +86,18 @@ void json_leave(struct json_decode *d, size_t mark)
     d->path[mark] = '\0';
 }
 
-/* --- messages --- */
+/* --- kinds: `at` is the field; false when it was reported --- */
 
-static void add_names(struct buf *out, const char *const *names, size_t n)
+static bool decode_value(struct json_decode *d, const struct json_field *f, const struct json *j,
+                         void *at);
+
+static bool decode_bool(struct json_decode *d, const struct json_field *f, const struct json *j,
+                        void *at)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (i > 0)
-            buf_adds(out, i + 1 == n ? " or " : ", ");
-        buf_adds(out, names[i]);
-    }
-}
-
-static size_t names_len(const char *const *names)
-{
-    size_t n = 0;
-
-    while (names[n])
-        n++;
-    return n;
-}
-
-static void add_range(struct buf *out, const char *lead, int64_t min, int64_t max)
-{
-    if (max == INT64_MAX)
-        buf_addf(out, " of at least %lld", (long long)min);
-    else if (min == INT64_MIN)
-        buf_addf(out, " of at most %lld", (long long)max);
-    else
-        buf_addf(out, "%s%lld..%lld", lead, (long long)min, (long long)max);
+    if (json_type(j) != JSON_BOOL)
+        return json_fail_field(d, f, j);
+    *(bool *)at = json_bool(j, false);
+    return true;
 }
 
 static bool has_range(const struct json_field *f)
@@ -138,126 +117,6 @@ static int64_t range_min(const struct json_field *f)
     return has_range(f) || f->kind == JK_UINT ? f->min : INT64_MIN;
 }
 
-static void add_integer(struct buf *out, const struct json_field *f)
-{
-    buf_adds(out, "an integer");
-    if (has_range(f))
-        add_range(out, " ", f->min, f->max);
-    else if (f->kind == JK_UINT)
-        add_range(out, " ", 0, UINT32_MAX);
-}
-
-static void add_string(struct buf *out, const struct json_field *f)
-{
-    if (f->names) {
-        buf_adds(out, "one of ");
-        add_names(out, f->names, names_len(f->names));
-        return;
-    }
-    buf_adds(out, "a string");
-    if (f->max > 0) {
-        add_range(out, " of ", f->min, f->max);
-        buf_adds(out, " bytes");
-    }
-}
-
-static void add_array(struct buf *out, const struct json_field *f, const char *of, const char *one)
-{
-    buf_addf(out, "%san array of %s", f->one_is_array ? one : "", of);
-    if (f->max > 0) {
-        add_range(out, " of ", f->min, f->max);
-        buf_adds(out, " elements");
-    }
-}
-
-static void add_expected(struct buf *out, const struct json_field *f)
-{
-    static const char *const plain[] = {
-        [JK_BOOL] = "true or false",   [JK_DOUBLE] = "a number", [JK_OBJECT] = "an object",
-        [JK_OBJECT_PTR] = "an object", [JK_ANY] = "a value",     [JK_FN] = "a value",
-    };
-
-    switch (f->kind) {
-    case JK_INT:
-    case JK_UINT:
-        add_integer(out, f);
-        break;
-    case JK_STR:
-    case JK_ENUM:
-        add_string(out, f);
-        break;
-    case JK_STRS:
-        add_array(out, f, "strings", "a string or ");
-        break;
-    case JK_OBJECTS:
-        add_array(out, f, "objects", "an object or ");
-        break;
-    default:
-        buf_adds(out, plain[f->kind]);
-        if (f->kind == JK_DOUBLE && f->dmin < f->dmax)
-            buf_addf(out, " %g..%g", f->dmin, f->dmax);
-    }
-}
-
-static void add_found(struct buf *out, const struct json *j)
-{
-    struct str s = str_from(json_str(j, ""));
-    size_t n = s.len;
-
-    switch (json_type(j)) {
-    case JSON_ARRAY:
-        buf_addf(out, "an array of %zu", json_len(j));
-        break;
-    case JSON_OBJECT:
-        buf_adds(out, "an object");
-        break;
-    case JSON_STRING:
-        if (n > FOUND_MAX) {
-            n = FOUND_MAX;
-            while (((unsigned char)s.ptr[n] & 0xc0) == 0x80)
-                n--;
-        }
-        json_print_str(str_n(s.ptr, n), out);
-        if (n < s.len)
-            buf_addf(out, "... (%zu bytes)", s.len);
-        break;
-    default:
-        json_print(j, 0, out);
-    }
-}
-
-/* "found ..., expected ..."; the name nearest to a string that is none of the field's is suggested.
- */
-static bool fail_field(struct json_decode *d, const struct json_field *f, const struct json *j)
-{
-    struct buf text = BUF_INIT(EXPECTED_MAX);
-    const char *near = NULL;
-
-    buf_adds(&text, "found ");
-    add_found(&text, j);
-    if (f->names && json_type(j) == JSON_STRING)
-        near = str_suggest(str_from(json_str(j, "")), f->names, names_len(f->names));
-    buf_adds(&text, ", expected ");
-    add_expected(&text, f);
-    json_fail(d, NULL, near ? "%s (did you mean \"%s\"?)" : "%s", text.ptr, near);
-    buf_deinit(&text);
-    return false;
-}
-
-/* --- kinds: `at` is the field; false when it was reported --- */
-
-static bool decode_value(struct json_decode *d, const struct json_field *f, const struct json *j,
-                         void *at);
-
-static bool decode_bool(struct json_decode *d, const struct json_field *f, const struct json *j,
-                        void *at)
-{
-    if (json_type(j) != JSON_BOOL)
-        return fail_field(d, f, j);
-    *(bool *)at = json_bool(j, false);
-    return true;
-}
-
 /* INT64_MIN is no integer that json_int gives, so it stands for "none". */
 static bool integer_in_range(const struct json_field *f, const struct json *j, int64_t *out)
 {
@@ -271,7 +130,7 @@ static bool decode_int(struct json_decode *d, const struct json_field *f, const 
     int64_t v;
 
     if (!integer_in_range(f, j, &v))
-        return fail_field(d, f, j);
+        return json_fail_field(d, f, j);
     *(int64_t *)at = v;
     return true;
 }
@@ -282,7 +141,7 @@ static bool decode_uint(struct json_decode *d, const struct json_field *f, const
     int64_t v;
 
     if (!integer_in_range(f, j, &v))
-        return fail_field(d, f, j);
+        return json_fail_field(d, f, j);
     *(uint32_t *)at = (uint32_t)v;
     return true;
 }
@@ -293,7 +152,7 @@ static bool decode_double(struct json_decode *d, const struct json_field *f, con
     double v = json_num(j, 0);
 
     if (json_type(j) != JSON_NUMBER || (f->dmin < f->dmax && !(v >= f->dmin && v <= f->dmax)))
-        return fail_field(d, f, j);
+        return json_fail_field(d, f, j);
     *(double *)at = v;
     return true;
 }
@@ -317,7 +176,7 @@ static bool decode_str(struct json_decode *d, const struct json_field *f, const 
 
     if (!s || (f->max > 0 && ((int64_t)n < f->min || (int64_t)n > f->max)) ||
         (f->names && name_index(f, s) < 0))
-        return fail_field(d, f, j);
+        return json_fail_field(d, f, j);
     copy = arena_try_alloc(d->arena, n + 1);
     if (!copy)
         return json_fail(d, NULL, "no memory for a string of %zu bytes", n);
@@ -332,7 +191,7 @@ static bool decode_enum(struct json_decode *d, const struct json_field *f, const
     int i = s ? name_index(f, s) : -1;
 
     if (i < 0)
-        return fail_field(d, f, j);
+        return json_fail_field(d, f, j);
     *(int *)at = i;
     return true;
 }
@@ -371,7 +230,7 @@ static bool array_open(struct json_decode *d, const struct json_field *f, const 
     *n = is_array ? json_len(j) : 1;
     if ((!is_array && !f->one_is_array) ||
         (f->max > 0 && ((int64_t)*n < f->min || (int64_t)*n > f->max)))
-        return fail_field(d, f, j);
+        return json_fail_field(d, f, j);
     *v = *n > SIZE_MAX / size ? NULL : arena_try_alloc(d->arena, *n * size);
     return *v || json_fail(d, NULL, "no memory for %zu elements", *n);
 }
@@ -404,7 +263,7 @@ static bool decode_strs(struct json_decode *d, const struct json_field *f, const
     void *v;
 
     if (f->one_is_array && json_type(j) != JSON_ARRAY && json_type(j) != JSON_STRING)
-        return fail_field(d, f, j);
+        return json_fail_field(d, f, j);
     if (!array_open(d, f, j, sizeof(*out->v), &n, &v) ||
         !array_fill(d, &one, j, sizeof(*out->v), v))
         return false; /* an element that failed is NULL: the default stays */
@@ -421,7 +280,7 @@ static bool decode_objects(struct json_decode *d, const struct json_field *f, co
     void *v;
 
     if (f->one_is_array && json_type(j) != JSON_ARRAY && json_type(j) != JSON_OBJECT)
-        return fail_field(d, f, j);
+        return json_fail_field(d, f, j);
     if (!array_open(d, f, j, f->sub->size, &n, &v))
         return false;
     for (size_t i = 0; i < n; i++)
@@ -464,26 +323,6 @@ static bool decode_value(struct json_decode *d, const struct json_field *f, cons
 
 /* --- objects --- */
 
-static bool fail_unknown(struct json_decode *d, const struct json_schema *s)
-{
-    const char *names[FIELDS_MAX], *near;
-    const char *slash = strrchr(d->path, '/');
-    struct buf text = BUF_INIT(EXPECTED_MAX);
-
-    for (size_t i = 0; i < s->n; i++)
-        names[i] = s->fields[i].name;
-    near = str_suggest(str_from(slash ? slash + 1 : ""), names, s->n);
-    if (near) {
-        buf_addf(&text, "unknown member, did you mean \"%s\"?", near);
-    } else {
-        buf_addf(&text, "unknown member, %s has ", s->name);
-        add_names(&text, names, s->n);
-    }
-    json_fail(d, NULL, "%s", text.ptr);
-    buf_deinit(&text);
-    return false;
-}
-
 static size_t field_index(const struct json_schema *s, const char *name)
 {
     size_t i = 0;
@@ -500,7 +339,7 @@ static void decode_member(struct json_decode *d, const struct json_schema *s, si
 
     if (i == s->n) {
         if (!s->ignore_unknown)
-            fail_unknown(d, s);
+            (void)json_fail_unknown(d, s);
         return;
     }
     f = &s->fields[i];
@@ -509,28 +348,17 @@ static void decode_member(struct json_decode *d, const struct json_schema *s, si
     (void)decode_value(d, f, j, obj + f->offset); /* a failure is counted in d */
 }
 
-static void fail_missing(struct json_decode *d, const struct json_field *f)
-{
-    struct buf text = BUF_INIT(EXPECTED_MAX);
-    size_t mark = json_enter(d, f->name, 0);
-
-    add_expected(&text, f);
-    json_fail(d, NULL, "missing, expected %s", text.ptr);
-    json_leave(d, mark);
-    buf_deinit(&text);
-}
-
 /* Of members that are there twice (a lenient parse lets them be) the first counts, as for json_get.
  */
 bool json_decode(struct json_decode *d, const struct json_schema *schema, const struct json *j,
                  void *obj)
 {
     size_t errors_before = d->n_errors;
-    bool seen[FIELDS_MAX + 1] = {false};
+    bool seen[JSON_FIELDS_MAX + 1] = {false};
 
-    BUG_ON(schema->n > FIELDS_MAX);
+    BUG_ON(schema->n > JSON_FIELDS_MAX);
     if (json_type(j) != JSON_OBJECT)
-        return fail_field(d, &(struct json_field){.kind = JK_OBJECT}, j);
+        return json_fail_field(d, &(struct json_field){.kind = JK_OBJECT}, j);
     for (const struct json *c = json_first(j); c; c = json_next(c)) {
         size_t i = field_index(schema, json_key(c)), mark;
 
@@ -543,7 +371,7 @@ bool json_decode(struct json_decode *d, const struct json_schema *schema, const 
     }
     for (size_t i = 0; i < schema->n; i++) {
         if (schema->fields[i].required && !seen[i])
-            fail_missing(d, &schema->fields[i]);
+            (void)json_fail_missing(d, &schema->fields[i]);
     }
     if (schema->check && d->n_errors == errors_before)
         schema->check(d, obj);
