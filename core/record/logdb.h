@@ -1,10 +1,13 @@
-/* `<state>/log.sqlite`: one connection, one writer thread, group commit. Modules that keep something in it (audit, eventlog, tasks) submit
- * jobs; all jobs of a group share one transaction (WAL, synchronous=FULL), so a task's completion and its receipt cost one fsync.
+/* `<state>/log.sqlite`: one connection, one writer thread, group commit. Modules that keep
+ * something in it (audit, eventlog, tasks) submit jobs; all jobs of a group share one transaction
+ * (WAL, synchronous=FULL), so a task's completion and its receipt cost one fsync.
  *
- *   submit (loop) -> queue -> [writer: BEGIN, run, run, ..., before_commit hooks, COMMIT] -> done, done, ... (loop, in order) ; after_commit hooks
+ *   submit (loop) -> queue -> [writer: BEGIN, run, run, ..., before_commit hooks, COMMIT] -> done,
+ * done, ... (loop, in order) ; after_commit hooks
  *
- * When a commit fails (full disk, I/O error) all jobs of the group get the error, and so do all later ones: the database stays as it was and
- * is not written again until it is opened anew. Loop thread only, unless said otherwise. */
+ * When a commit fails (full disk, I/O error) all jobs of the group get the error, and so do all
+ * later ones: the database stays as it was and is not written again until it is opened anew. Loop
+ * thread only, unless said otherwise. */
 #ifndef CORE_RECORD_LOGDB_H
 #define CORE_RECORD_LOGDB_H
 
@@ -18,10 +21,12 @@ struct sqlite3;
 struct logdb;
 struct logdb_job;
 
-/** On the writer thread, within the transaction. A failure other than of SQLite itself must leave the transaction without traces of this job:
- *  check first, write then. The status is this job's own; return logdb_error() for what SQLite refused: it ends the whole group. */
+/** On the writer thread, within the transaction. A failure other than of SQLite itself must leave
+ * the transaction without traces of this job: check first, write then. The status is this job's
+ * own; return logdb_error() for what SQLite refused: it ends the whole group. */
 typedef enum status logdb_run_fn(struct logdb_job *job, struct sqlite3 *db, struct err *e);
-/** On the loop, exactly once: the job's status, or the group's when the commit failed. The job is the owner's again. */
+/** On the loop, exactly once: the job's status, or the group's when the commit failed. The job is
+ * the owner's again. */
 typedef void logdb_done_fn(struct logdb_job *job, enum status s, const struct err *e);
 
 /** Embedded in the owner's struct; untouched by the owner between submit and done. */
@@ -39,36 +44,43 @@ struct logdb_hook {
     enum status (*before_commit)(struct logdb_hook *h, struct sqlite3 *db, struct err *e);
     /** After the group's answers were posted; `ok`: it was committed. */
     void (*after_commit)(struct logdb_hook *h, struct sqlite3 *db, bool ok);
-    /** When `wants_idle_ms` has passed since it was set (0: never) and no job waits; sets it anew. */
+    /** When `wants_idle_ms` has passed since it was set (0: never) and no job waits; sets it anew.
+     */
     void (*idle)(struct logdb_hook *h, struct sqlite3 *db);
-    uint64_t idle_at_ms; /* monotonic time of the next idle call; 0: none */
+    uint64_t idle_at_ms;     /* monotonic time of the next idle call; 0: none */
     struct logdb_hook *next; /* private */
 };
 
 enum {
-    LOGDB_GROUP_MAX = 1024,      /* jobs in one transaction */
+    LOGDB_GROUP_MAX = 1024,       /* jobs in one transaction */
     LOGDB_READ_TIMEOUT_MS = 5000, /* how long a reader or a foreign writer is waited for */
 };
 
-/** Makes `state_dir` (0700) and its `run/`, takes the exclusive lock `run/log.lock`, opens the database, starts the writer. Blocking, for start-up.
- *  BUSY with the pid of the process that has it; CORRUPT when it is no database; NO_SPACE, PERMISSION, IO. */
-must_check enum status logdb_open(struct loop *l, const char *state_dir, struct logdb **out, struct err *e);
+/** Makes `state_dir` (0700) and its `run/`, takes the exclusive lock `run/log.lock`, opens the
+ * database, starts the writer. Blocking, for start-up. BUSY with the pid of the process that has
+ * it; CORRUPT when it is no database; NO_SPACE, PERMISSION, IO. */
+must_check enum status logdb_open(struct loop *l, const char *state_dir, struct logdb **out,
+                                  struct err *e);
 /** Appends the job. It is answered also when the database failed or is closing (SHUTTING_DOWN). */
 void logdb_submit(struct logdb *db, struct logdb_job *job);
-/** Finishes what is queued, ends the thread, closes the file, drops the lock; then `closed` (may be NULL) on the loop. No submit after this. */
+/** Finishes what is queued, ends the thread, closes the file, drops the lock; then `closed` (may be
+ * NULL) on the loop. No submit after this. */
 void logdb_close(struct logdb *db, void (*closed)(void *arg), void *arg);
 
-/** Before the first submit, for start-up code only: the connection, used from the loop's thread to create tables (migrate.h) and to load state. */
+/** Before the first submit, for start-up code only: the connection, used from the loop's thread to
+ * create tables (migrate.h) and to load state. */
 struct sqlite3 *logdb_connection(struct logdb *db);
-/** Hooks run in the order added. Before the first submit. The hook must outlive the database's writer. */
+/** Hooks run in the order added. Before the first submit. The hook must outlive the database's
+ * writer. */
 void logdb_add_hook(struct logdb *db, struct logdb_hook *h);
 const char *logdb_state_dir(const struct logdb *db);
 const char *logdb_path(const struct logdb *db);
 /** A new read-only connection for a thread of the caller's own, which closes it. Any thread. */
 must_check enum status logdb_open_reader(const char *path, struct sqlite3 **out, struct err *e);
 
-/** The failure of `db` as an error: NO_SPACE (SQLITE_FULL, or IOERR with ENOSPC), BUSY, CORRUPT, PERMISSION (READONLY), NO_MEMORY, IO; the
- *  extended code in peer_code. "what: sqlite's sentence". Any thread that owns the connection. */
+/** The failure of `db` as an error: NO_SPACE (SQLITE_FULL, or IOERR with ENOSPC), BUSY, CORRUPT,
+ * PERMISSION (READONLY), NO_MEMORY, IO; the extended code in peer_code. "what: sqlite's sentence".
+ * Any thread that owns the connection. */
 enum status logdb_error(struct sqlite3 *db, struct err *e, const char *what);
 
 #endif

@@ -1,9 +1,12 @@
-/* Merkle trees of RFC 6962 §2.1 (same in RFC 9162 §2.1): hashes, compact ranges, inclusion and consistency proofs.
+/* Merkle trees of RFC 6962 §2.1 (same in RFC 9162 §2.1): hashes, compact ranges, inclusion and
+ * consistency proofs.
  *
- *   leaf  = SHA-256(0x00 || entry)          node = SHA-256(0x01 || left || right)         empty tree = SHA-256()
+ *   leaf  = SHA-256(0x00 || entry)          node = SHA-256(0x01 || left || right)         empty
+ * tree = SHA-256()
  *
- * A compact range is the list of the roots of the perfect subtrees that a tree of n leaves is made of (one for each bit set in n, largest
- * first): all that is needed to append and to know the root. Any thread; no global state. */
+ * A compact range is the list of the roots of the perfect subtrees that a tree of n leaves is made
+ * of (one for each bit set in n, largest first): all that is needed to append and to know the root.
+ * Any thread; no global state. */
 #ifndef CORE_RECORD_MERKLE_H
 #define CORE_RECORD_MERKLE_H
 
@@ -15,7 +18,7 @@
 #include "core/base/str.h"
 
 enum {
-    MERKLE_HASH = 32,     /* bytes of a hash */
+    MERKLE_HASH = 32,      /* bytes of a hash */
     MERKLE_MAX_LEVEL = 63, /* a tree has fewer than 2^63 leaves */
     MERKLE_PROOF_MAX = 2 * MERKLE_MAX_LEVEL + 2,
 };
@@ -31,8 +34,9 @@ void merkle_node(const struct merkle_hash *left, const struct merkle_hash *right
                  struct merkle_hash *out);
 
 struct merkle_range {
-    uint64_t size;                              /* leaves; read only */
-    struct merkle_hash node[MERKLE_MAX_LEVEL];  /* node[0..popcount(size)), largest subtree first; read only */
+    uint64_t size; /* leaves; read only */
+    struct merkle_hash
+        node[MERKLE_MAX_LEVEL]; /* node[0..popcount(size)), largest subtree first; read only */
 };
 
 void merkle_range_init(struct merkle_range *r);
@@ -42,10 +46,12 @@ size_t merkle_range_len(const struct merkle_range *r);
 void merkle_range_add(struct merkle_range *r, const struct merkle_hash *leaf);
 /** Root of the tree: at most 62 hashes. */
 void merkle_range_root(const struct merkle_range *r, struct merkle_hash *out);
-/** A range as stored: `size` leaves and len bytes of hashes. False when `len` does not fit `size`. */
+/** A range as stored: `size` leaves and len bytes of hashes. False when `len` does not fit `size`.
+ */
 must_check bool merkle_range_load(struct merkle_range *r, uint64_t size, const void *p, size_t len);
 
-/** Where proofs are made from: gives the hash of the leaf `index`; false stops and makes the whole call fail. Asked in ascending order. */
+/** Where proofs are made from: gives the hash of the leaf `index`; false stops and makes the whole
+ * call fail. Asked in ascending order. */
 typedef bool merkle_leaf_fn(void *arg, uint64_t index, struct merkle_hash *out);
 
 /** A proof: hashes from the bottom to the top. */
@@ -54,19 +60,26 @@ struct merkle_proof {
     struct merkle_hash hash[MERKLE_PROOF_MAX];
 };
 
-/** Inclusion proof of leaf `index` in the tree of the first `size` leaves (RFC 6962 §2.1.1); reads `size` leaves, memory is O(log size).
- *  False when index >= size or `leaf_at` failed. `root` may be NULL. */
-must_check bool merkle_prove_inclusion(merkle_leaf_fn *leaf_at, void *arg, uint64_t index, uint64_t size,
-                                       struct merkle_proof *out, struct merkle_hash *root);
-/** Consistency proof between the trees of `from` and `to` leaves, from <= to (RFC 6962 §2.1.2). Empty when from is 0 or equals to. */
-must_check bool merkle_prove_consistency(merkle_leaf_fn *leaf_at, void *arg, uint64_t from, uint64_t to,
-                                         struct merkle_proof *out, struct merkle_hash *from_root,
+/** Inclusion proof of leaf `index` in the tree of the first `size` leaves (RFC 6962 §2.1.1); reads
+ * `size` leaves, memory is O(log size). False when index >= size or `leaf_at` failed. `root` may be
+ * NULL. */
+must_check bool merkle_prove_inclusion(merkle_leaf_fn *leaf_at, void *arg, uint64_t index,
+                                       uint64_t size, struct merkle_proof *out,
+                                       struct merkle_hash *root);
+/** Consistency proof between the trees of `from` and `to` leaves, from <= to (RFC 6962 §2.1.2).
+ * Empty when from is 0 or equals to. */
+must_check bool merkle_prove_consistency(merkle_leaf_fn *leaf_at, void *arg, uint64_t from,
+                                         uint64_t to, struct merkle_proof *out,
+                                         struct merkle_hash *from_root,
                                          struct merkle_hash *to_root);
 
-/** RFC 9162 §2.1.3.2: true when `proof` shows `leaf` at `index` under `root` of a tree of `size` leaves. */
-must_check bool merkle_check_inclusion(const struct merkle_proof *proof, const struct merkle_hash *leaf,
-                                       uint64_t index, uint64_t size, const struct merkle_hash *root);
-/** RFC 9162 §2.1.4.2: true when `proof` shows that the tree (from, from_root) is a beginning of (to, to_root). */
+/** RFC 9162 §2.1.3.2: true when `proof` shows `leaf` at `index` under `root` of a tree of `size`
+ * leaves. */
+must_check bool merkle_check_inclusion(const struct merkle_proof *proof,
+                                       const struct merkle_hash *leaf, uint64_t index,
+                                       uint64_t size, const struct merkle_hash *root);
+/** RFC 9162 §2.1.4.2: true when `proof` shows that the tree (from, from_root) is a beginning of
+ * (to, to_root). */
 must_check bool merkle_check_consistency(const struct merkle_proof *proof, uint64_t from,
                                          const struct merkle_hash *from_root, uint64_t to,
                                          const struct merkle_hash *to_root);
