@@ -7,6 +7,7 @@
 #include "core/guard/breaker.h"
 #include "core/guard/limit.h"
 #include "core/guard/policy.h"
+#include "core/record/audit.h"
 
 enum coordinator { COORD_BATCH, COORD_BROADCAST, COORD_PLAN, COORD_PIPELINE };
 enum isolation { ISOLATION_PROCESS, ISOLATION_CONTEXT };
@@ -15,7 +16,6 @@ enum context_life { CONTEXT_KEPT, CONTEXT_FRESH };
 enum sandbox_want { SANDBOX_REQUIRE, SANDBOX_PREFER, SANDBOX_OFF };
 enum enforce { ENFORCE_HOLD, ENFORCE_CHARGE };
 enum on_blocked { BLOCKED_END, BLOCKED_WAIT };
-enum audit_sign { AUDIT_SIGN_EACH, AUDIT_SIGN_CHECKPOINT };
 enum group_by { GROUP_HOST, GROUP_SITE };
 
 /** One row of the target list. */

@@ -1,0 +1,145 @@
+#include "core/op/outcome.h"
+
+#include "tests/support/testing.h"
+
+static void test_classify(void **state)
+{
+    static const struct {
+        enum status run;
+        struct op_observed seen;
+        bool accept_4xx;
+        enum status want;
+    } cases[] = {
+        {STATUS_OK, {200, -1, NULL, false}, false, STATUS_OK},
+        {STATUS_OK, {0, -1, NULL, false}, false, STATUS_OK},
+        {STATUS_OK, {429, 1000, NULL, false}, false, STATUS_HTTP_429},
+        {STATUS_OK, {429, 1000, NULL, false}, true, STATUS_HTTP_429},
+        {STATUS_OK, {403, -1, NULL, false}, true, STATUS_HTTP_403},
+        {STATUS_OK, {404, -1, NULL, false}, false, STATUS_HTTP_4XX},
+        {STATUS_OK, {404, -1, NULL, false}, true, STATUS_OK},
+        {STATUS_OK, {503, -1, NULL, false}, true, STATUS_HTTP_5XX},
+        /* a block page outranks its status, and a success */
+        {STATUS_OK, {403, -1, "hcaptcha", false}, false, STATUS_CAPTCHA_DETECTED},
+        {STATUS_OK, {200, -1, "hcaptcha", false}, false, STATUS_CAPTCHA_DETECTED},
+        /* what the run says when nothing better was seen */
+        {STATUS_TIMEOUT, {0, -1, NULL, false}, false, STATUS_TIMEOUT},
+        {STATUS_TIMEOUT, {429, -1, NULL, false}, false, STATUS_HTTP_429},
+        {STATUS_CANCELLED, {429, -1, NULL, false}, false, STATUS_CANCELLED},
+        /* an answer of the proxy is not the target's */
+        {STATUS_OK, {403, -1, NULL, true}, false, STATUS_PROXY_FAILED},
+        {STATUS_PROXY_AUTH, {407, -1, NULL, true}, false, STATUS_PROXY_AUTH},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        if (outcome_classify(cases[i].run, &cases[i].seen, cases[i].accept_4xx) != cases[i].want)
+            fail_msg("case %zu", i);
+}
+
+static void test_samples(void **state)
+{
+    static const struct {
+        enum status s;
+        bool from_proxy, sample, failure, hit;
+    } cases[] = {
+        {STATUS_OK, false, true, false, false},
+        {STATUS_HTTP_4XX, false, true, false, false},
+        {STATUS_HTTP_5XX, false, true, true, false},
+        {STATUS_HTTP_429, false, true, true, true},
+        {STATUS_HTTP_403, false, true, true, true},
+        {STATUS_CAPTCHA_DETECTED, false, true, true, true},
+        {STATUS_TIMEOUT, false, true, true, false},
+        {STATUS_TIMEOUT, true, false, true, false},
+        {STATUS_PROXY_FAILED, true, false, false, false},
+        {STATUS_ELEMENT_NOT_FOUND, false, false, false, false},
+        {STATUS_POLICY_DENIED, false, false, false, false},
+        {STATUS_RATE_LIMITED, false, false, false, false},
+        {STATUS_BREAKER_OPEN, false, false, false, false},
+        {STATUS_CANCELLED, false, false, false, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct op_observed seen = {.from_proxy = cases[i].from_proxy};
+
+        assert_int_equal(outcome_is_sample(cases[i].s, &seen), cases[i].sample);
+        assert_int_equal(outcome_is_target_failure(cases[i].s), cases[i].failure);
+        assert_int_equal(outcome_is_reputation_hit(cases[i].s), cases[i].hit);
+    }
+}
+
+static void test_block_pages(void **state)
+{
+    static const struct {
+        const char *url, *title, *text, *frames;
+        int status;
+        const char *want;
+    } cases[] = {
+        {"https://x/", "Shop", "Welcome", "https://x/app.js", 200, NULL},
+        {"https://x/", "Just a moment...", "", "", 403, "cloudflare-challenge"},
+        {"https://x/", "Shop", "", "https://www.google.com/recaptcha/api2/bframe?k=1", 200,
+         "recaptcha"},
+        /* the script alone protects many ordinary forms */
+        {"https://x/", "Sign in", "", "https://www.google.com/recaptcha/api.js", 200, NULL},
+        {"https://x/", "Sign in", "", "https://js.hcaptcha.com/1/api.js", 200, NULL},
+        {"https://x/", "Shop", "", "https://newassets.hcaptcha.com/captcha/v1/x", 200, "hcaptcha"},
+        {"https://x/", "Shop", "", "https://challenges.cloudflare.com/turnstile/v0/x", 200,
+         "turnstile"},
+        {"https://x/", "Attention Required! | Cloudflare", "", "", 403, "cloudflare-block"},
+        {"https://x/", "", "Please VERIFY YOU ARE HUMAN to continue", "", 200, "captcha-page"},
+        {"https://x/blog", "How we built our shop", "A captcha is a puzzle", "", 200, NULL},
+        {"https://www.google.com/sorry/index?q=x", "", "", "", 429, "google-sorry"},
+        {"https://x/", "Access Denied", "", "", 403, "access-denied"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct outcome_page p = {
+            str_from(cases[i].url),    str_from(cases[i].title), str_from(cases[i].text),
+            str_from(cases[i].frames), cases[i].status,
+        };
+        const char *got = outcome_block_page(&p);
+
+        if ((got == NULL) != (cases[i].want == NULL) ||
+            (got != NULL && strcmp(got, cases[i].want) != 0))
+            fail_msg("case %zu: %s", i, got != NULL ? got : "none");
+    }
+}
+
+static void test_retry_after(void **state)
+{
+    const uint64_t wall = 1700000000000; /* Tue, 14 Nov 2023 22:13:20 GMT */
+    static const struct {
+        const char *value;
+        int64_t want;
+    } cases[] = {
+        {"0", 0},
+        {"3", 3000},
+        {" 120 ", 120000},
+        {"999999999", 86400000},
+        {"Tue, 14 Nov 2023 22:13:25 GMT", 5000},
+        {"Tuesday, 14-Nov-23 22:13:25 GMT", 5000},
+        {"Tue Nov 14 22:13:25 2023", 5000},
+        {"Tue, 14 Nov 2023 22:13:10 GMT", 0},
+        {"", -1},
+        {"-1", -1},
+        {"soon", -1},
+        {"1.5", -1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_int_equal(outcome_retry_after_ms(str_from(cases[i].value), wall), cases[i].want);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_classify),
+        cmocka_unit_test(test_samples),
+        cmocka_unit_test(test_block_pages),
+        cmocka_unit_test(test_retry_after),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
