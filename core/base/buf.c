@@ -195,8 +195,12 @@ bool hex_decode(struct str s, void *out, size_t n)
         if (hex_value(s.ptr[i]) < 0)
             return false;
     }
-    for (size_t i = 0; i < n; i++)
-        o[i] = (unsigned char)(hex_value(s.ptr[2 * i]) << 4 | hex_value(s.ptr[2 * i + 1]));
+    for (size_t i = 0; i < n; i++) {
+        unsigned high = (unsigned)hex_value(s.ptr[2 * i]);
+        unsigned low = (unsigned)hex_value(s.ptr[2 * i + 1]);
+
+        o[i] = (unsigned char)(high << 4 | low);
+    }
     return true;
 }
 
@@ -221,9 +225,11 @@ void buf_add_base64(struct buf *b, const void *p, size_t n)
 
         *o++ = base64_digits[v >> 18];
         *o++ = base64_digits[v >> 12 & 63];
-        *o++ = i + 1 < n ? base64_digits[v >> 6 & 63] : '=';
-        *o++ = i + 2 < n ? base64_digits[v & 63] : '=';
+        *o++ = base64_digits[v >> 6 & 63];
+        *o++ = base64_digits[v & 63];
     }
+    for (size_t missing = (3 - n % 3) % 3; missing > 0; missing--)
+        o[-(ptrdiff_t)missing] = '=';
     buf_commit(b, (size_t)(o - out));
 }
 

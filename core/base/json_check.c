@@ -112,6 +112,14 @@ static bool fail_found(struct check *c, const char *expected)
 
 /* --- tokens: each is called at its first byte and leaves p behind its last --- */
 
+/* The byte `n` after p, or a NUL, which no JSON has, behind the end. */
+static char byte_at(const struct check *c, ptrdiff_t n)
+{
+    if (c->end - c->p <= n)
+        return '\0';
+    return c->p[n];
+}
+
 #define EACH_BYTE(x) (UINT64_C(0x0101010101010101) * (x))
 
 static uint64_t has_zero(uint64_t w)
@@ -182,11 +190,11 @@ static bool unicode_escape(struct check *c)
 
 static bool escape(struct check *c)
 {
-    char ch = c->end - c->p > 1 ? c->p[1] : ' ';
+    char ch = byte_at(c, 1);
 
     if (ch == 'u')
         return unicode_escape(c);
-    if (!memchr("\"\\/bfnrt", ch, 8))
+    if (!ch || !strchr("\"\\/bfnrt", ch))
         return fail(c, c->p, STATUS_INVALID,
                     "a backslash in a string is followed by one of \" \\ / b f n r t u");
     c->p += 2;
@@ -302,7 +310,7 @@ static bool close_level(struct check *c)
 
 static bool step_value(struct check *c)
 {
-    char ch = c->p < c->end ? *c->p : '\0';
+    char ch = byte_at(c, 0);
 
     if (ch == '{' || ch == '[')
         return open_level(c, ch == '{');
@@ -342,7 +350,7 @@ static bool step_name_or_close(struct check *c)
 static bool step_comma_or_close(struct check *c)
 {
     bool object = in_object(c);
-    char ch = c->p < c->end ? *c->p : '\0';
+    char ch = byte_at(c, 0);
 
     if (ch == (object ? '}' : ']'))
         return close_level(c);

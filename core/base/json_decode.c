@@ -71,11 +71,12 @@ size_t json_enter(struct json_decode *d, const char *name, size_t i)
     }
     path_add(d, &at, '/');
     for (; *name; name++) {
-        bool escaped = *name == '~' || *name == '/';
-
-        path_add(d, &at, escaped ? '~' : *name);
-        if (escaped)
-            path_add(d, &at, *name == '~' ? '0' : '1');
+        if (*name == '~' || *name == '/') {
+            path_add(d, &at, '~');
+            path_add(d, &at, (char)('0' + (*name == '/')));
+        } else {
+            path_add(d, &at, *name);
+        }
     }
     d->path[at] = '\0';
     return mark;
@@ -88,6 +89,12 @@ void json_leave(struct json_decode *d, size_t mark)
 
 /* --- kinds: `at` is the field; false when it was reported --- */
 
+static bool misfit(struct json_decode *d, const struct json_field *f, const struct json *j)
+{
+    json_fail_field(d, f, j);
+    return false;
+}
+
 static bool decode_value(struct json_decode *d, const struct json_field *f, const struct json *j,
                          void *at);
 
@@ -95,7 +102,7 @@ static bool decode_bool(struct json_decode *d, const struct json_field *f, const
                         void *at)
 {
     if (json_type(j) != JSON_BOOL)
-        return json_fail_field(d, f, j);
+        return misfit(d, f, j);
     *(bool *)at = json_bool(j, false);
     return true;
 }
@@ -130,7 +137,7 @@ static bool decode_int(struct json_decode *d, const struct json_field *f, const 
     int64_t v;
 
     if (!integer_in_range(f, j, &v))
-        return json_fail_field(d, f, j);
+        return misfit(d, f, j);
     *(int64_t *)at = v;
     return true;
 }
@@ -141,7 +148,7 @@ static bool decode_uint(struct json_decode *d, const struct json_field *f, const
     int64_t v;
 
     if (!integer_in_range(f, j, &v))
-        return json_fail_field(d, f, j);
+        return misfit(d, f, j);
     *(uint32_t *)at = (uint32_t)v;
     return true;
 }
@@ -152,7 +159,7 @@ static bool decode_double(struct json_decode *d, const struct json_field *f, con
     double v = json_num(j, 0);
 
     if (json_type(j) != JSON_NUMBER || (f->dmin < f->dmax && !(v >= f->dmin && v <= f->dmax)))
-        return json_fail_field(d, f, j);
+        return misfit(d, f, j);
     *(double *)at = v;
     return true;
 }
@@ -176,7 +183,7 @@ static bool decode_str(struct json_decode *d, const struct json_field *f, const 
 
     if (!s || (f->max > 0 && ((int64_t)n < f->min || (int64_t)n > f->max)) ||
         (f->names && name_index(f, s) < 0))
-        return json_fail_field(d, f, j);
+        return misfit(d, f, j);
     copy = arena_try_alloc(d->arena, n + 1);
     if (!copy)
         return json_fail(d, NULL, "no memory for a string of %zu bytes", n);
@@ -191,7 +198,7 @@ static bool decode_enum(struct json_decode *d, const struct json_field *f, const
     int i = s ? name_index(f, s) : -1;
 
     if (i < 0)
-        return json_fail_field(d, f, j);
+        return misfit(d, f, j);
     *(int *)at = i;
     return true;
 }
@@ -230,9 +237,12 @@ static bool array_open(struct json_decode *d, const struct json_field *f, const 
     *n = is_array ? json_len(j) : 1;
     if ((!is_array && !f->one_is_array) ||
         (f->max > 0 && ((int64_t)*n < f->min || (int64_t)*n > f->max)))
-        return json_fail_field(d, f, j);
+        return misfit(d, f, j);
     *v = *n > SIZE_MAX / size ? NULL : arena_try_alloc(d->arena, *n * size);
-    return *v || json_fail(d, NULL, "no memory for %zu elements", *n);
+    if (*v)
+        return true;
+    json_fail(d, NULL, "no memory for %zu elements", *n);
+    return false;
 }
 
 /* Decodes each element of `j` as the field `one`; returns how many were decoded without an error.
@@ -263,7 +273,7 @@ static bool decode_strs(struct json_decode *d, const struct json_field *f, const
     void *v;
 
     if (f->one_is_array && json_type(j) != JSON_ARRAY && json_type(j) != JSON_STRING)
-        return json_fail_field(d, f, j);
+        return misfit(d, f, j);
     if (!array_open(d, f, j, sizeof(*out->v), &n, &v) ||
         !array_fill(d, &one, j, sizeof(*out->v), v))
         return false; /* an element that failed is NULL: the default stays */
@@ -280,7 +290,7 @@ static bool decode_objects(struct json_decode *d, const struct json_field *f, co
     void *v;
 
     if (f->one_is_array && json_type(j) != JSON_ARRAY && json_type(j) != JSON_OBJECT)
-        return json_fail_field(d, f, j);
+        return misfit(d, f, j);
     if (!array_open(d, f, j, f->sub->size, &n, &v))
         return false;
     for (size_t i = 0; i < n; i++)
@@ -339,7 +349,7 @@ static void decode_member(struct json_decode *d, const struct json_schema *s, si
 
     if (i == s->n) {
         if (!s->ignore_unknown)
-            (void)json_fail_unknown(d, s);
+            json_fail_unknown(d, s);
         return;
     }
     f = &s->fields[i];
@@ -358,7 +368,7 @@ bool json_decode(struct json_decode *d, const struct json_schema *schema, const 
 
     BUG_ON(schema->n > JSON_FIELDS_MAX);
     if (json_type(j) != JSON_OBJECT)
-        return json_fail_field(d, &(struct json_field){.kind = JK_OBJECT}, j);
+        return misfit(d, &(struct json_field){.kind = JK_OBJECT}, j);
     for (const struct json *c = json_first(j); c; c = json_next(c)) {
         size_t i = field_index(schema, json_key(c)), mark;
 
@@ -371,7 +381,7 @@ bool json_decode(struct json_decode *d, const struct json_schema *schema, const 
     }
     for (size_t i = 0; i < schema->n; i++) {
         if (schema->fields[i].required && !seen[i])
-            (void)json_fail_missing(d, &schema->fields[i]);
+            json_fail_missing(d, &schema->fields[i]);
     }
     if (schema->check && d->n_errors == errors_before)
         schema->check(d, obj);
@@ -400,7 +410,8 @@ void json_decode_report(const struct json_decode *d, const char *name, struct bu
 
 enum status json_decode_status(const struct json_decode *d, const char *name, struct err *e)
 {
-    struct buf text = BUF_INIT(ERR_TEXT_MAX * 4);
+    struct buf text = BUF_INIT((size_t)ERR_TEXT_MAX * 4);
+
     if (d->n_errors == 0)
         return STATUS_OK;
     buf_addf(&text, "%s: ", name);

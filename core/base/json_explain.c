@@ -132,7 +132,7 @@ static void add_found(struct buf *out, const struct json *j)
 
 /* "found ..., expected ..."; the name nearest to a string that is none of the field's is suggested.
  */
-bool json_fail_field(struct json_decode *d, const struct json_field *f, const struct json *j)
+void json_fail_field(struct json_decode *d, const struct json_field *f, const struct json *j)
 {
     struct buf text = BUF_INIT(EXPECTED_MAX);
     const char *near = NULL;
@@ -145,10 +145,9 @@ bool json_fail_field(struct json_decode *d, const struct json_field *f, const st
     add_expected(&text, f);
     json_fail(d, NULL, near ? "%s (did you mean \"%s\"?)" : "%s", text.ptr, near);
     buf_deinit(&text);
-    return false;
 }
 
-bool json_fail_unknown(struct json_decode *d, const struct json_schema *s)
+void json_fail_unknown(struct json_decode *d, const struct json_schema *s)
 {
     const char *names[JSON_FIELDS_MAX], *near;
     const char *slash = strrchr(d->path, '/');
@@ -165,10 +164,9 @@ bool json_fail_unknown(struct json_decode *d, const struct json_schema *s)
     }
     json_fail(d, NULL, "%s", text.ptr);
     buf_deinit(&text);
-    return false;
 }
 
-bool json_fail_missing(struct json_decode *d, const struct json_field *f)
+void json_fail_missing(struct json_decode *d, const struct json_field *f)
 {
     struct buf text = BUF_INIT(EXPECTED_MAX);
     size_t mark = json_enter(d, f->name, 0);
@@ -177,5 +175,4 @@ bool json_fail_missing(struct json_decode *d, const struct json_field *f)
     json_fail(d, NULL, "missing, expected %s", text.ptr);
     json_leave(d, mark);
     buf_deinit(&text);
-    return false;
 }

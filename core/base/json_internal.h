@@ -18,12 +18,12 @@ enum status json_check_twice(struct str text, size_t n, struct err *e);
 
 enum { JSON_FIELDS_MAX = 128 }; /* of one schema */
 
-/* Each records an error and returns false: */
+/* Each records an error: */
 /** "found ..., expected ...", at the current path; suggests where `f` has names. */
-bool json_fail_field(struct json_decode *d, const struct json_field *f, const struct json *j);
+void json_fail_field(struct json_decode *d, const struct json_field *f, const struct json *j);
 /** The current path ends in a member that `s` does not have. */
-bool json_fail_unknown(struct json_decode *d, const struct json_schema *s);
+void json_fail_unknown(struct json_decode *d, const struct json_schema *s);
 /** The value at the current path lacks the member `f`. */
-bool json_fail_missing(struct json_decode *d, const struct json_field *f);
+void json_fail_missing(struct json_decode *d, const struct json_field *f);
 
 #endif
