@@ -183,8 +183,9 @@ void loop_timer_stop(struct loop_timer *t)
 
 /* Timers started by these callbacks have a later seq and no earlier deadline: they wait for the
  * next round. */
-static void run_timers(struct loop *l)
+static bool run_timers(struct loop *l)
 {
+    bool any = false;
     uint64_t now = l->now_ms;
     uint64_t seq_end = l->timer_seq;
     struct loop_timer *t;
@@ -192,7 +193,9 @@ static void run_timers(struct loop *l)
     while ((t = timer_first(l)) != NULL && t->at_ms <= now && t->seq < seq_end) {
         heap_remove(&l->timers, &t->node);
         t->fn(t);
+        any = true;
     }
+    return any;
 }
 
 /* --- a turn --- */
@@ -222,15 +225,19 @@ static bool is_alive(struct loop *l)
     return alive;
 }
 
-static void settle(struct loop *l)
+/* True when anything was called. */
+static bool settle(struct loop *l)
 {
     struct calls round;
+    bool any;
 
     refresh(l);
-    run_timers(l);
+    any = run_timers(l);
     round = calls_take(&l->deferred, &l->deferred_spare);
+    any = any || round.len > 0;
     calls_run(&round);
     l->deferred_spare = round;
+    return any;
 }
 
 static uint64_t choose_wait(struct loop *l)
@@ -256,10 +263,9 @@ static void on_tick(uv_timer_t *h)
 static void on_prepare(uv_prepare_t *h)
 {
     struct loop *l = container_of(h, struct loop, prepare);
-    uint64_t wait_ms;
+    bool any = settle(l);
+    uint64_t wait_ms = any && !l->until_idle ? 0 : choose_wait(l);
 
-    settle(l);
-    wait_ms = choose_wait(l);
     uv_update_time(&l->uv);
     if (wait_ms == UINT64_MAX)
         uv_timer_stop(&l->tick);
@@ -270,7 +276,7 @@ static void on_prepare(uv_prepare_t *h)
 
 static void on_check(uv_check_t *h)
 {
-    settle(container_of(h, struct loop, check));
+    (void)settle(container_of(h, struct loop, check));
 }
 
 static void turn(struct loop *l, uint64_t wait_max_ms, bool until_idle)

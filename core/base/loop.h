@@ -23,8 +23,8 @@ void loop_destroy(struct loop **l);
 /** Runs until loop_stop, or until nothing is left that could call back: no timer, no watch with events to wait for, no work or post under
  *  way, no hold. Signal handlers alone do not keep it running. Not from a callback. */
 void loop_run(struct loop *l);
-/** One turn: waits at most `timeout_ms` (0: does not wait), also when nothing is left but a post may come. Runs timers and deferred calls
- *  before and after the wait. With a fake clock, timers that are due by it run. */
+/** One turn: runs timers and deferred calls; when there were none, waits at most `timeout_ms` (0: does not wait), also when nothing is left
+ *  but a post may come; runs what came. With a fake clock, timers that are due by it run. */
 void loop_run_once(struct loop *l, uint64_t timeout_ms);
 /** loop_run returns after this turn; called before loop_run, it returns at once. */
 void loop_stop(struct loop *l);
