@@ -1,5 +1,6 @@
-/* Which guarantee holds here, and why: the layers of a sandbox, and for each whether this machine offers it, what it costs when it does
- * not, and how to mend it. For `fleet doctor`, `fleet status`, metrics and receipts. */
+/* Which guarantee holds here, and why: the layers of a sandbox, and for each whether this machine
+ * offers it, what it costs when it does not, and how to mend it. For `fleet doctor`, `fleet
+ * status`, metrics and receipts. */
 #ifndef REAPER_LEVEL_H
 #define REAPER_LEVEL_H
 
@@ -28,14 +29,14 @@ enum reaper_layer {
 #define REAPER_LAYER_ENUM(name, text, title) REAPER_LAYER_##name,
     REAPER_LAYER_TABLE(REAPER_LAYER_ENUM)
 #undef REAPER_LAYER_ENUM
-    REAPER_LAYER_COUNT
+        REAPER_LAYER_COUNT
 };
 #define REAPER_LAYER_BIT(layer) (1u << (unsigned)(layer))
 
 /** What REAPER_SANDBOX_REQUIRE insists on. */
-#define REAPER_LAYERS_REQUIRED                                                                \
-    (REAPER_LAYER_BIT(REAPER_LAYER_CHROMIUM) | REAPER_LAYER_BIT(REAPER_LAYER_PIDNS) |         \
-     REAPER_LAYER_BIT(REAPER_LAYER_MOUNTNS) | REAPER_LAYER_BIT(REAPER_LAYER_UID) |            \
+#define REAPER_LAYERS_REQUIRED                                                                     \
+    (REAPER_LAYER_BIT(REAPER_LAYER_CHROMIUM) | REAPER_LAYER_BIT(REAPER_LAYER_PIDNS) |              \
+     REAPER_LAYER_BIT(REAPER_LAYER_MOUNTNS) | REAPER_LAYER_BIT(REAPER_LAYER_UID) |                 \
      REAPER_LAYER_BIT(REAPER_LAYER_NNP) | REAPER_LAYER_BIT(REAPER_LAYER_SECCOMP))
 
 /** Static strings: "pid-namespace", and a sentence. */
@@ -43,7 +44,8 @@ const char *reaper_layer_name(enum reaper_layer l);
 const char *reaper_layer_title(enum reaper_layer l);
 
 #define REAPER_LAYERS_TEXT_MAX 256
-/** "chromium-sandbox,pid-namespace,..." of the bits into out[REAPER_LAYERS_TEXT_MAX]; returns out. "none" for 0. */
+/** "chromium-sandbox,pid-namespace,..." of the bits into out[REAPER_LAYERS_TEXT_MAX]; returns out.
+ * "none" for 0. */
 char *reaper_layers_text(uint32_t layers, char *out);
 
 enum reaper_row_state { REAPER_ROW_OK, REAPER_ROW_DEGRADED, REAPER_ROW_MISSING };
@@ -58,26 +60,30 @@ struct reaper_row {
 
 /** How the end of a member is guaranteed, strongest first. */
 enum reaper_guarantee {
-    REAPER_GUARANTEE_KERNEL,      /* PID namespace: holds if controller, fleet-reaper and all else are killed at once */
-    REAPER_GUARANTEE_CGROUP,      /* cgroup.kill by fleet-reaper or by the next start's sweep */
-    REAPER_GUARANTEE_UID,         /* kill(-1) as the member's own uid */
-    REAPER_GUARANTEE_BEST_EFFORT, /* subreaper: holds unless fleet-reaper and the member's init are killed too */
+    REAPER_GUARANTEE_KERNEL, /* PID namespace: holds if controller, fleet-reaper and all else are
+                                killed at once */
+    REAPER_GUARANTEE_CGROUP, /* cgroup.kill by fleet-reaper or by the next start's sweep */
+    REAPER_GUARANTEE_UID,    /* kill(-1) as the member's own uid */
+    REAPER_GUARANTEE_BEST_EFFORT, /* subreaper: holds unless fleet-reaper and the member's init are
+                                     killed too */
 };
 const char *reaper_guarantee_text(enum reaper_guarantee g);
 
 struct reaper_level {
     enum reaper_guarantee guarantee;
-    bool root;            /* with the capabilities that make it so */
-    bool userns;          /* layers are had through user namespaces */
-    uint32_t layers;      /* bits of layers that can be had */
+    bool root;       /* with the capabilities that make it so */
+    bool userns;     /* layers are had through user namespaces */
+    uint32_t layers; /* bits of layers that can be had */
     struct reaper_row rows[REAPER_LAYER_COUNT];
 };
 
-/** Fills `out` from the bits that can be had and, for the others, the errno of their probe (0..REAPER_LAYER_COUNT-1). Pure. */
+/** Fills `out` from the bits that can be had and, for the others, the errno of their probe
+ * (0..REAPER_LAYER_COUNT-1). Pure. */
 void reaper_level_fill(struct reaper_level *out, uint32_t layers, bool root, bool userns,
                        const int errnos[REAPER_LAYER_COUNT]);
 
-/** False when `layers` lacks one of `required`: the error (ENVIRONMENT) names each that is missing with what to do. Pure. */
+/** False when `layers` lacks one of `required`: the error (ENVIRONMENT) names each that is missing
+ * with what to do. Pure. */
 must_check bool reaper_level_check(uint32_t layers, uint32_t required, struct err *e);
 
 #endif
