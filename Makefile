@@ -25,7 +25,7 @@ endif
 
 GOALS := $(or $(MAKECMDGOALS),all)
 BUILDS := release debug asan tsan cov fuzz
-BUILD ?= $(if $(filter fuzz-%,$(GOALS)),fuzz,$(if $(filter check check-% build-% tidy compdb,$(GOALS)),debug,release))
+BUILD ?= $(if $(filter fuzz-%,$(GOALS)),fuzz,$(if $(filter check check-% build-% tidy compdb soak,$(GOALS)),debug,release))
 O ?= build
 B := $(O)/$(BUILD)
 ifeq ($(filter $(BUILD),$(BUILDS)),)
@@ -255,6 +255,12 @@ KINDS := unit model contract integration clients fault
 TEST_C := $(filter tests/%,$(ALL_C))
 TESTS := $(filter $(foreach k,$(KINDS),tests/$(k)/%),$(TEST_C))
 TESTS := $(foreach t,$(TESTS),$(if $(filter test_%,$(notdir $(t))),$(t)))
+# Under the thread sanitizer only what has threads; under the address sanitizer all but what drives a
+# whole browser, less what is named here because it reaches code that nothing else does.
+ASAN_INTEGRATION :=
+ifeq ($(T)$(BUILD),tsan)
+TESTS := $(filter $(shell grep -rlE --include='*.c' 'base/(loop|work)\.h|pthread\.h|record/(audit|logdb)\.h' tests/unit 2>/dev/null),$(TESTS))
+endif
 SCRIPTS := $(sort $(shell find $(foreach k,$(KINDS) lint,tests/$(k)) -name 'test_*.sh' -o -name 'test_*.mjs' 2>/dev/null))
 FUZZ_C := $(filter tests/fuzz/fuzz_%,$(TEST_C))
 BENCH_C := $(filter tests/bench/bench_%,$(TEST_C))
@@ -305,6 +311,7 @@ export ASAN_OPTIONS ?= abort_on_error=1:detect_stack_use_after_return=1:strict_s
 export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS ?= halt_on_error=1:abort_on_error=1:second_deadlock_stack=1
 export LSAN_OPTIONS ?= report_objects=1
+export FLEET_PKG_CFLAGS := $(PKG_CFLAGS)
 export CASE TEST_TIMEOUT
 
 RESULTS ?= $(B)/results
@@ -318,7 +325,7 @@ define SUITE
 BINS_$(1) := $$(call bins,$$(call of_kind,$(1)))
 SCRIPTS_$(1) := $$(call scripts_of_kind,$(1))
 build-$(1): $$(RUN) $$(BINS_$(1)) $(2)
-check-$(1): $$(RUN) $$(if $$(BUILT),,$$(BINS_$(1)) $(2))
+check-$(1): $$(if $$(BUILT),$$(RUN),build-$(1))
 	$$(Q)$$(if $$(BINS_$(1))$$(SCRIPTS_$(1)),$$(call run_tests,$(1),$(3),$$(abspath $$(BINS_$(1)) \
 		$$(SCRIPTS_$(1)))),$$(call none,tests/$(1)))
 endef
@@ -328,16 +335,42 @@ $(eval $(call SUITE,contract,$$(PROGRAMS),1))
 $(eval $(call SUITE,integration,$$(PROGRAMS),1))
 $(eval $(call SUITE,fault,$$(PROGRAMS),1))
 $(eval $(call SUITE,clients,$$(PROGRAMS) $$(if $$(SCRIPTS_clients),$$(O)/npm/.done),1))
-$(eval $(call SUITE,lint,,1))
+$(eval $(call SUITE,lint,$$(PROGRAMS),$(NPROC)))
 
-# With `make check T=...` a kind without such a test is no error.
+# With T=, only the kinds that have such a test.
 .PHONY: check build-check
-CHECKS := $(foreach k,$(KINDS) lint,$(if $(call of_kind,$(k))$(call scripts_of_kind,$(k)),check-$(k)))
-check: $(or $(CHECKS),$(if $(T),no-such-test)) $(if $(call pick,$(FUZZ_C)),check-corpus)
-check-contract: | $(filter check-unit check-model,$(GOALS) $(if $(filter check,$(GOALS)),$(CHECKS)))
-.PHONY: no-such-test
-no-such-test:
-	@echo "no test is called $(T)" >&2; exit 1
+CHECKS := $(foreach k,lint unit model contract integration clients fault,\
+	$(if $(call of_kind,$(k))$(call scripts_of_kind,$(k)),check-$(k))) $(if $(call pick,$(FUZZ_C)),check-corpus)
+build-check: $(CHECKS:check-%=build-%)
+check: build-check
+	$(Q)$(if $(strip $(CHECKS)),rm -rf $(RESULTS),echo "no test is called $(T)" >&2; exit 1)
+	+$(Q)for kind in $(CHECKS); do echo "== $$kind"; $(MAKE) BUILD=$(BUILD) BUILT=1 $$kind || true; done
+	$(Q)echo "== sum"; $(RUN) --sum $(wildcard $(RESULTS)/*)
+
+# Everything, also under the sanitizers: tests/support/stages. The last line is "N passed, N failed".
+.PHONY: test
+TEST_RESULTS := $(O)/results
+test:
+	+$(Q)$(MAKE) deps DEPS='build browser test'
+	+$(Q)$(MAKE) $(RUN) && rm -rf $(TEST_RESULTS) && mkdir -p $(TEST_RESULTS)
+	+$(Q)MAKE='$(MAKE)' tests/support/stages $(TEST_RESULTS)
+	$(Q)$(RUN) --sum $(TEST_RESULTS)/* | tee $(O)/sum; exit $${PIPESTATUS[0]}
+
+# The packages that tests/clients and tests/bench use. Nothing is downloaded but the packages: no browser.
+# Where node is older than they want, one comes as a package too.
+NODE_MAJOR := 20
+NODE_PACKAGE := node-linux-$(if $(filter aarch64,$(shell uname -m)),arm64,x64)@22.20.0
+export PATH := $(abspath $(O))/npm/bin:$(PATH)
+$(O)/npm/.done: tests/package.json tests/package-lock.json tests/support/load.mjs
+	$(call say,NPM,$(@D))mkdir -p $(@D)/bin && cp $^ $(@D)/ && cd $(@D) && \
+		export PUPPETEER_SKIP_DOWNLOAD=1 PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 && \
+		{ npm ci --legacy-peer-deps --ignore-scripts --no-audit --no-fund --loglevel=error >npm.log 2>&1 || \
+			{ cat npm.log >&2; exit 1; }; } && \
+		if [ "$$(node -p 'process.versions.node.split(".")[0]')" -lt $(NODE_MAJOR) ]; then \
+			npm install --no-save --legacy-peer-deps --ignore-scripts --no-audit --no-fund \
+				--loglevel=error $(NODE_PACKAGE) && \
+			ln -sf ../node_modules/$(firstword $(subst @, ,$(NODE_PACKAGE)))/bin/node bin/node; \
+		fi && touch $(@F)
 
 # ---- Fuzzers ---------------------------------------------------------------------------------------
 # tests/fuzz/fuzz_NAME.c with LLVMFuzzerTestOneInput; its seeds in tests/fuzz/corpus/NAME/, its
@@ -364,17 +397,121 @@ build-corpus: $(RUN) $(BINS_corpus)
 check-corpus: $(RUN) $(if $(BUILT),,$(BINS_corpus))
 	$(Q)$(if $(BINS_corpus),$(call run_tests,corpus,$(NPROC),$(abspath $(BINS_corpus))),$(call none,tests/fuzz))
 
+# ---- Set-up and demonstration ----------------------------------------------------------------------
+
+.PHONY: deps demo
+deps:
+	$(Q)DEPS_COMMANDS='$(DEPS_COMMANDS)' DEPS_PROGRAMS='gcc make git pkg-config' \
+	DEPS_LIBRARIES='$(if $(filter build,$(DEPS)),$(foreach r,$(ROOMS),$(PKGS_$(r)))) $(if $(filter test,$(DEPS)),$(PKGS_test))' \
+	tests/support/deps $(foreach g,$(DEPS),$(foreach p,$(DEPS_$(g)),'$(g):$(p)'))
+
+demo:
+	+$(Q)$(MAKE) deps DEPS='build browser'
+	+$(Q)$(MAKE) BUILD=release all fleet
+	$(Q)$(O)/release/fleet demo $(ARGS)
+
+# ---- Measurements ----------------------------------------------------------------------------------
+
+# tests/bench/bench_*.c are linked as integration tests are; tests/bench/run puts it all in a table.
+.PHONY: bench soak cov
+bench: need-browser $(PROGRAMS) $(call bins,$(BENCH_C)) $(if $(wildcard tests/bench/*.mjs),$(O)/npm/.done)
+	$(Q)for b in $(call bins,$(BENCH_C)); do echo "== $$(basename $$b)"; $$b || exit 1; done
+	$(Q)if [ -x tests/bench/run ]; then tests/bench/run $(ARGS); fi
+$(call bins,$(BENCH_C)): $(B)/%: $(B)/%.o $$(call mates_of,$$*) $$(call embed_of,$$*) $$(call archives_of,$$*)
+	$(call say,LINK,$@)$(call link) $(call libs_of,$(call room_of,$*))
+
+# The tests with real processes, again and again for SECONDS; stops at the first failure.
+soak: build-integration build-fault
+	+$(Q)end=$$(($$(date +%s) + $(SECONDS))); n=0; \
+	while [ $$(date +%s) -lt $$end ]; do \
+		$(MAKE) BUILD=$(BUILD) BUILT=1 check-integration check-fault -j1 || exit 1; \
+		n=$$((n + 1)); echo "== soak: round $$n done"; \
+	done
+
+# Lines of each file that the unit tests reach.
+cov:
+	+$(Q)$(MAKE) BUILD=cov check-unit
+	$(Q)find $(O)/cov -name '*.gcda' ! -path '*/tests/*' | xargs -r gcov -n 2>/dev/null | \
+		awk -F"[':% ]+" '/^File/ {f = $$2} /^Lines executed/ && f !~ /^\// {print $$3 "% of " $$5, f; f = "/"}' | sort -n
+
+# ---- Checks of the source --------------------------------------------------------------------------
+
+FORMATTED := $(shell find core browser reaper fingerprints proxies tests -name '*.[ch]' 2>/dev/null)
+.PHONY: lint lint-format lint-cppcheck lint-longest tidy format compdb
+lint: lint-format lint-cppcheck check-lint lint-longest
+lint-format:
+	$(Q)clang-format --dry-run -Werror $(FORMATTED)
+lint-cppcheck:
+	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+		--suppress=missingIncludeSystem -j$(NPROC) -D_GNU_SOURCE -DFLEET_FAULTS -I. $(LIB_C) $(wildcard $(MAINS))
+lint-longest:
+	$(Q)tests/lint/longest
+format:
+	$(Q)clang-format -i $(FORMATTED)
+tidy: $(GEN_H)
+	$(Q)printf '%s\n' $(LIB_C) $(wildcard $(MAINS)) | xargs -P$(NPROC) -I@ clang-tidy --quiet @ -- $(CFLAGS_ALL) -DFLEET_FAULTS
+compdb:
+	+$(Q)mkdir -p build && bear --output build/compile_commands.json -- \
+		$(MAKE) -k O=$(O)/compdb BUILD=debug CCACHE= -B all build-unit build-integration
+
+# ---- Library, installation, release -----------------------------------------------------------------
+
+VERSION = $(shell sed -n 's/.*FLEET_VERSION "\(.*\)"/\1/p' $(B)/gen/version.h)
+PREFIX ?= /usr/local
+DEST = $(DESTDIR)$(PREFIX)
+LIB_OBJ := $(foreach r,$(CHAIN_$(if $(WITH_BROWSER),browser,core)),$(OBJ_$(r))) $(EMBED_OBJ_$(if $(WITH_BROWSER),browser,core))
+LIB_PKGS := $(foreach r,$(CHAIN_$(if $(WITH_BROWSER),browser,core)),$(PKGS_$(r)))
+
+$(B)/libfleet.a: $(LIB_OBJ)
+	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
+$(B)/libfleet.so: $(LIB_OBJ)
+	$(call say,LINK,$@)$(CC) -shared -Wl,-soname,libfleet.so.0 -Wl,--as-needed -Wl,-z,defs $(LDFLAGS_$(BUILD)) $(LDFLAGS) \
+		-o $@ $^ $(call libs_of,$(if $(WITH_BROWSER),browser,core))
+$(B)/fleet.pc: $(B)/gen/version.h
+	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: fleet' \
+		'Description: browser campaigns that can be proved' 'Version: $(VERSION)' \
+		'Requires.private: $(LIB_PKGS)' 'Libs: -L$${libdir} -lfleet' \
+		'Libs.private: -lm -pthread' 'Cflags: -I$${includedir}' > $@
+
+.PHONY: install dist clean
+install: all
+	$(Q)install -d $(DEST)/bin && install -m 755 $(PROGRAMS) $(DEST)/bin/
+	$(Q)$(if $(wildcard core/cli/*.1),install -d $(DEST)/share/man/man1 && install -m 644 $(wildcard core/cli/*.1) $(DEST)/share/man/man1/)
+	$(Q)$(if $(LIBRARIES),install -d $(DEST)/lib/pkgconfig $(DEST)/include && install -m 644 core/fleet.h $(DEST)/include/ && \
+		install -m 644 $(B)/libfleet.a $(DEST)/lib/ && install -m 755 $(B)/libfleet.so $(DEST)/lib/libfleet.so.0 && \
+		ln -sf libfleet.so.0 $(DEST)/lib/libfleet.so && install -m 644 $(B)/fleet.pc $(DEST)/lib/pkgconfig/)
+
+# A tarball of what is committed, with the version that git would tell.
+dist: $(B)/gen/version.h
+	$(Q)echo '$(VERSION)' > $(B)/gen/VERSION
+	$(Q)git archive --format=tar.gz --prefix=fleet-$(VERSION)/ --add-file=$(B)/gen/VERSION \
+		-o $(O)/fleet-$(VERSION).tar.gz HEAD && echo $(O)/fleet-$(VERSION).tar.gz
+
+clean:
+	$(Q)rm -rf $(O)
+
 # ---- help ------------------------------------------------------------------------------------------
 
 .PHONY: help
 help:
 	@printf '%s\n' \
 	'make                    fleet, fleet-core and fleet-reaper, in build/release/' \
-	'make check              all tests of this tree as it is; also check-unit, -model, -contract,' \
-	'                        -integration, -clients, -fault, -corpus, -lint' \
-	'  T=unit/base/test_str  only these tests     CASE="str_*"  only these cases' \
+	'make demo               installs what is missing, builds, runs a campaign on this machine (ARGS=...)' \
+	'make test               everything, also under the sanitizers; ends with "N passed, N failed"' \
+	'make deps               installs missing Debian packages; DEPS="build browser test lint"' \
+	'' \
+	'make check              the tests of one build; also check-unit, -model, -contract, -integration,' \
+	'                        -clients, -fault, -corpus, -lint' \
+	'  T=unit/base/test_str  only these tests     CASE="test_split*"  only these cases' \
 	'  PARTIAL=1             link what compiles, in a tree that others are working on' \
-	'make fuzz-NAME          search with libFuzzer for SECONDS=60' \
+	'make fuzz-NAME          search with libFuzzer for SECONDS=60: $(FUZZ_NAMES)' \
+	'make bench              the table of measurements (ARGS=...)' \
+	'make soak               integration and fault tests, again and again for SECONDS' \
+	'make cov                which lines the unit tests reach' \
+	'' \
+	'make lint               format, cppcheck, directions of includes, longest functions' \
+	'make tidy               clang-tidy       make format   clang-format      make compdb   for editors' \
+	'make install            DESTDIR=, PREFIX=/usr/local      make dist   tarball      make clean' \
 	'' \
 	'Variables: BUILD=release|debug|asan|tsan|cov|fuzz  O=build (output)  V=1 (show commands)  WERROR=1' \
 	'  STRICT=1 (a skipped test has failed)  TEST_TIMEOUT=120 (seconds a test program may take)'
