@@ -1,4 +1,12 @@
-/* A campaign file (design.md §10): decoded, checked whole before anything starts, with defaults. */
+/* A campaign file (design.md §10): read, checked whole before anything starts, with defaults.
+ *
+ * Where a value comes from, first one wins: a flag of the command line (--limits.max-requests=5),
+ * the environment (FLEET_LIMITS_MAX_REQUESTS), the file, the default. One mechanism serves every key
+ * of the schema (override.h): flags and variables are laid into the file's tree before it is
+ * decoded, so they are checked by the same rules.
+ *
+ * The file is JSON; comments of both C forms are accepted where white space is. Paths are relative to
+ * the file (to the working directory when it is standard input). */
 #ifndef CORE_CONF_CAMPAIGN_H
 #define CORE_CONF_CAMPAIGN_H
 
@@ -8,6 +16,7 @@
 #include "core/guard/limit.h"
 #include "core/guard/policy.h"
 #include "core/record/audit.h"
+#include "proxies/roster.h"
 
 enum coordinator { COORD_BATCH, COORD_BROADCAST, COORD_PLAN, COORD_PIPELINE };
 enum isolation { ISOLATION_PROCESS, ISOLATION_CONTEXT };
@@ -18,90 +27,153 @@ enum enforce { ENFORCE_HOLD, ENFORCE_CHARGE };
 enum on_blocked { BLOCKED_END, BLOCKED_WAIT };
 enum group_by { GROUP_HOST, GROUP_SITE };
 
-/** One row of the target list. */
-struct target_row {
-    const char *url;
-    struct str host;        /* lower case, no port */
-    const struct json *row; /* object: "url" and the row's other columns, for {{variables}} */
-    uint32_t line;          /* in the file, 1-based; 0 for inline ones */
+/* Names of the enumerators above, NULL-terminated. */
+extern const char *const coordinator_names[], *const isolation_names[], *const browser_names[],
+    *const context_names[], *const sandbox_names[], *const enforce_names[], *const blocked_names[],
+    *const sign_names[], *const group_names[];
+
+enum {
+    CONF_TARGETS_MAX = 1000000,  /* rows of a target list */
+    CONF_TASKS_MAX = 10000000,   /* rows times members of a broadcast */
+    CONF_MEMBERS_MAX = 100000,
+    CONF_SLOTS_MAX = 1024,
+    CONF_FILE_MAX = 16 * 1024 * 1024, /* bytes of a campaign or flow file */
+    CONF_COLUMNS_MAX = 1000,     /* of a CSV file */
 };
 
+struct target_table; /* columns and form of the list that a row came from; targets.h */
+
+/** One row of the target list. The row's variables are made when they are needed: target_row_json. */
+struct target_row {
+    const char *url;
+    struct str host; /* lower case, no port */
+    struct str text; /* the row as it stands in its list; private */
+    const struct target_table *table; /* private */
+    uint32_t line; /* in the file, 1-based; 0 for inline ones */
+};
+
+/** The row as an object: "url" and its other columns, for {{variables}}. The caller owns it. */
+must_check struct json *target_row_json(const struct target_row *row);
+
+struct conf_members {
+    uint32_t count; /* default 1 */
+    const char *seed; /* default: the campaign's name */
+    struct json_strs os, locales, timezones;
+    bool honest;
+    const char *viewport; /* "1280x800" or NULL: from the identity */
+    uint32_t viewport_w, viewport_h; /* decoded; 0: from the identity */
+    const char *store; /* tag; NULL */
+};
+
+struct conf_proxies {
+    const char *file;      /* NULL */
+    struct json_strs list; /* inline lines: with credentials, never shown */
+    int pick;              /* enum roster_pick */
+    uint32_t max_failures;
+    uint32_t cooldown_s;
+    bool required;
+    bool given;               /* the key was there */
+    struct proxy_list parsed; /* of file and list; given back with the arena */
+};
+
+struct conf_limits {
+    struct limit_rate rate;
+    enum group_by group_by;
+    bool robots;
+    enum enforce enforce;
+    struct json_strs authorized; /* hosts; lower case, `*` allowed as in policy */
+    enum on_blocked on_blocked; /* "end" (default): tasks of an open target end blocked; "wait" */
+};
+
+struct conf_audit {
+    const char *sink; /* NULL: none */
+    enum audit_sign sign;
+    const char *key; /* "file:..." or "env:NAME"; NULL: <state>/keys/audit.key */
+};
+
+struct conf_deadlines {
+    uint64_t queued_ms, run_ms, heartbeat_ms, total_ms; /* 0: none */
+};
+
+struct conf_retry {
+    uint32_t max; /* retries after the first attempt */
+    uint64_t base_ms, cap_ms;
+};
+
+struct conf_output {
+    const char *results;
+    const char *artifacts; /* directory */
+    const char *report;    /* default: report.html beside the results */
+};
+
+/** Paths are absolute, or relative to the working directory. All memory is the arena's. */
 struct campaign_conf {
     const char *path; /* of the file; NULL for standard input */
-    const char *dir;  /* what its paths are relative to */
+    const char *dir;  /* what its paths are relative to; "" for the working directory */
     const char *name;
     enum coordinator coordinator;
 
-    const char *flow;             /* path; NULL when `flow_inline` or stages */
-    const struct json *flow_json; /* decoded tree of the (first) flow */
-    struct json_strs stages;      /* pipeline: paths */
-    const struct json **stages_json;
+    const char *flow;             /* path; NULL when written inline or when there are stages */
+    const struct json *flow_json; /* tree of the flow (of the first stage); NULL with `automation` */
+    struct json_strs stages;      /* pipeline: paths, "" for one that is written inline */
+    const struct json **stages_json; /* stages.n trees */
     const char *automation;
     const struct json *config; /* for the automation */
 
     struct target_row *targets;
     size_t n_targets;
 
-    struct {
-        uint32_t count;
-        const char *seed;
-        struct json_strs os, locales, timezones;
-        bool honest;
-        const char *viewport; /* "1280x800" or NULL: from the identity */
-        const char *store; /* tag; NULL */
-    } members;
-    uint32_t slots;
+    struct conf_members members;
+    uint32_t slots; /* default: the fewer of members.count and 1.5 times the cores */
     enum isolation isolation;
     enum browser_kind browser;
     enum context_life context;
     enum sandbox_want sandbox;
-
-    struct {
-        const char *file;        /* absolute; NULL */
-        struct json_strs list;   /* inline lines */
-        int pick;                /* index into roster's names */
-        uint32_t max_failures;
-        uint32_t cooldown_s;
-        bool required;
-        bool given; /* the key was there */
-    } proxies;
-
-    struct {
-        struct limit_rate rate;
-        enum group_by group_by;
-        bool robots;
-        enum enforce enforce;
-        struct json_strs authorized;
-        enum on_blocked on_blocked; /* "end" (default): tasks of an open target end blocked; "wait" */
-    } limits;
+    struct conf_proxies proxies;
+    struct conf_limits limits;
     struct breaker_conf breaker;
     struct policy_conf policy;
+    struct conf_audit audit;
+    struct conf_deadlines deadlines;
+    struct conf_retry retry;
+    struct conf_output output;
 
-    struct {
-        const char *sink; /* absolute; NULL: none */
-        enum audit_sign sign;
-        const char *key; /* "file:..." or "env:NAME"; NULL: <state>/keys/audit.key */
-    } audit;
-
-    struct {
-        uint64_t queued_ms, run_ms, heartbeat_ms, total_ms; /* 0: none */
-    } deadlines;
-    struct {
-        uint32_t max;
-        uint64_t base_ms, cap_ms;
-    } retry;
-    struct {
-        const char *results;   /* absolute */
-        const char *artifacts; /* absolute directory */
-        const char *report;    /* absolute; NULL: beside the results */
-    } output;
+    const struct json *tree; /* file, environment and flags together, as decoded; borrowed */
 };
 
-/** Reads and checks `path` ("-": standard input) with everything it names. All errors are collected in `errors` (a buffer of lines
- *  "file: /path: found ..., expected ..."), which is empty on success. INVALID, NOT_FOUND, IO. */
-must_check enum status campaign_load(struct arena *a, const char *path, struct campaign_conf *out, struct buf *errors, struct err *e);
+struct executor_ops;
+struct overrides;
 
-/** The schema, for `config show` and documentation. */
+/** What to load. Zero, but for path, is a plain file without flags and variables. */
+struct campaign_source {
+    const char *path;                    /* "-": standard input; NULL: no file (config show) */
+    const struct overrides *overrides;   /* flags and variables; NULL: none */
+    const struct executor_ops *executor; /* its check() runs with the others; NULL: none does */
+    bool lenient; /* targets and flow may be missing, and files are not read: for `config show` */
+};
+
+/** Reads and checks a campaign with all it names. All errors are collected in `errors` (lines of
+ *  "file: /path: found ..., expected ...", "targets.csv:3: ..."; up to JSON_ERRORS_MAX for each
+ *  file), which is empty on success. INVALID; NOT_FOUND and IO of the campaign file itself. `e` has
+ *  the first sentence. Blocking. */
+must_check enum status campaign_load_from(struct arena *a, const struct campaign_source *source,
+                                          struct campaign_conf *out, struct buf *errors,
+                                          struct err *e);
+/** The same for a file by itself. */
+must_check enum status campaign_load(struct arena *a, const char *path, struct campaign_conf *out,
+                                     struct buf *errors, struct err *e);
+
+/** The schema, for `config show`, flags and documentation. */
 const struct json_schema *campaign_schema(void);
+/** What a campaign is when its file says nothing. */
+void campaign_defaults(struct campaign_conf *out);
+
+/** The effective configuration as an object: every key with its value, without credentials; the
+ *  caller owns it. Its canonical form's hash is the campaign's version. */
+must_check struct json *campaign_to_json(const struct campaign_conf *c);
+
+/** The target is the operator's own: on a private network by its name or address, or listed in
+ *  limits.authorized. */
+bool campaign_is_trusted(const struct campaign_conf *c, struct str host);
 
 #endif
