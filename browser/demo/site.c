@@ -5,6 +5,7 @@
 #include <libwebsockets.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "core/base/buf.h"
 #include "core/base/embed.h"
@@ -44,6 +45,7 @@ struct server {
     struct lws_context *context;
     enum site_kind kinds[SITE_COUNT]; /* vhost user data points in here */
     uint32_t busy_requests, members;
+    time_t busy_until; /* 0: it answers */
 };
 
 /* One HTTP exchange. */
@@ -231,9 +233,19 @@ static void reply_welcome(struct exchange *x, struct str cookie)
 
 /* --- the sites --- */
 
+/* Answers `busy_after` requests, then refuses until the time that its Retry-After named has passed
+ * since the first refusal. */
 static void reply_busy(struct server *s, struct exchange *x)
 {
+    time_t now = time(NULL);
+
+    if (s->busy_until != 0 && now > s->busy_until) {
+        s->busy_requests = 0;
+        s->busy_until = 0;
+    }
     if (strncmp(x->path, "/shared/", 8) != 0 && ++s->busy_requests > s->opts.busy_after) {
+        if (s->busy_until == 0)
+            s->busy_until = now + s->opts.retry_after_s;
         snprintf(x->extra, sizeof x->extra, "retry-after:%u", s->opts.retry_after_s);
         reply_text(x, 429, "text/plain", STR("Too many requests.\n"));
         return;
@@ -454,11 +466,11 @@ static enum status vhosts_open(struct server *s, uint16_t port, struct err *e)
         s->kinds[k] = (enum site_kind)k;
         v.port = port;
         v.iface = sites[k].address;
-        v.vhost_name = sites[k].name;
+        v.vhost_name = sites[k].address; /* libwebsockets chooses among those of a port by Host */
         v.protocols = protocols;
         v.user = &s->kinds[k];
         v.keepalive_timeout = 60;
-        v.options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND;
+        v.options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND | LWS_SERVER_OPTION_DISABLE_IPV6;
         if (lws_create_vhost(s->context, &v) == NULL)
             return err_set(e, STATUS_BUSY, "%s:%u cannot be listened on", sites[k].address, port);
     }
@@ -480,7 +492,7 @@ enum status site_serve(const struct site_opts *o, struct err *e)
     if (s.opts.retry_after_s == 0)
         s.opts.retry_after_s = RETRY_AFTER_S;
     lws_set_log_level(0, NULL);
-    info.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS;
+    info.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_DISABLE_IPV6;
     info.user = &s;
     info.max_http_header_pool = 256;
     s.context = lws_create_context(&info);

@@ -4,7 +4,7 @@
  *   127.0.1.1  shop     a catalogue of 60 items, rendered by JavaScript from JSON
  *   127.0.1.2  news     articles of 60 KB with styles, a script and pictures
  *   127.0.1.3  club     a sign-up form over three steps; sets a cookie, shows a confirmation
- *   127.0.1.4  busy     answers 429 with Retry-After once it was asked too often
+ *   127.0.1.4  busy     answers some requests, then 429 with Retry-After until that time has passed
  *   127.0.1.5  guarded  shows a CAPTCHA-like page
  *   127.0.1.6  slow     begins to answer and never finishes
  *   127.0.1.7  stuck    a page that hangs in JavaScript
@@ -20,7 +20,7 @@ enum site_kind { SITE_SHOP, SITE_NEWS, SITE_CLUB, SITE_BUSY, SITE_GUARDED, SITE_
 
 struct site_opts {
     uint16_t port;       /* the same on every address; 0: one that is free on all */
-    uint32_t busy_after; /* requests to `busy` that are answered before it begins to refuse; 0: 6 */
+    uint32_t busy_after; /* requests to `busy` that are answered before it refuses; 0: 6 */
     uint32_t retry_after_s; /* what its 429 says; 0: 2 */
     /** Called once, when all listen: the port. May be NULL. */
     void (*ready)(void *arg, uint16_t port);
