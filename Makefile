@@ -80,7 +80,7 @@ PLAIN := $(if $(SANITISED),$(B)/plain,$(B))
 
 # What each folder may use of what is not ours, besides what those below it use.
 PKGS_base := libuv libcjson libsodium
-PKGS_reaper :=
+PKGS_reaper := libseccomp
 PKGS_fingerprints :=
 PKGS_proxies :=
 PKGS_core := libcurl sqlite3 libpsl
@@ -90,6 +90,7 @@ PKGS_test := cmocka
 DEB_libuv := libuv1-dev
 DEB_libcjson := libcjson-dev
 DEB_libsodium := libsodium-dev
+DEB_libseccomp := libseccomp-dev
 DEB_libcurl := libcurl4-openssl-dev
 DEB_sqlite3 := libsqlite3-dev
 DEB_libpsl := libpsl-dev
@@ -98,7 +99,7 @@ DEB_openssl := libssl-dev
 DEB_cmocka := libcmocka-dev
 
 # `make deps` installs what is missing of these; "a|b": either will do.
-DEPS_build := gcc libc6-dev make pkg-config git $(foreach p,$(PKGS_base) $(PKGS_core) $(PKGS_browser),$(DEB_$(p))) \
+DEPS_build := gcc libc6-dev make pkg-config git $(foreach p,$(PKGS_base) $(PKGS_reaper) $(PKGS_core) $(PKGS_browser),$(DEB_$(p))) \
 	libwebsockets-evlib-uv
 DEPS_browser := chromium-headless-shell|chromium chromium-sandbox fonts-dejavu-core tinyproxy dante-server
 DEPS_test := $(DEB_cmocka) openssl libubsan1 libasan8 libtsan2 redis-server microsocks squid chromium \
@@ -255,12 +256,7 @@ KINDS := unit model contract integration clients fault
 TEST_C := $(filter tests/%,$(ALL_C))
 TESTS := $(filter $(foreach k,$(KINDS),tests/$(k)/%),$(TEST_C))
 TESTS := $(foreach t,$(TESTS),$(if $(filter test_%,$(notdir $(t))),$(t)))
-# Under the thread sanitizer only what has threads; under the address sanitizer all but what drives a
-# whole browser, less what is named here because it reaches code that nothing else does.
-ASAN_INTEGRATION :=
-ifeq ($(T)$(BUILD),tsan)
-TESTS := $(filter $(shell grep -rlE --include='*.c' 'base/(loop|work)\.h|pthread\.h|record/(audit|logdb)\.h' tests/unit 2>/dev/null),$(TESTS))
-endif
+ALL_TESTS := $(TESTS)
 SCRIPTS := $(sort $(shell find $(foreach k,$(KINDS) lint,tests/$(k)) -name 'test_*.sh' -o -name 'test_*.mjs' 2>/dev/null))
 FUZZ_C := $(filter tests/fuzz/fuzz_%,$(TEST_C))
 BENCH_C := $(filter tests/bench/bench_%,$(TEST_C))
@@ -268,13 +264,23 @@ SUPPORT_C := $(filter-out tests/support/testing.c tests/support/replay.c,\
 	$(foreach f,$(TEST_C),$(if $(filter tests/support/,$(dir $(f))),$(f))))
 BROWSER_TESTS := $(shell grep -rlE --include='*.c' '^\#include "(browser/|tests/support/browser)' tests 2>/dev/null)
 
+# Without T=, the thread sanitizer's build has only what has threads; the address sanitizer's has no
+# integration tests with a browser, but for those named here.
+ASAN_INTEGRATION :=
+ifeq ($(T)$(BUILD),tsan)
+TESTS := $(filter $(shell grep -rlE --include='*.c' 'base/(loop|work)\.h|pthread\.h|record/(audit|logdb)\.h' tests/unit),$(TESTS))
+endif
+ifeq ($(T)$(BUILD),asan)
+TESTS := $(filter-out $(filter-out $(ASAN_INTEGRATION),$(filter tests/integration/%,$(BROWSER_TESTS))),$(TESTS))
+endif
+
 # Stem of a test ("tests/unit/base/test_str") -> its room.
 unit_folder = $(word 3,$(subst /, ,$(1)))
 unit_room = $(or $(filter $(ROOMS),$(1)),$(if $(wildcard browser/$(1) browser/$(1).c),browser,core))
 room_of = $(if $(filter tests/unit/%,$(1)),$(call unit_room,$(call unit_folder,$(1))),$(if $(filter $(1).c,$(BROWSER_TESTS)),browser,core))
 archives_of = $(call archives,$(call room_of,$(1)))
 embed_of = $(EMBED_OBJ_$(call room_of,$(1)))
-MATES := $(filter-out $(TESTS) $(FUZZ_C) $(BENCH_C) tests/support/% tests/site/%,$(TEST_C))
+MATES := $(filter-out $(ALL_TESTS) $(FUZZ_C) $(BENCH_C) tests/support/% tests/site/%,$(TEST_C))
 mates_of = $(call obj,$(filter $(dir $(1))%,$(foreach m,$(MATES),$(if $(filter $(dir $(1)),$(dir $(m))),$(m)))))
 
 bins = $(patsubst %.c,$(B)/%,$(1))
@@ -380,14 +386,10 @@ $(O)/npm/.done: tests/package.json tests/package-lock.json tests/support/load.mj
 SECONDS ?= 60
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ_C))
 .PHONY: check-corpus build-corpus $(FUZZ_NAMES:%=fuzz-%)
-ifeq ($(BUILD),fuzz)
-$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $$(call embed_of,tests/fuzz/fuzz_$$*) $$(call archives_of,tests/fuzz/fuzz_$$*)
-	$(call say,LINK,$@)$(call link) -fsanitize=fuzzer $(call libs_of,$(call room_of,tests/fuzz/fuzz_$*))
-else
-$(call bins,$(FUZZ_C)): $(B)/%: $(B)/%.o $(B)/tests/support/replay.o $$(call embed_of,$$*) $$(call archives_of,$$*)
-	$(call say,LINK,$@)$(call link) $(call libs_of,$(call room_of,$*))
-endif
-fuzz-%: $(B)/tests/fuzz/fuzz_%
+$(call bins,$(FUZZ_C)): $(B)/%: $(B)/%.o $(if $(filter fuzz,$(BUILD)),,$(B)/tests/support/replay.o) \
+		$$(call embed_of,$$*) $$(call archives_of,$$*)
+	$(call say,LINK,$@)$(call link) $(if $(filter fuzz,$(BUILD)),-fsanitize=fuzzer) $(call libs_of,$(call room_of,$*))
+$(FUZZ_NAMES:%=fuzz-%): fuzz-%: $(B)/tests/fuzz/fuzz_%
 	$(Q)mkdir -p $(B)/corpus/$* && $< -max_total_time=$(SECONDS) -timeout=10 -print_final_stats=1 \
 		-artifact_prefix=$(B)/corpus/$*- $(if $(wildcard tests/fuzz/$*.dict),-dict=tests/fuzz/$*.dict) \
 		$(B)/corpus/$* $(wildcard tests/fuzz/corpus/$*)
