@@ -26,7 +26,7 @@ static enum status status_of(int errnum)
     } table[] = {
         {ENOENT, STATUS_NOT_FOUND}, {ENOTDIR, STATUS_NOT_FOUND},    {EISDIR, STATUS_INVALID},
         {ELOOP, STATUS_INVALID},    {ENAMETOOLONG, STATUS_INVALID}, {EINVAL, STATUS_INVALID},
-        {EPIPE, STATUS_CLOSED},     {ENXIO, STATUS_INVALID},
+        {EPIPE, STATUS_CLOSED},     {EFBIG, STATUS_TOO_LARGE},      {ENXIO, STATUS_INVALID},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
