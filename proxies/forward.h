@@ -12,8 +12,9 @@
  * credentials; the same header never passes from an upstream to the browser because it is put by
  * the forwarder alone on answers of its own.
  *
- * All calls and callbacks on the loop's thread; callbacks run from the loop, not from inside calls.
- * Inside a callback every function below may be called except forward_close. Callbacks never hold
+ * All calls and callbacks on the loop's thread. Callbacks run from the loop, except that
+ * forward_cut_all and forward_close call on_upstream_bytes for what was not told yet. Inside a
+ * callback every function below may be called except forward_close. Callbacks never hold
  * credentials. */
 #ifndef PROXIES_FORWARD_H
 #define PROXIES_FORWARD_H
@@ -52,18 +53,23 @@ typedef void forward_result_fn(void *arg, const char *proxy_id, enum status s, u
 typedef void forward_bytes_fn(void *arg, const char *proxy_id, uint64_t in, uint64_t out);
 
 struct forward_opts {
-    int listen_fd; /* a bound, listening TCP socket (of a member's network namespace, say); taken
-                      over on success. -1: 127.0.0.1, a port of the system's choice */
-    bool allow_direct;   /* an upstream of NULL means direct; false: it means PROXY_NONE */
-    const char *ca_file; /* PEM file of the authorities that https upstreams are verified against;
-                            NULL: the system's */
-    uint64_t connect_ms; /* from the request to the tunnel or the head of the response being under
-                            way; 0: 10 s */
-    uint64_t
-        idle_ms; /* no byte in either direction; 0: 5 min. Also the wait for a response's head */
-    uint64_t total_ms;        /* life of a browser connection; 0: 12 h */
-    uint32_t max_connections; /* of the browser; more wait in the listen queue; 0: 8192 */
-    forward_allow_fn *allow;  /* NULL: everything is allowed */
+    /** A bound, listening TCP socket (of a member's network namespace, say); taken over on success.
+     *  -1: 127.0.0.1, a port of the system's choice. */
+    int listen_fd;
+    /** An upstream of NULL means direct; false: it means PROXY_NONE. */
+    bool allow_direct;
+    /** PEM file of the authorities that https upstreams are verified against; NULL: the system's.
+     */
+    const char *ca_file;
+    /** From the request until the way out stands: names, connection, TLS and handshake; 0: 10 s. */
+    uint64_t connect_ms;
+    /** No byte in either direction, also while a response is waited for; 0: 5 min. */
+    uint64_t idle_ms;
+    /** Life of a browser connection; 0: 12 h. */
+    uint64_t total_ms;
+    /** Of the browser; more wait in the listen queue; 0: 8192. */
+    uint32_t max_connections;
+    forward_allow_fn *allow;               /* NULL: everything is allowed */
     forward_result_fn *on_upstream_result; /* may be NULL */
     forward_bytes_fn *on_upstream_bytes;   /* may be NULL */
     void *arg;                             /* for the three */
@@ -82,7 +88,8 @@ enum {
  * certificate), NOT_FOUND (ca_file). */
 must_check enum status forward_open(struct loop *l, const struct forward_opts *opts,
                                     struct forward **out, struct err *e);
-/** Cuts everything, stops listening, calls nothing afterwards; sets *f to NULL. NULL is fine. */
+/** Cuts everything and stops listening; nothing is called after it. Sets *f to NULL; NULL is fine.
+ */
 void forward_close(struct forward **f);
 
 /** The port to point the browser at. */

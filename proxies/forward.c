@@ -1,0 +1,270 @@
+#include "proxies/forward.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "core/base/file.h"
+#include "core/base/url.h"
+#include "proxies/forward_internal.h"
+
+enum {
+    CONNECT_MS = 10000,
+    IDLE_MS = 5 * 60 * 1000,
+    TOTAL_MS = 12 * 3600 * 1000,
+    CONNECTIONS = 8192,
+    ACCEPTS_A_TURN = 64,
+    ACCEPT_RETRY_MS = 100,
+};
+
+static void on_accept(void *arg, int fd, int events);
+
+/* --- policy --- */
+
+enum status forward_ask(struct forward *f, const char *host, uint16_t port,
+                        const struct sockaddr *resolved)
+{
+    return f->opts.allow ? f->opts.allow(f->opts.arg, host, port, resolved) : STATUS_OK;
+}
+
+enum status forward_allow_public(void *arg, const char *host, uint16_t port,
+                                 const struct sockaddr *resolved)
+{
+    enum net_zone z = resolved ? net_zone_of_addr(resolved) : net_zone_of(str_from(host));
+
+    (void)arg;
+    (void)port;
+    return z == NET_PUBLIC || z == NET_NAME ? STATUS_OK : STATUS_POLICY_DENIED;
+}
+
+/* --- accounts --- */
+
+struct host_count *forward_count_host(struct forward *f, const char *host)
+{
+    struct host_count *h = map_find(f->hosts, str_from(host));
+    size_t len;
+
+    if (h)
+        return h;
+    if (map_len(f->hosts) >= FORWARD_HOSTS_MAX && strcmp(host, "*") != 0)
+        return forward_count_host(f, "*");
+    len = strlen(host);
+    h = xcalloc(1, sizeof(*h) + len + 1);
+    memcpy(h->host, host, len + 1);
+    h->n.host = h->host;
+    map_put(f->hosts, str_from(host), h);
+    return h;
+}
+
+void forward_stats(const struct forward *f, struct forward_stats *out)
+{
+    *out = f->stats;
+}
+
+bool forward_host_next(const struct forward *f, size_t *it, struct forward_host *out)
+{
+    const struct host_count *h = map_next(f->hosts, it, NULL);
+
+    if (h)
+        *out = h->n;
+    return h != NULL;
+}
+
+/* --- listening --- */
+
+static bool is_full(const struct forward *f)
+{
+    return f->stats.open >= f->opts.max_connections;
+}
+
+static void on_retry(struct loop_timer *t)
+{
+    forward_resume_accept(container_of(t, struct forward, retry));
+}
+
+void forward_resume_accept(struct forward *f)
+{
+    if (f->watch && !is_full(f) && !loop_timer_is_active(&f->retry))
+        loop_watch_set(f->watch, LOOP_READ);
+}
+
+static bool is_passing(int err)
+{
+    return err == EINTR || err == ECONNABORTED || err == EPROTO || err == EPERM;
+}
+
+static void on_accept(void *arg, int fd, int events)
+{
+    struct forward *f = arg;
+    static const int on = 1;
+
+    (void)events;
+    for (int i = 0; i < ACCEPTS_A_TURN && !is_full(f); i++) {
+        int c = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+        if (c >= 0) {
+            setsockopt(c, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+            conn_open(f, c);
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            return;
+        } else if (!is_passing(errno)) { /* out of descriptors or memory: later */
+            loop_watch_set(f->watch, 0);
+            loop_timer_start(f->loop, &f->retry, ACCEPT_RETRY_MS, on_retry);
+            return;
+        }
+    }
+    if (is_full(f))
+        loop_watch_set(f->watch, 0);
+}
+
+static void on_reap(struct loop_timer *t)
+{
+    struct forward *f = container_of(t, struct forward, reap);
+    struct list *l;
+
+    while ((l = list_pop(&f->dead)) != NULL)
+        conn_free(list_entry(l, struct conn, link));
+}
+
+void forward_reap_later(struct forward *f)
+{
+    if (!loop_timer_is_active(&f->reap))
+        loop_timer_start(f->loop, &f->reap, 0, on_reap);
+}
+
+static enum status listen_loopback(int *out, struct err *e)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    cleanup_fd int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return err_set_errno(e, STATUS_IO, errno, "forwarder: socket");
+    if (bind(fd, (struct sockaddr *)&a, sizeof(a)) != 0)
+        return err_set_errno(e, STATUS_IO, errno, "forwarder: bind 127.0.0.1");
+    if (listen(fd, SOMAXCONN) != 0)
+        return err_set_errno(e, STATUS_IO, errno, "forwarder: listen");
+    *out = steal_fd(&fd);
+    return STATUS_OK;
+}
+
+static enum status check_listener(int fd, struct err *e)
+{
+    socklen_t len = sizeof(int);
+    int listening = 0;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) != 0 || !listening)
+        return err_set(e, STATUS_INVALID, "forwarder: descriptor %d is no listening socket", fd);
+    return file_nonblock(fd, e);
+}
+
+static uint16_t port_of(int fd)
+{
+    union net_addr a = {.v6 = {0}};
+    socklen_t len = sizeof(a);
+
+    if (getsockname(fd, &a.sa, &len) != 0)
+        return 0;
+    return ntohs(a.sa.sa_family == AF_INET6 ? a.v6.sin6_port : a.v4.sin_port);
+}
+
+/* --- life --- */
+
+static void set_opts(struct forward *f, const struct forward_opts *o)
+{
+    f->opts = *o;
+    f->opts.connect_ms = o->connect_ms ? o->connect_ms : CONNECT_MS;
+    f->opts.idle_ms = o->idle_ms ? o->idle_ms : IDLE_MS;
+    f->opts.total_ms = o->total_ms ? o->total_ms : TOTAL_MS;
+    f->opts.max_connections = o->max_connections ? o->max_connections : CONNECTIONS;
+    f->ca_file = o->ca_file ? xstrdup(o->ca_file) : NULL;
+    f->shared.ca_file = f->opts.ca_file = f->ca_file;
+}
+
+static void destroy(struct forward *f)
+{
+    struct list *l;
+
+    loop_watch_close(&f->watch);
+    while (!list_empty(&f->conns))
+        conn_kill(list_first(&f->conns, struct conn, link), true);
+    while ((l = list_pop(&f->dead)) != NULL)
+        conn_free(list_entry(l, struct conn, link));
+    loop_timer_stop(&f->reap);
+    loop_timer_stop(&f->retry);
+    if (f->fd >= 0)
+        close(f->fd);
+    proxy_unref(&f->upstream);
+    resolver_destroy(&f->shared.resolver);
+    tls_ctx_close(&f->shared.tls);
+    map_destroy(&f->hosts, free);
+    free(f->ca_file);
+    free(f);
+}
+
+enum status forward_open(struct loop *l, const struct forward_opts *opts, struct forward **out,
+                         struct err *e)
+{
+    struct forward *f = xcalloc(1, sizeof(*f));
+    enum status s = STATUS_OK;
+    int fd = opts->listen_fd;
+
+    f->loop = f->shared.loop = l;
+    f->fd = -1;
+    list_init(&f->conns);
+    list_init(&f->dead);
+    f->hosts = map_create();
+    f->shared.resolver = resolver_create(l);
+    set_opts(f, opts);
+    if (f->ca_file)
+        s = tls_ctx_open(f->ca_file, &f->shared.tls, e);
+    if (s == STATUS_OK)
+        s = fd >= 0 ? check_listener(fd, e) : listen_loopback(&fd, e);
+    if (s == STATUS_OK)
+        s = loop_watch_open(l, fd, LOOP_READ, on_accept, f, &f->watch, e);
+    if (s != STATUS_OK) {
+        if (opts->listen_fd < 0 && fd >= 0)
+            close(fd);
+        destroy(f);
+        return s;
+    }
+    f->fd = fd;
+    f->port = port_of(fd);
+    *out = f;
+    return STATUS_OK;
+}
+
+void forward_close(struct forward **fp)
+{
+    struct forward *f = steal_ptr(fp);
+
+    if (f)
+        destroy(f);
+}
+
+uint16_t forward_port(const struct forward *f)
+{
+    return f->port;
+}
+
+void forward_set_upstream(struct forward *f, const struct proxy *p)
+{
+    struct proxy *old = f->upstream;
+
+    f->upstream = p ? proxy_ref(p) : NULL;
+    proxy_unref(&old);
+}
+
+const struct proxy *forward_upstream(const struct forward *f)
+{
+    return f->upstream;
+}
+
+void forward_cut_all(struct forward *f)
+{
+    struct list cut = LIST_INIT(cut);
+
+    list_splice(&cut, &f->conns); /* a callback of a dying one may not add to these */
+    while (!list_empty(&cut))
+        conn_kill(list_first(&cut, struct conn, link), true);
+}

@@ -1,0 +1,129 @@
+/* The forwarder's inside: forward.c (listener, accounts), conn.c (a browser connection: what it
+ * asks for and its life), exchange.c (a request and its response on it), tunnel.c (bytes both
+ * ways). */
+#ifndef PROXIES_FORWARD_INTERNAL_H
+#define PROXIES_FORWARD_INTERNAL_H
+
+#include "core/base/list.h"
+#include "core/base/map.h"
+#include "proxies/forward.h"
+#include "proxies/http1.h"
+#include "proxies/link.h"
+#include "proxies/side.h"
+
+enum {
+    SCRATCH_SIZE = 64 * 1024, /* of a read */
+    PUMP_ROUNDS = 4,          /* reads of one connection before others get their turn */
+    INTERIM_MAX = 16,         /* 1xx heads before a response */
+    LINGER_MS = 2000,         /* for a browser to read a last answer */
+    BYTES_EVERY_MS = 10000,
+};
+
+struct forward {
+    struct loop *loop;
+    struct forward_opts opts;
+    char *ca_file;
+    int fd;
+    uint16_t port;
+    struct loop_watch *watch;
+    struct loop_timer retry; /* of accept, after it ran out of descriptors */
+    struct loop_timer reap;  /* frees `dead` */
+    struct proxy *upstream;
+    struct link_shared shared;
+    struct list conns, dead;
+    struct map *hosts; /* host -> host_count */
+    struct forward_stats stats;
+    char scratch[SCRATCH_SIZE];
+};
+
+struct host_count {
+    struct forward_host n; /* host points behind the struct */
+    char host[];
+};
+
+enum conn_state {
+    CONN_HEAD,     /* waits for a request; `up` may be open and kept for it */
+    CONN_LINK,     /* a way out is being made */
+    CONN_EXCHANGE, /* request and response are under way */
+    CONN_TUNNEL,
+    CONN_LINGER, /* the last answer is given; what still comes is thrown away */
+    CONN_DEAD,   /* all closed; waits to be freed */
+};
+
+/* A request and its response. */
+struct exchange {
+    struct http1_body request, response;
+    struct buf sent; /* the head as it went on, until the first byte of a response; wiped */
+    struct buf head; /* of the response, while it is not whole */
+    size_t scanned;
+    uint64_t started_ms;
+    unsigned interim;
+    bool is_connect, is_head, keep_alive, upgrade;
+    bool may_repeat; /* no body and idempotent */
+    bool reused;     /* over an upstream connection that was there */
+    bool heard;      /* the upstream has said something */
+    bool answered;   /* the browser has got something */
+    bool has_head;
+    bool response_keeps;
+};
+
+/* A connection of the browser. */
+struct conn {
+    struct forward *f;
+    struct list link;
+    enum conn_state state;
+    struct side down, up; /* browser; upstream or target */
+    struct buf in;        /* read from the browser, not yet used */
+    size_t scanned;
+    struct exchange *x;  /* in LINK and EXCHANGE */
+    struct link *way;    /* in LINK */
+    struct proxy *proxy; /* that `up` (or `way`) goes through; NULL: direct */
+    struct host_count *host;
+    char *up_host; /* where `up` leads */
+    uint16_t up_port;
+    struct loop_timer timer;
+    uint64_t since_ms, last_ms, bytes_ms;
+    uint64_t unsaid_in, unsaid_out; /* bytes not yet told to on_upstream_bytes */
+};
+
+/* forward.c */
+void forward_reap_later(struct forward *f);
+struct host_count *forward_count_host(struct forward *f, const char *host);
+void forward_resume_accept(struct forward *f);
+enum status forward_ask(struct forward *f, const char *host, uint16_t port,
+                        const struct sockaddr *resolved);
+
+/* conn.c */
+void conn_open(struct forward *f, int fd);
+/** Closes everything; the memory goes later. Callers look at the state after whatever may lead
+ * here. */
+void conn_kill(struct conn *c, bool reset);
+void conn_free(struct conn *c);
+/** Answers with an error of the forwarder's own and ends the connection; kills it when a response
+ * has begun. */
+void conn_refuse(struct conn *c, enum status s, int code, const char *text);
+/** Ends the connection once the browser has got all. */
+void conn_finish(struct conn *c);
+/** Closes the upstream side and settles its accounts. */
+void conn_drop_up(struct conn *c);
+void conn_report(struct conn *c, enum status s, uint64_t latency_ms, int code);
+void conn_count(struct conn *c, size_t in, size_t out);
+/** A way for c->x to `host`:`port` through c->proxy. */
+void conn_start_link(struct conn *c);
+/** Takes the next request out of c->in, if it is there. */
+void conn_next_request(struct conn *c);
+
+/* exchange.c */
+struct exchange *exchange_create(const struct http1_request *r, uint64_t now_ms);
+void exchange_destroy(struct exchange **x);
+/** The way stands: sends the head and what there is of the body. */
+void exchange_start(struct conn *c);
+void exchange_from_down(struct conn *c);
+void exchange_from_up(struct conn *c);
+
+/* tunnel.c */
+void tunnel_start(struct conn *c);
+void tunnel_from_down(struct conn *c);
+void tunnel_from_up(struct conn *c);
+
+#endif
