@@ -45,6 +45,7 @@ keep = if cmp -s $@.new $@; then rm -f $@.new; else mv -f $@.new $@; fi
 # ---- Compiler and flags ----------------------------------------------------------------------------
 
 CC := $(if $(filter fuzz,$(BUILD)),clang,gcc)
+HOSTCC ?= gcc
 AR := ar
 PKG_CONFIG ?= pkg-config
 ifneq ($(shell command -v ccache 2>/dev/null),)
@@ -167,8 +168,8 @@ LIBRARIES := $(if $(wildcard core/fleet.h),$(B)/libfleet.a $(B)/libfleet.so $(B)
 .PHONY: all fleet fleet-core fleet-reaper
 all: $(PROGRAMS) $(LIBRARIES)
 ifeq ($(WITH_BROWSER),)
-	@echo "fleet was not built, fleet-core was: missing $(foreach p,$(call missing_in,browser),$(p)\
-	(Debian package $(DEB_$(p)))); 'make deps' installs it" >&2
+	@echo "fleet is not built here, as something of the browser add-on is missing:\
+	$(foreach p,$(call missing_in,browser),$(p) (Debian package $(DEB_$(p)))); 'make deps' installs it" >&2
 endif
 fleet: need-browser $(B)/fleet
 fleet-core: $(B)/fleet-core
@@ -298,7 +299,7 @@ $(TEST_BINS): $(B)/%: $(B)/%.o $(B)/tests/support/testing.o $$(call mates_of,$$*
 RUN := $(O)/host/run
 RUNNER_C := $(wildcard tests/support/runner/*.c)
 $(RUN): $(RUNNER_C) $(wildcard tests/support/runner/*.h)
-	$(call say,HOST,$@)mkdir -p $(@D) && gcc -std=c17 -D_GNU_SOURCE -I. $(WARNINGS) -O1 -g -o $@ $(RUNNER_C)
+	$(call say,HOST,$@)mkdir -p $(@D) && $(HOSTCC) -std=c17 -D_GNU_SOURCE -I. $(WARNINGS) -O1 -g -o $@ $(RUNNER_C)
 
 # ---- Tests: running them ---------------------------------------------------------------------------
 # T=... picks tests: a path from tests/ on ("unit/base/test_str"), or part of one. CASE=... picks cases
