@@ -1,0 +1,235 @@
+// Pages of an article, side by side in one run: Fleet with everything on (gate, forwarder, identity, receipts) against puppeteer-core,
+// puppeteer-cluster and playwright-core on the same browser binary. Prints a table of medians with ratios against the best peer.
+//
+//   tests/bench/run pages [--tasks 300] [--in-flight 4] [--rounds 3] [--browser PATH] [--only fresh,kept,first]
+//
+// The contenders take turns, round by round, so that a machine whose speed drifts treats all alike. CPU and memory of a
+// controller are sampled from /proc every 25 ms (fleet: fleet and all fleet-reaper together); the browser's CPU is what the machine did
+// besides (system time without controller, server and this process), so nothing else may run. The first page is the time from the start of
+// the process to a beacon that the page sends after its load event.
+import { spawn } from 'node:child_process';
+import { mkdtempSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const option = (name, otherwise) => {
+    const at = process.argv.indexOf(`--${name}`);
+    return at > 0 ? process.argv[at + 1] : otherwise;
+};
+const tasks = Number(option('tasks', 300));
+const inFlight = Number(option('in-flight', 4));
+const rounds = Number(option('rounds', 3));
+const only = option('only', 'fresh,kept,first').split(',');
+const fleet = resolve(option('fleet', join(here, '../../build/release/fleet')));
+const browser = option('browser', '/usr/bin/chromium-headless-shell');
+const tick = 100; // USER_HZ
+
+/* --- /proc --- */
+
+const cpuOf = (pid) => {
+    try {
+        const f = readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) /s, '').split(' ');
+        return { ppid: Number(f[1]), cpu: (Number(f[11]) + Number(f[12])) / tick };
+    } catch {
+        return null;
+    }
+};
+const commOf = (pid) => {
+    try {
+        return readFileSync(`/proc/${pid}/comm`, 'latin1').trim();
+    } catch {
+        return '';
+    }
+};
+const rssOf = (pid) => {
+    try {
+        return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))[1]) / 1024;
+    } catch {
+        return 0;
+    }
+};
+const machineCpu = () => {
+    const f = readFileSync('/proc/stat', 'latin1').split('\n')[0].trim().split(/\s+/).slice(1).map(Number);
+    return (f[0] + f[1] + f[2] + f[5] + f[6]) / tick;
+};
+
+/** The controller's processes: the root, and with fleet its reapers. */
+class Sampler {
+    constructor(root, isFleet) {
+        this.root = root;
+        this.isFleet = isFleet;
+        this.cpu = new Map();
+        this.rss = 0;
+        this.timer = setInterval(() => this.sample(), 25);
+    }
+    pids() {
+        if (!this.isFleet)
+            return [this.root];
+        const found = [this.root];
+        const seen = new Set(found);
+        const all = readdirSync('/proc').filter((x) => /^\d+$/.test(x)).map(Number);
+        const parents = new Map(all.map((p) => [p, cpuOf(p)?.ppid]));
+        for (let grew = true; grew;) {
+            grew = false;
+            for (const [p, parent] of parents)
+                if (!seen.has(p) && seen.has(parent)) {
+                    seen.add(p);
+                    grew = true;
+                }
+        }
+        for (const p of seen)
+            if (p !== this.root && commOf(p).startsWith('fleet'))
+                found.push(p);
+        return found;
+    }
+    sample() {
+        let rss = 0;
+        for (const p of this.pids()) {
+            const s = cpuOf(p);
+            if (s)
+                this.cpu.set(p, s.cpu);
+            rss += rssOf(p);
+        }
+        this.rss = Math.max(this.rss, rss);
+    }
+    end() {
+        clearInterval(this.timer);
+        return { cpu: [...this.cpu.values()].reduce((a, b) => a + b, 0), rss: this.rss };
+    }
+}
+
+/* --- contenders --- */
+
+const server = spawn(process.execPath, [join(here, 'server.mjs'), join(here, '../site')], { stdio: ['ignore', 'pipe', 'inherit'] });
+const lines = createInterface({ input: server.stdout });
+let onLoaded = () => {};
+const port = await new Promise((ok) => lines.on('line', (l) => {
+    const m = JSON.parse(l);
+    if (m.port)
+        ok(m.port);
+    else
+        onLoaded(m.loaded);
+}));
+const urls = (mode) => [1, 2, 3, 4, 5, 6, 7, 8].map((i) => `http://127.0.0.1:${port}/${mode === 'first' ? 'first' : 'article'}/${i}`);
+
+function run(command, args, env, cwd) {
+    return new Promise((ok, fail) => {
+        const started = Date.now();
+        const child = spawn(command, args, { env: { ...process.env, ...env }, cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+        const sampler = new Sampler(child.pid, command === fleet);
+        let out = '';
+        let err = '';
+        child.stdout.on('data', (d) => { out += d; });
+        child.stderr.on('data', (d) => { err += d; });
+        child.on('error', fail);
+        child.on('close', (code) => {
+            const sampled = sampler.end();
+            if (code !== 0)
+                fail(new Error(`${command} ${args.join(' ')}: exit ${code}\n${out.slice(-2000)}\n${err.slice(-4000)}`));
+            else
+                ok({ out, started, ...sampled });
+        });
+    });
+}
+
+async function peer(name, mode, n, flight) {
+    const r = await run(process.execPath, [join(here, 'peer.mjs'), name, mode === 'first' ? 'fresh' : mode, browser, n, flight, ...urls(mode)], {});
+    return { ...r, ...JSON.parse(r.out) };
+}
+
+const flow = {
+    title: 'article',
+    steps: [
+        { type: 'navigate', url: '{{url}}' },
+        { type: 'set', name: 'page', expression: '({title: document.title, links: [...document.links].slice(0, 5).map((a) => a.href), length: document.body.innerText.length})' },
+    ],
+};
+
+async function ours(name, mode, n, flight) {
+    const dir = mkdtempSync(join(tmpdir(), 'fleet-bench-'));
+    try {
+        mkdirSync(join(dir, 'out'));
+        writeFileSync(join(dir, 'article.flow.json'), JSON.stringify(flow));
+        const all = urls(mode);
+        writeFileSync(join(dir, 'campaign.json'), JSON.stringify({
+            name: 'bench', flow: 'article.flow.json', targets: Array.from({ length: n }, (_, i) => all[i % all.length]),
+            members: { count: flight }, slots: flight, isolation: 'context', browser: 'headless-shell', context: mode === 'kept' ? 'kept' : 'fresh',
+            limits: { max_requests: 1000, window_ms: 1000 }, policy: { private_networks: true },
+            audit: { sink: 'audit.ndjson' }, output: { results: 'results.ndjson' },
+        }));
+        const r = await run(fleet, ['run', join(dir, 'campaign.json'), '--quiet'], { FLEET_STATE_DIR: join(dir, 'state') }, dir);
+        const results = readFileSync(join(dir, 'results.ndjson'), 'utf8').trim().split('\n').map((l) => JSON.parse(l));
+        const bad = results.find((x) => x.status !== 'succeeded' || x.output.page.links.length !== 5 || x.output.page.length < 20000);
+        if (bad || results.length !== n)
+            throw new Error(`fleet: ${results.length} results, ${JSON.stringify(bad)}`);
+        const begin = Math.min(...results.map((x) => Date.parse(x.started)));
+        const end = Math.max(...results.map((x) => Date.parse(x.started) + x.duration_ms));
+        const times = results.map((x) => x.duration_ms).sort((a, b) => a - b);
+        const q = (p) => times[Math.min(times.length - 1, Math.floor(times.length * p))];
+        return { ...r, tasks: n, seconds: (end - begin) / 1000, p50: q(0.5), p95: q(0.95), p99: q(0.99) };
+    } finally {
+        rmSync(dir, { recursive: true, force: true });
+    }
+}
+
+const contenders = { fleet: ours, puppeteer: peer, cluster: peer, playwright: peer };
+
+/* --- measuring and telling --- */
+
+const median = (v) => v.slice().sort((a, b) => a - b)[Math.floor(v.length / 2)];
+const rows = {};
+
+async function round(mode, name) {
+    const machine = machineCpu();
+    const own = process.cpuUsage();
+    const site = cpuOf(server.pid).cpu;
+    let loaded = 0;
+    onLoaded = (t) => { loaded ||= t; };
+    const n = mode === 'first' ? 1 : tasks;
+    const r = await contenders[name](name, mode, n, mode === 'first' ? 1 : inFlight);
+    const mine = process.cpuUsage(own);
+    const browserCpu = machineCpu() - machine - (cpuOf(server.pid).cpu - site) - (mine.user + mine.system) / 1e6 - r.cpu;
+    const row = { pages: n / r.seconds, p50: r.p50, p95: r.p95, p99: r.p99, controller: (r.cpu * 1000) / n, browser: (browserCpu * 1000) / n, rss: r.rss, first: loaded - r.started };
+    ((rows[mode] ??= {})[name] ??= []).push(row);
+}
+
+for (const mode of only) {
+    const times = mode === 'first' ? Math.max(rounds, 5) : rounds;
+    for (let i = 0; i < times; i++)
+        for (const name of Object.keys(contenders)) {
+            process.stderr.write(`\r${mode} round ${i + 1} of ${times}: ${name}          `);
+            await round(mode, name);
+        }
+}
+process.stderr.write('\r\x1b[K');
+server.kill();
+
+const of = (mode, name, key) => median(rows[mode][name].map((r) => r[key]));
+const pad = (s, n) => String(s).padStart(n);
+for (const mode of only.filter((m) => m !== 'first')) {
+    console.log(`\n${mode === 'fresh' ? 'a fresh context per task' : 'kept contexts'}: ${tasks} pages, ${inFlight} in flight, medians of ${rounds} rounds`);
+    console.log('             pages/s   p50 / p95 / p99 ms   controller  browser CPU ms/page   controller RSS MB');
+    for (const name of Object.keys(contenders))
+        console.log(`${name.padEnd(11)} ${pad(of(mode, name, 'pages').toFixed(1), 8)}   ${pad(`${of(mode, name, 'p50').toFixed(0)} / ${of(mode, name, 'p95').toFixed(0)} / ${of(mode, name, 'p99').toFixed(0)}`, 18)}   ${pad(of(mode, name, 'controller').toFixed(2), 10)}  ${pad(of(mode, name, 'browser').toFixed(1), 7)}               ${pad(of(mode, name, 'rss').toFixed(1), 8)}`);
+}
+const best = (mode) => Math.max(...Object.keys(contenders).filter((n) => n !== 'fleet').map((n) => of(mode, n, 'pages')));
+const verdict = (text, value, goal, atLeast) => console.log(`${text.padEnd(58)} ${value.toFixed(2)}   goal ${atLeast ? '>=' : '<='} ${goal}   ${(atLeast ? value >= goal : value <= goal) ? 'reached' : 'MISSED'}`);
+console.log('');
+if (rows.fresh)
+    verdict('fresh contexts: pages/s against the best peer', of('fresh', 'fleet', 'pages') / best('fresh'), 1.2, true);
+if (rows.kept)
+    verdict("kept contexts: pages/s against the best peer's", of('kept', 'fleet', 'pages') / best('kept'), 1.15, true);
+if (rows.kept && rows.fresh)
+    verdict('kept against own fresh', of('kept', 'fleet', 'pages') / of('fresh', 'fleet', 'pages'), 2, true);
+if (rows.fresh) {
+    verdict('controller CPU ms a page (fresh)', of('fresh', 'fleet', 'controller'), 1.5, false);
+    verdict("resident memory of fleet's processes, MB", of('fresh', 'fleet', 'rss'), 20, false);
+}
+if (rows.first) {
+    for (const name of Object.keys(contenders))
+        console.log(`process start to first page, ${name}: ${of('first', name, 'first').toFixed(0)} ms`);
+    verdict('process start to first page against puppeteer', of('first', 'fleet', 'first') / of('first', 'puppeteer', 'first'), 0.35, false);
+}
