@@ -6,12 +6,13 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/base/buf.h"
 #include "reaper/check.h"
 #include "reaper/reaper.h"
 
-enum { PROCESSES_MAX = 1 << 16, PROC_FILE_MAX = 64 * 1024 };
+enum { PROCESSES_MAX = 1 << 15, PROC_FILE_MAX = 64 * 1024, YOUNG_MS = 1000 };
 
 struct process {
     pid_t pid, parent;
@@ -127,6 +128,27 @@ static bool is_renderer(pid_t pid, struct buf *b)
     return str_find(s, STR("--type=renderer")) >= 0;
 }
 
+/* How long a process has been there (field 22 of /proc/<pid>/stat, in clock ticks since boot), ms.
+ */
+static uint64_t age_ms(pid_t pid, struct buf *b)
+{
+    struct timespec now;
+    uint64_t ticks, up_ms, start_ms;
+    struct str s;
+
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    up_ms = (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+    if (!read_proc(pid, "stat", b) || !strrchr(b->ptr, ')'))
+        return 0;
+    s = str_from(strrchr(b->ptr, ')') + 1);
+    for (int field = 2; field < 22; field++)
+        (void)str_cut(&s, ' ');
+    if (!str_to_u64(str_cut(&s, ' '), UINT64_MAX / 1000, &ticks))
+        return 0;
+    start_ms = ticks * 1000u / (uint64_t)sysconf(_SC_CLK_TCK);
+    return up_ms > start_ms ? up_ms - start_ms : 0;
+}
+
 static void judge(pid_t pid, const struct check_status *browser, struct buf *b,
                   struct reaper_renderers *out)
 {
@@ -134,11 +156,14 @@ static void judge(pid_t pid, const struct check_status *browser, struct buf *b,
 
     if (!is_renderer(pid, b) || !read_status(pid, b, &st))
         return;
-    out->total++;
     if (st.filters > browser->filters && st.depth > browser->depth) {
+        out->total++;
         out->sandboxed++;
         return;
     }
+    if (age_ms(pid, b) < YOUNG_MS)
+        return;
+    out->total++;
     if (st.filters <= browser->filters)
         err_set(
             &out->err, STATUS_ENVIRONMENT,

@@ -2,41 +2,48 @@
 
 #include "core/base/attr.h"
 
-#define STAY(state)                                                                                \
+/* clang-format off: a table is read by its columns */
+#define TO(state)                                                                                  \
     {                                                                                              \
         LADDER_##state, LADDER_DO_NOTHING                                                          \
     }
-#define MOVE(state, action)                                                                        \
+#define ASK                                                                                        \
     {                                                                                              \
-        LADDER_##state, LADDER_DO_##action                                                         \
+        LADDER_ASKED, LADDER_DO_ASK                                                                \
+    }
+#define TERM                                                                                       \
+    {                                                                                              \
+        LADDER_TERMED, LADDER_DO_TERM                                                              \
+    }
+#define KILL                                                                                       \
+    {                                                                                              \
+        LADDER_KILLED, LADDER_DO_KILL                                                              \
+    }
+#define HARDER                                                                                     \
+    {                                                                                              \
+        LADDER_KILLED, LADDER_DO_KILL_INIT                                                         \
     }
 
 static const struct ladder_move table[][LADDER_EVENTS] = {
-    /*                   started               stop                  term                  kill
-       exited                gone                deadline */
-    [LADDER_STARTING] = {STAY(RUNNING), MOVE(KILLED, KILL), MOVE(KILLED, KILL), MOVE(KILLED, KILL),
-                         STAY(ENDING), STAY(GONE), MOVE(KILLED, KILL)},
-    [LADDER_RUNNING] = {STAY(RUNNING), MOVE(ASKED, ASK), MOVE(TERMED, TERM), MOVE(KILLED, KILL),
-                        STAY(ENDING), STAY(GONE), STAY(RUNNING)},
-    [LADDER_ASKED] = {STAY(ASKED), STAY(ASKED), MOVE(TERMED, TERM), MOVE(KILLED, KILL),
-                      STAY(ENDING), STAY(GONE), MOVE(TERMED, TERM)},
-    [LADDER_TERMED] = {STAY(TERMED), STAY(TERMED), STAY(TERMED), MOVE(KILLED, KILL), STAY(ENDING),
-                       STAY(GONE), MOVE(KILLED, KILL)},
-    [LADDER_KILLED] = {STAY(KILLED), STAY(KILLED), STAY(KILLED), STAY(KILLED), STAY(KILLED),
-                       STAY(GONE), MOVE(KILLED, KILL_INIT)},
-    [LADDER_ENDING] = {STAY(ENDING), STAY(ENDING), STAY(ENDING), MOVE(KILLED, KILL), STAY(ENDING),
-                       STAY(GONE), MOVE(KILLED, KILL)},
-    [LADDER_GONE] = {STAY(GONE), STAY(GONE), STAY(GONE), STAY(GONE), STAY(GONE), STAY(GONE),
-                     STAY(GONE)},
+    /*                     started      stop         term         kill  exited      gone deadline */
+    [LADDER_STARTING] = {TO(RUNNING), KILL, KILL, KILL, TO(ENDING), TO(GONE), KILL},
+    [LADDER_RUNNING] = {TO(RUNNING), ASK, TERM, KILL, TO(ENDING), TO(GONE), TO(RUNNING)},
+    [LADDER_ASKED] = {TO(ASKED), TO(ASKED), TERM, KILL, TO(ENDING), TO(GONE), TERM},
+    [LADDER_TERMED] = {TO(TERMED), TO(TERMED), TO(TERMED), KILL, TO(ENDING), TO(GONE), KILL},
+    [LADDER_KILLED] = {TO(KILLED), TO(KILLED), TO(KILLED), TO(KILLED), TO(KILLED), TO(GONE),
+                       HARDER},
+    [LADDER_ENDING] = {TO(ENDING), TO(ENDING), TO(ENDING), KILL, TO(ENDING), TO(GONE), KILL},
+    [LADDER_GONE] = {TO(GONE), TO(GONE), TO(GONE), TO(GONE), TO(GONE), TO(GONE), TO(GONE)},
 };
+/* clang-format on */
 _Static_assert(ARRAY_LEN(table) == LADDER_STATES, "a row for each state");
 
 static const struct {
     const char *name;
     uint64_t deadline_ms;
 } states[] = {
-    [LADDER_STARTING] = {"starting",
-                         30000}, /* a loaded machine may swap in 300 MB of browser first */
+    /* a loaded machine may have to read 300 MB of browser first */
+    [LADDER_STARTING] = {"starting", 30000},
     [LADDER_RUNNING] = {"running", 0},
     [LADDER_ASKED] = {"asked", 0},
     [LADDER_TERMED] = {"termed", 2000},

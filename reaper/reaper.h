@@ -243,7 +243,9 @@ uint32_t reaper_child_layers(const struct reaper_child *c); /* 0 until started *
 
 /** What /proc says of a browser's renderers. */
 struct reaper_renderers {
-    unsigned total;     /* renderer processes seen */
+    unsigned total;     /* renderer processes seen, less those younger than a second that are not
+                           sandboxed yet: a renderer is     forked first and confined afterwards, before it
+                           runs any page */
     unsigned sandboxed; /* of them: with a seccomp filter of their own and a PID namespace below the
                            browser's */
     struct err err;     /* when sandboxed < total: which one, and what it lacks */
