@@ -435,7 +435,7 @@ static void broken(struct cdp_conn *c, const char *what, struct str message)
     conn_lost(c, STATUS_PROTOCOL, &e);
 }
 
-static void on_event(struct cdp_conn *c, const struct cdp_envelope *v, struct str message)
+static void on_event(struct cdp_conn *c, const struct cdp_envelope *v)
 {
     struct cdp_session *s = cdp_session_find(c, v->session_id);
     struct json *params;
@@ -447,7 +447,8 @@ static void on_event(struct cdp_conn *c, const struct cdp_envelope *v, struct st
     }
     params = parse_object(v->params);
     if (params == NULL) {
-        broken(c, "an event that cannot be read", message);
+        c->stats.dropped++;
+        log_warn(NULL, "cdp.unreadable", LOG_S("method", v->method));
         return;
     }
     c->stats.parsed++;
@@ -470,7 +471,7 @@ static enum status refusal(const struct cdp_envelope *v, const char *method, str
     return e->status;
 }
 
-static void on_reply(struct cdp_conn *c, const struct cdp_envelope *v, struct str message)
+static void on_reply(struct cdp_conn *c, const struct cdp_envelope *v)
 {
     struct pending *p = map_find_u64(c->calls, v->id);
     struct err e = ERR_INIT;
@@ -489,9 +490,11 @@ static void on_reply(struct cdp_conn *c, const struct cdp_envelope *v, struct st
         return;
     }
     result = parse_object(v->result);
-    if (result == NULL) {
-        broken(c, "an answer that cannot be read", message);
-        return; /* answered by the loss */
+    if (result == NULL) { /* what a page answered may be nested as deep as it likes */
+        err_set(&e, STATUS_PROTOCOL, "%s: the answer cannot be read (deeper than %d levels?)",
+                p->method, JSON_MAX_DEPTH);
+        answer(p, STATUS_PROTOCOL, NULL, &e);
+        return;
     }
     c->stats.parsed++;
     answer(p, STATUS_OK, result, &e);
@@ -510,9 +513,9 @@ static void on_message(void *arg, struct str message)
     if (!cdp_scan(message, &v))
         broken(c, "what is no DevTools message", message);
     else if (v.has_id)
-        on_reply(c, &v, message);
+        on_reply(c, &v);
     else if (v.method.len > 0)
-        on_event(c, &v, message);
+        on_event(c, &v);
     c->dispatching = false;
     if (c->destroyed && !c->flush_posted && !c->doom_posted)
         conn_free(c);

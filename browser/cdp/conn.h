@@ -6,7 +6,8 @@
  *   giving them in a row.
  * - Messages are scanned for id, method and sessionId; only what somebody waits for or listens to is parsed into a tree. Trees are
  *   borrowed and end with the callback.
- * - Messages are foreign bytes: what cannot be read ends the connection (PROTOCOL); what nobody knows is dropped.
+ * - Messages are foreign bytes: what is no message at all ends the connection (PROTOCOL); an answer or event whose inside cannot be
+ *   read fails that call or is dropped, since pages choose what is in it; what nobody knows is dropped.
  * Loop thread only. */
 #ifndef BROWSER_CDP_CONN_H
 #define BROWSER_CDP_CONN_H

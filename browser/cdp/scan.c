@@ -3,8 +3,6 @@
  * memchr-like loops, nesting by a depth count. */
 #include "browser/cdp/conn.h"
 
-enum { SCAN_MAX_DEPTH = 512 };
-
 struct scan {
     const char *p, *end;
 };
@@ -50,8 +48,7 @@ static bool skip_nested(struct scan *s)
             continue;
         case '{':
         case '[':
-            if (++depth > SCAN_MAX_DEPTH)
-                return false;
+            depth++;
             break;
         case '}':
         case ']':

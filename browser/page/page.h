@@ -198,7 +198,13 @@ uint64_t page_pdf(struct page *p, const struct page_pdf *pdf, page_bytes_fn *fn,
 /** Closes the tab and calls fn(arg, status) when it is gone: asked (Page.close), and killed when it does not go in time. */
 uint64_t page_close(struct page *p, uint64_t deadline_ms, void (*fn)(void *arg, enum status s), void *arg);
 
-/** Is the page alive? One evaluation of "1" with 2 s. fn(arg, true) or fn(arg, false). */
-void page_ping(struct page *p, void (*fn)(void *arg, bool alive), void *arg);
+/** Is the page alive? One evaluation of "1". fn(arg, true) or, when no answer came `within_ms`, fn(arg, false). */
+void page_ping(struct page *p, uint64_t within_ms, void (*fn)(void *arg, bool alive), void *arg);
+
+/** For an op that ends with TIMEOUT (or is cancelled) on a page: was it the page's script that hangs? Pings it; one that does not answer
+ *  is killed ("page killed") and the verdict is PAGE_HUNG, otherwise `why`. At most PAGE_PING_MS. Also right for pages that are NEW or gone. */
+void page_verdict(struct page *p, enum status why, void (*fn)(void *arg, enum status verdict), void *arg);
+
+enum { PAGE_PING_MS = 1500 };
 
 #endif

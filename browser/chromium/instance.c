@@ -1,0 +1,435 @@
+#include "browser/chromium/instance.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "browser/cdp/pipe.h"
+#include "core/base/log.h"
+
+struct instance {
+    struct instance_opts opts;
+    struct arena *arena;
+    enum instance_state state;
+    struct reaper_child *child;
+    struct cdp_conn *conn;
+    struct targets *targets;
+    int stderr_fd;
+    struct loop_watch *stderr_watch;
+    struct buf tail;
+    struct loop_timer timer;
+    char *version, *user_agent;
+    uint64_t started_ms;
+    uint32_t layers;
+    bool asked, over_told;
+    struct err why; /* of LOST */
+};
+
+/* --- states --- */
+
+static const char *const state_names[INSTANCE_STATE_COUNT] = {
+    "new", "launching", "ready", "draining", "closing", "gone", "failed",
+};
+
+const char *instance_state_name(enum instance_state s)
+{
+    return state_names[s];
+}
+
+#define STAY(s)                                                                                    \
+    [INSTANCE_ON_LAUNCH] = s, [INSTANCE_ON_ANSWER] = s, [INSTANCE_ON_DRAIN] = s,                   \
+    [INSTANCE_ON_CLOSE] = s, [INSTANCE_ON_LOST] = s, [INSTANCE_ON_EXIT] = s
+
+static const enum instance_state moves[INSTANCE_STATE_COUNT][INSTANCE_EVENT_COUNT] = {
+    [INSTANCE_NEW] = {INSTANCE_LAUNCHING, INSTANCE_NEW, INSTANCE_NEW, INSTANCE_GONE,
+                      INSTANCE_FAILED, INSTANCE_FAILED},
+    [INSTANCE_LAUNCHING] = {INSTANCE_LAUNCHING, INSTANCE_READY, INSTANCE_LAUNCHING,
+                            INSTANCE_CLOSING, INSTANCE_LAUNCHING, INSTANCE_FAILED},
+    [INSTANCE_READY] = {INSTANCE_READY, INSTANCE_READY, INSTANCE_DRAINING, INSTANCE_CLOSING,
+                        INSTANCE_CLOSING, INSTANCE_GONE},
+    [INSTANCE_DRAINING] = {INSTANCE_DRAINING, INSTANCE_DRAINING, INSTANCE_DRAINING,
+                           INSTANCE_CLOSING, INSTANCE_CLOSING, INSTANCE_GONE},
+    [INSTANCE_CLOSING] = {INSTANCE_CLOSING, INSTANCE_CLOSING, INSTANCE_CLOSING, INSTANCE_CLOSING,
+                          INSTANCE_CLOSING, INSTANCE_GONE},
+    [INSTANCE_GONE] = {STAY(INSTANCE_GONE)},
+    [INSTANCE_FAILED] = {STAY(INSTANCE_FAILED)},
+};
+
+enum instance_state instance_next(enum instance_state s, enum instance_event ev)
+{
+    return moves[s][ev];
+}
+
+static void move(struct instance *i, enum instance_event ev)
+{
+    enum instance_state to = instance_next(i->state, ev);
+
+    if (to == i->state)
+        return;
+    log_debug(NULL, "instance.state", LOG_STR("instance", i->opts.name),
+              LOG_STR("from", state_names[i->state]), LOG_STR("to", state_names[to]));
+    i->state = to;
+}
+
+/* --- standard error: the last of it explains a failed start --- */
+
+static void on_stderr(void *arg, int fd, int events)
+{
+    struct instance *i = arg;
+    char piece[2048];
+    ssize_t n = read(fd, piece, sizeof piece);
+
+    (void)events;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        loop_watch_close(&i->stderr_watch);
+        return;
+    }
+    if (i->tail.len + (size_t)n > INSTANCE_TAIL_MAX)
+        buf_consume(&i->tail, i->tail.len + (size_t)n - INSTANCE_TAIL_MAX < i->tail.len
+                                  ? i->tail.len + (size_t)n - INSTANCE_TAIL_MAX
+                                  : i->tail.len);
+    buf_add(&i->tail, piece, (size_t)n);
+    log_trace(NULL, "instance.stderr", LOG_STR("instance", i->opts.name),
+              LOG_S("text", str_trim(str_n(piece, (size_t)n))));
+}
+
+static void drain_stderr(struct instance *i)
+{
+    while (i->stderr_watch != NULL) {
+        size_t before = i->tail.len;
+
+        on_stderr(i, i->stderr_fd, LOOP_READ);
+        if (i->tail.len == before)
+            return;
+    }
+}
+
+/* The last line that says something; Chromium's own timestamps in brackets are cut. */
+static struct str last_words(const struct instance *i)
+{
+    struct str rest = str_trim(buf_str(&i->tail)), found = STR_NONE;
+
+    while (rest.ptr != NULL) {
+        struct str line = str_trim(str_cut(&rest, '\n'));
+        ptrdiff_t end = line.len > 0 && line.ptr[0] == '[' ? str_find(line, STR("] ")) : -1;
+
+        if (end >= 0)
+            line = str_skip(line, (size_t)end + 2);
+        if (line.len > 0)
+            found = line;
+    }
+    return str_n(found.ptr, found.len < 300 ? found.len : 300);
+}
+
+/* --- the end --- */
+
+static void tell_over(struct instance *i, enum status why, const struct err *e)
+{
+    if (i->over_told)
+        return;
+    i->over_told = true;
+    loop_timer_stop(&i->timer);
+    targets_destroy(&i->targets);
+    cdp_conn_destroy(&i->conn);
+    i->opts.on_over(i, why, e, i->opts.arg);
+}
+
+static void on_child_exit(struct reaper_child *c, const struct reaper_exit *x, void *arg)
+{
+    struct instance *i = arg;
+    bool launching = i->state == INSTANCE_LAUNCHING;
+    struct str words;
+    struct err e = ERR_INIT;
+
+    (void)c;
+    i->child = NULL;
+    drain_stderr(i);
+    words = last_words(i);
+    move(i, INSTANCE_ON_EXIT);
+    if (i->asked) {
+        tell_over(i, STATUS_OK, &e);
+        return;
+    }
+    if (launching)
+        err_set(&e, STATUS_ENVIRONMENT, "Chromium ended at start: %s%s%.*s", err_text(&x->err),
+                words.len > 0 ? ": " : "", STR_ARG(words));
+    else
+        err_set(&e, STATUS_BROWSER_GONE, "the browser ended (%s): %s%s%.*s",
+                reaper_cause_name(x->cause), err_text(&x->err), words.len > 0 ? ": " : "",
+                STR_ARG(words));
+    if (launching && i->why.status == STATUS_TIMEOUT)
+        err_set(&e, STATUS_ENVIRONMENT, "Chromium did not answer within %d s of its start%s%.*s",
+                INSTANCE_START_MS / 1000, words.len > 0 ? ": " : "", STR_ARG(words));
+    tell_over(i, e.status, &e);
+}
+
+static void on_started(struct reaper_child *c, const struct reaper_started *s, void *arg)
+{
+    struct instance *i = arg;
+
+    (void)c;
+    i->layers = s->layers;
+    for (size_t n = 0; n < s->n_listeners; n++)
+        close(s->listeners[n]);
+}
+
+/* reaper_child_stop begins, or we asked: the polite way first. */
+static void on_ask(struct reaper_child *c, void *arg)
+{
+    struct instance *i = arg;
+
+    (void)c;
+    if (i->conn != NULL && cdp_conn_is_open(i->conn))
+        cdp_tell(cdp_conn_root(i->conn), "Browser.close", STR_NONE);
+}
+
+static void on_conn_close(void *arg, enum status why, const struct err *e)
+{
+    struct instance *i = arg;
+
+    i->why = *e;
+    i->why.status = why;
+    move(i, INSTANCE_ON_LOST);
+    /* Its processes are what matters: on_exit tells. */
+    if (i->child != NULL)
+        reaper_child_stop(i->child, 500);
+}
+
+static void on_late(struct loop_timer *t)
+{
+    struct instance *i = container_of(t, struct instance, timer);
+
+    err_set(&i->why, STATUS_TIMEOUT, "no answer");
+    if (i->child != NULL)
+        reaper_child_kill(i->child);
+}
+
+/* --- the beginning --- */
+
+static void on_version(void *arg, enum status s, const struct json *result, const struct err *e)
+{
+    struct instance *i = arg;
+    const char *product = json_str(json_get(result, "product"), "");
+    const char *slash = strchr(product, '/');
+
+    (void)e;
+    if (s != STATUS_OK)
+        return; /* the end of the connection or of the start tells */
+    loop_timer_stop(&i->timer);
+    free(i->version);
+    free(i->user_agent);
+    i->version = xstrdup(slash != NULL ? slash + 1 : product);
+    i->user_agent = xstrdup(json_str(json_get(result, "userAgent"), ""));
+    move(i, INSTANCE_ON_ANSWER);
+    log_info(NULL, "instance.ready", LOG_STR("instance", i->opts.name), LOG_STR("product", product),
+             LOG_U64("ms", loop_now_ms(i->opts.loop) - i->started_ms));
+    if (i->state == INSTANCE_READY && i->opts.on_ready != NULL)
+        i->opts.on_ready(i, i->opts.arg);
+}
+
+static const char *const *make_args(struct instance *i, const char **tz)
+{
+    const struct instance_opts *o = &i->opts;
+    struct args args;
+
+    args_init(&args, i->arena);
+    args_add_base(&args, o->program->kind);
+    args_addf(&args, "--user-data-dir=@PROFILE@");
+    if (o->program->kind == BROWSER_CHROMIUM)
+        args_add(&args, "--no-startup-window");
+    if (o->sandbox == SANDBOX_OFF)
+        args_add(&args, "--no-sandbox");
+    if (o->identity != NULL)
+        *tz = identity_add_args(o->identity, &args);
+    if (!o->direct) {
+        /* Names are for the forwarder to resolve; the browser's own way out leads nowhere. */
+        args_add(&args, "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1");
+        args_addf(&args, "--proxy-server=http://127.0.0.1:%u",
+                  o->proxy_port != 0 ? o->proxy_port : 9);
+        args_add(&args, "--proxy-bypass-list=<-loopback>");
+    }
+    return args_list(&args, o->program->path);
+}
+
+static const char *const *make_env(struct instance *i, const char *tz)
+{
+    static const char *const names[] = {"PATH", "LANG", "LC_ALL", "LC_CTYPE", "FONTCONFIG_PATH"};
+    const char **v = arena_array(i->arena, const char *, ARRAY_LEN(names) + 2);
+    size_t n = 0;
+
+    for (size_t k = 0; k < ARRAY_LEN(names); k++)
+        if (getenv(names[k]) != NULL)
+            v[n++] = arena_printf(i->arena, "%s=%s", names[k], getenv(names[k]));
+    if (tz != NULL)
+        v[n++] = tz;
+    v[n] = NULL;
+    return v;
+}
+
+static enum status launch(struct instance *i, const struct pipe_ends *ends, int stderr_w,
+                          struct err *e)
+{
+    static const enum reaper_sandbox sandboxes[] = {
+        [SANDBOX_REQUIRE] = REAPER_SANDBOX_REQUIRE,
+        [SANDBOX_PREFER] = REAPER_SANDBOX_PREFER,
+        [SANDBOX_OFF] = REAPER_SANDBOX_OFF,
+    };
+    const char *tz = NULL;
+    const char *const *argv = make_args(i, &tz);
+    const struct reaper_fd fds[] = {{ends->theirs[0], 3}, {ends->theirs[1], 4}};
+    const struct reaper_spec spec = {
+        .name = i->opts.name,
+        .kind = REAPER_BROWSER,
+        .argv = argv,
+        .envp = make_env(i, tz),
+        .fds = fds,
+        .n_fds = ARRAY_LEN(fds),
+        .stderr_fd = stderr_w,
+        .sandbox = sandboxes[i->opts.sandbox],
+        .oom_score_adj = 300,
+    };
+    const struct reaper_callbacks cb = {on_started, on_child_exit, on_ask, i};
+
+    return reaper_launch(i->opts.reaper, &spec, &cb, &i->child, e);
+}
+
+/* Everything of ours that can fail comes before the launch, whose callbacks name the instance. */
+static enum status open_ends(struct instance *i, struct pipe_ends *ends, struct err *e)
+{
+    struct transport *t;
+    enum status s = pipe_open(i->opts.loop, ends->read_fd, ends->write_fd, &t, e);
+
+    if (s != STATUS_OK)
+        return s;
+    i->conn = cdp_conn_create(i->opts.loop, t, on_conn_close, i);
+    /* Written before the browser is there to read: nothing is waited for. */
+    i->targets = targets_create(i->conn, &i->opts.targets);
+    cdp_call(cdp_conn_root(i->conn), "Browser.getVersion", STR_NONE, 0, on_version, i);
+    return loop_watch_open(i->opts.loop, i->stderr_fd, LOOP_READ, on_stderr, i, &i->stderr_watch,
+                           e);
+}
+
+static enum status start(struct instance *i, struct err *e)
+{
+    struct pipe_ends ends;
+    int err_pipe[2];
+    enum status s;
+
+    if (pipe2(err_pipe, O_CLOEXEC | O_NONBLOCK) != 0)
+        return err_set_errno(e, STATUS_IO, errno, "make a pipe");
+    i->stderr_fd = err_pipe[0];
+    s = pipe_make(&ends, e);
+    if (s == STATUS_OK) {
+        s = open_ends(i, &ends, e);
+        if (s == STATUS_OK)
+            s = launch(i, &ends, err_pipe[1], e);
+        close(ends.theirs[0]);
+        close(ends.theirs[1]);
+    }
+    close(err_pipe[1]);
+    return s;
+}
+
+enum status instance_start(const struct instance_opts *opts, struct instance **out, struct err *e)
+{
+    struct instance *i = xcalloc(1, sizeof *i);
+    enum status s;
+
+    i->opts = *opts;
+    i->arena = arena_create(NULL, 0);
+    i->opts.name = arena_strdup(i->arena, opts->name);
+    i->opts.targets.url_at_creation = opts->program->kind == BROWSER_HEADLESS_SHELL;
+    i->stderr_fd = -1;
+    buf_init(&i->tail, INSTANCE_TAIL_MAX + 4096);
+    i->started_ms = loop_now_ms(opts->loop);
+    s = start(i, e);
+    if (s != STATUS_OK) {
+        instance_destroy(&i);
+        return err_prefix(e, "start %s", opts->program->path);
+    }
+    move(i, INSTANCE_ON_LAUNCH);
+    loop_timer_start(opts->loop, &i->timer, INSTANCE_START_MS, on_late);
+    *out = i;
+    return STATUS_OK;
+}
+
+void instance_drain(struct instance *i)
+{
+    move(i, INSTANCE_ON_DRAIN);
+}
+
+void instance_stop(struct instance *i)
+{
+    bool again = i->asked;
+
+    i->asked = true;
+    move(i, INSTANCE_ON_CLOSE);
+    if (i->child == NULL)
+        return;
+    if (again)
+        reaper_child_kill(i->child);
+    else
+        reaper_child_stop(i->child, INSTANCE_CLOSE_MS);
+}
+
+void instance_destroy(struct instance **ip)
+{
+    struct instance *i = *ip;
+
+    if (i == NULL)
+        return;
+    *ip = NULL;
+    loop_timer_stop(&i->timer);
+    targets_destroy(&i->targets);
+    cdp_conn_destroy(&i->conn);
+    loop_watch_close(&i->stderr_watch);
+    if (i->stderr_fd >= 0)
+        close(i->stderr_fd);
+    buf_deinit(&i->tail);
+    free(i->version);
+    free(i->user_agent);
+    arena_destroy(&i->arena);
+    free(i);
+}
+
+enum instance_state instance_state(const struct instance *i)
+{
+    return i->state;
+}
+
+struct targets *instance_targets(struct instance *i)
+{
+    return i->targets;
+}
+
+struct cdp_conn *instance_conn(struct instance *i)
+{
+    return i->conn;
+}
+
+const char *instance_version(const struct instance *i)
+{
+    return i->version != NULL ? i->version : "";
+}
+
+const char *instance_user_agent(const struct instance *i)
+{
+    return i->user_agent != NULL ? i->user_agent : "";
+}
+
+pid_t instance_pid(const struct instance *i)
+{
+    return i->child != NULL ? reaper_child_pid(i->child) : 0;
+}
+
+uint32_t instance_layers(const struct instance *i)
+{
+    return i->layers;
+}
+
+uint64_t instance_started_ms(const struct instance *i)
+{
+    return i->started_ms;
+}

@@ -1,0 +1,233 @@
+/* What the files of browser/page share. Who owns what:
+ *
+ *   targets (one an instance) -> contexts (one a member) -> pages -> frames, tasks
+ *
+ * A page is freed when its context lets go of it and no answer that names it is on its way (refs). A task is one call of page.h under
+ * way; it ends in task_end, once. Ids of DevTools are kept as text in fixed arrays: they have 32 hexadecimal digits. */
+#ifndef BROWSER_PAGE_PAGE_INTERNAL_H
+#define BROWSER_PAGE_PAGE_INTERNAL_H
+
+#include "browser/identity/apply.h"
+#include "browser/page/context.h"
+#include "browser/page/page.h"
+#include "browser/page/session.h"
+#include "core/base/map.h"
+
+enum { DEVTOOLS_ID_MAX = 48 };
+
+/* --- targets: everything attached of one browser (target.c) --- */
+
+struct targets {
+    struct targets_opts opts;
+    struct cdp_conn *conn;
+    struct loop *loop;
+    struct cdp_listener listener;
+    struct list contexts;
+    struct map *frames; /* DevTools frame id -> struct frame */
+    struct map *holds;  /* Fetch request id -> struct hold */
+    struct list doomed; /* tasks that end at the end of this turn */
+    size_t n_holds;     /* also those whose receipt is being written */
+    size_t n_refs;      /* contexts and pages that are not freed yet */
+    uint64_t next_id;   /* of tasks and frames */
+    bool doom_posted, destroyed;
+};
+
+/* --- contexts (context.c) --- */
+
+struct context {
+    struct list link;
+    struct targets *targets;
+    struct member *member;
+    const struct applied *applied;
+    char id[DEVTOOLS_ID_MAX];
+    struct list pages; /* main first, then popups in order */
+    struct page_session *session; /* the attempt that has it, or NULL: then nothing may ask the network for a document */
+    context_fn *ready;
+    void *ready_arg;
+    struct loop_timer idle;
+    size_t n_pages_made;
+};
+
+/* --- frames (frame.c) --- */
+
+/* What the network said of a document. */
+struct response {
+    int http_status; /* 0: none seen */
+    int64_t retry_after_ms;
+    enum status proxy; /* what the forwarder answered by itself, OK: nothing */
+    char failure[40];  /* Fetch's error reason: "ConnectionRefused", "" when none */
+    bool download;     /* Content-Disposition: attachment */
+};
+
+struct frame {
+    struct page *page;
+    struct frame *parent;
+    struct list link, children;
+    struct frame_ref ref;
+    char id[DEVTOOLS_ID_MAX];
+    char loader[DEVTOOLS_ID_MAX]; /* of the document that is there */
+    char *url;
+    struct cdp_session *session; /* that hears of it: its own, or its nearest ancestor's with one */
+    struct frame_realm *realm;   /* when the session is its own and it is not the main frame; else NULL */
+    int64_t isolated_context, main_context; /* execution contexts, 0: not made (known) yet */
+    uint32_t document;           /* counts commits */
+    bool dcl, loaded, idle;      /* of the document that is there */
+    bool unreachable;            /* it is an error page */
+    /* the navigation under way */
+    bool requested, scheduled, started;
+    char starting[DEVTOOLS_ID_MAX]; /* its loader */
+    struct response pending, current;
+    uint64_t committed_at, same_document_at, requested_at; /* page's clock: counts events */
+    struct list holds;
+};
+
+/* The session of a frame in a process of its own, of a worker, or of a page's main target. */
+struct frame_realm {
+    struct page *page;
+    struct list link;
+    struct cdp_session *session;
+    struct cdp_listener listener;
+    char target[DEVTOOLS_ID_MAX];
+    bool is_frame;
+    bool runtime; /* Runtime.enable was sent */
+};
+
+/* --- pages (page.c) --- */
+
+struct refusal {
+    uint64_t at; /* page's clock; 0: none */
+    struct err err;
+};
+
+struct page {
+    struct list link;
+    struct context *ctx; /* NULL when let go of */
+    struct targets *targets;
+    unsigned refs;
+    enum page_state state;
+    struct err gone; /* status OK while it is not */
+    char target[DEVTOOLS_ID_MAX];
+    char opener[DEVTOOLS_ID_MAX];
+    struct frame_realm main_realm; /* session NULL unless OPEN */
+    struct list realms;            /* frames' and workers' */
+    struct frame *main;
+    struct list tasks;
+    uint64_t clock; /* counts events that navigations are told by */
+    bool lifecycle_events;
+    /* the grant of an op that the gate admitted: the first document request of the main frame to this place goes on at once */
+    bool granted;
+    char *grant_url;
+    struct refusal refused, popup_refused;
+    bool has_viewport, has_conditions, viewport_changed, conditions_changed;
+    struct page_viewport viewport;
+    struct page_conditions conditions;
+    bool dialog_accept;
+    char *dialog_text; /* for prompts */
+    const char *dialog_type;
+    char *dialog_message;
+    uint64_t proxy_failed_before; /* the forwarder's count when the last navigation began */
+};
+
+/* --- tasks (task.c) --- */
+
+struct task;
+struct task_kind {
+    size_t size;
+    /** The page is open: go on (send the first command). */
+    void (*begin)(struct task *t);
+    /** It ends with `s`, which is not OK: call the caller's callback. The task is freed after it. */
+    void (*fail)(struct task *t, enum status s, const struct err *e);
+    /** Optional: frees what it holds. */
+    void (*free)(struct task *t);
+};
+
+struct task {
+    const struct task_kind *kind;
+    struct page *page; /* holds a reference */
+    struct list link;  /* in page->tasks or targets->doomed */
+    uint64_t id;
+    uint64_t call;     /* DevTools call under way, 0: none; its answer ends or goes on with the task */
+    uint64_t deadline_ms;
+    struct loop_timer timer;
+    struct err doom;
+    bool begun;
+};
+
+/** A zeroed task of the kind, in the page's list. Opens a NEW page on `open_url` (NULL: about:blank); begin is called as soon as the page
+ *  is open, at once when it is. A page that is gone: it fails at the end of this turn. */
+struct task *task_create(struct page *p, const struct task_kind *kind, uint64_t deadline_ms);
+void task_start(struct task *t, const char *open_url);
+/** Takes it out of all lists and frees it. */
+void task_end(struct task **t);
+/** Makes it fail at the end of this turn. */
+void task_doom(struct task *t, enum status why, const char *sentence);
+/** Calls kind->fail and ends it. */
+void task_fail(struct task *t, enum status s, const struct err *e);
+/** A timer to its deadline that fails it with TIMEOUT and the sentence "<what> ...". For tasks that wait for events. */
+void task_wait(struct task *t);
+/** cdp_call on a session; `fn` gets the task, whose `call` is 0 by then. */
+void task_call(struct task *t, struct cdp_session *s, const char *method, struct str params,
+               cdp_reply_fn *fn);
+void task_begin_all(struct page *p);
+void task_doom_all(struct page *p, enum status why, const char *sentence);
+
+/* --- page.c --- */
+
+struct page *page_create(struct context *ctx);
+void page_ref(struct page *p);
+void page_unref(struct page *p);
+void page_open(struct page *p, const char *url);
+/** The target of `p` is there: commands of the identity, then it runs. */
+void page_attached(struct page *p, struct cdp_session *s, const char *target_id);
+/** The page is over: sessions, frames and tasks end with `why`. */
+void page_lost(struct page *p, enum status why, const char *sentence);
+/** Lets go of it (session's end, context's end): it is out of its context and freed when nothing names it. */
+void page_drop(struct page *p);
+/** Kills what does not answer; `page_lost` follows with PAGE_HUNG. */
+void page_kill(struct page *p);
+void page_send_viewport(struct page *p);
+void page_send_conditions(struct page *p);
+void page_reset(struct page *p);
+
+/* --- frame.c, dialog.c: events of sessions; arg is the struct frame_realm --- */
+
+cdp_event_fn frame_on_attached, frame_on_detached, frame_on_navigated, frame_on_same_document;
+cdp_event_fn frame_on_requested, frame_on_scheduled, frame_on_unscheduled, frame_on_started;
+cdp_event_fn frame_on_stopped, frame_on_dcl, frame_on_load, frame_on_lifecycle, frame_on_context;
+cdp_event_fn dialog_on_opening;
+
+struct frame *frame_new(struct page *p, struct frame *parent, struct str id, struct cdp_session *s);
+void frame_free(struct frame *f); /* with its children; holds are abandoned */
+struct frame *frame_of(struct targets *t, struct str id);
+void frame_forget_documents(struct frame *f);
+
+/* --- target.c --- */
+
+/** Frees it when it was destroyed and nothing names it any more. */
+void targets_settle(struct targets *t);
+void targets_tell(struct targets *t, const char *what, const struct member *m, const char *text);
+
+extern const struct cdp_handler realm_handlers[];
+extern const size_t n_realm_handlers;
+void realm_release(struct frame_realm *r, enum status why, const char *sentence);
+void realm_listen(struct frame_realm *r, struct cdp_session *s, const char *target);
+struct page *page_by_target(struct context *c, struct str id);
+struct context *context_by_id(struct targets *t, struct str id);
+
+/* --- lifecycle.c: what happened to a frame; called by the handlers after the frame's state was changed --- */
+
+void lifecycle_changed(struct page *p, struct frame *f);
+/** A call of a navigation ended the frame's start without a commit (download, 204, stop). */
+void lifecycle_stopped(struct page *p, struct frame *f);
+
+/* --- network.c --- */
+
+/** Commands that a new browser gets: Fetch for documents, when they are to be held. */
+void network_start(struct targets *t);
+void network_paused(struct targets *t, const struct json *params);
+/** The frame gives up what it asked for. */
+void network_abandon(struct frame *f);
+/** A committed document that was not held (enforce "charge"): takes its token afterwards. */
+void network_charge(struct frame *f);
+
+#endif
