@@ -245,6 +245,7 @@ static void remove_children(struct removal *r, DIR *d, int depth)
 {
     struct dirent *entry;
 
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): safe for a stream of our own */
     while ((errno = 0, entry = readdir(d)) != NULL)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             remove_at(r, dirfd(d), entry->d_name, depth + 1);

@@ -292,8 +292,9 @@ static void add_line(struct buf *out, struct fields *f, enum log_level level, co
 
 static bool is_coloured(void)
 {
-    const char *no_color = getenv("NO_COLOR");
-    const char *term = getenv("TERM");
+    /* the environment is not written to once threads run */
+    const char *no_color = getenv("NO_COLOR"); /* NOLINT(concurrency-mt-unsafe) */
+    const char *term = getenv("TERM");         /* NOLINT(concurrency-mt-unsafe) */
 
     if (the_log.coloured < 0)
         the_log.coloured = isatty(STDERR_FILENO) && !(no_color && *no_color) && term && *term &&

@@ -442,7 +442,8 @@ static void signal_close(struct loop_sig *s)
     uv_close((uv_handle_t *)&s->handle, on_signal_closed);
 }
 
-static enum status signal_open(struct loop *l, int signum, struct loop_sig **out, struct err *e)
+static enum status signal_open(struct loop *l, int signum, loop_signal_fn *fn, void *arg,
+                               struct err *e)
 {
     struct loop_sig *s = xcalloc(1, sizeof(*s));
     int rc = uv_signal_init(&l->uv, &s->handle);
@@ -453,6 +454,8 @@ static enum status signal_open(struct loop *l, int signum, struct loop_sig **out
     }
     s->loop = l;
     s->signum = signum;
+    s->fn = fn;
+    s->arg = arg;
     list_push(&l->signals, &s->link);
     uv_unref((uv_handle_t *)&s->handle);
     rc = uv_signal_start(&s->handle, on_signal, signum);
@@ -460,7 +463,6 @@ static enum status signal_open(struct loop *l, int signum, struct loop_sig **out
         signal_close(s);
         return err_set_errno(e, STATUS_INVALID, -rc, "handle signal %d", signum);
     }
-    *out = s;
     return STATUS_OK;
 }
 
@@ -468,16 +470,11 @@ enum status loop_signal(struct loop *l, int signum, loop_signal_fn *fn, void *ar
 {
     struct loop_sig *s = signal_find(l, signum);
 
+    if (!s)
+        return fn ? signal_open(l, signum, fn, arg, e) : STATUS_OK;
     if (!fn) {
-        if (s)
-            signal_close(s);
+        signal_close(s);
         return STATUS_OK;
-    }
-    if (!s) {
-        enum status st = signal_open(l, signum, &s, e);
-
-        if (st != STATUS_OK)
-            return st;
     }
     s->fn = fn;
     s->arg = arg;
@@ -576,14 +573,12 @@ static void close_leftover(uv_handle_t *h, void *arg)
 
 static void close_watches(struct loop *l)
 {
-#ifdef FLEET_FAULTS /* the builds for development */
-    if (!list_empty(&l->watches))
-        BUG("loop destroyed while descriptor %d is watched",
-            list_first(&l->watches, struct loop_watch, link)->fd);
-#endif
-    while (!list_empty(&l->watches)) {
-        struct loop_watch *w = list_first(&l->watches, struct loop_watch, link);
+    struct loop_watch *w;
 
+    while ((w = list_first(&l->watches, struct loop_watch, link)) != NULL) {
+#ifdef FLEET_FAULTS /* the builds for development */
+        BUG("loop destroyed while descriptor %d is watched", w->fd);
+#endif
         loop_watch_close(&w);
     }
 }

@@ -153,10 +153,15 @@ static enum status parse_authority(struct parse *p)
 
 /* --- the normal form --- */
 
+static char lower(char c)
+{
+    return (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+}
+
 static void add_lower(struct buf *out, struct str s)
 {
     for (size_t i = 0; i < s.len; i++)
-        buf_addc(out, (char)(s.ptr[i] >= 'A' && s.ptr[i] <= 'Z' ? s.ptr[i] | 0x20 : s.ptr[i]));
+        buf_addc(out, lower(s.ptr[i]));
 }
 
 /* Percent-encodes what is not ASCII, spaces, and the characters of `set`. */
@@ -191,9 +196,10 @@ static int count_dots(struct str s)
 /* Drops the last segment written, if any. */
 static void drop_segment(struct parse *p)
 {
-    size_t n = p->out.len;
+    struct str written = buf_str(&p->out);
+    size_t n = written.len;
 
-    while (n > p->path_at && p->out.ptr[n - 1] != '/')
+    while (n > p->path_at && written.ptr[n - 1] != '/')
         n--;
     buf_truncate(&p->out, n > p->path_at ? n - 1 : n);
 }
@@ -251,13 +257,16 @@ static void add_href(struct parse *p)
 static enum status add_decoded(struct parse *p, struct str s, const char *what)
 {
     for (size_t i = 0; i < s.len; i++) {
-        int c = s.ptr[i] == '%' && i + 2 < s.len ? hex_pair(s.ptr + i + 1) : -1;
+        int pair = s.ptr[i] == '%' && i + 2 < s.len ? hex_pair(s.ptr + i + 1) : -1;
+        char c = s.ptr[i];
 
-        if (c == 0)
+        if (pair == 0)
             return invalid(p, "%s: %%00 is not allowed", what);
-        if (c > 0)
+        if (pair > 0) {
+            c = (char)pair;
             i += 2;
-        buf_addc(&p->out, c > 0 ? (char)c : s.ptr[i]);
+        }
+        buf_addc(&p->out, c);
     }
     return STATUS_OK;
 }
@@ -329,7 +338,7 @@ enum status url_parse(struct arena *a, struct str s, const char *schemes, struct
     struct parse p = {.rest = str_trim(s), .e = e};
     enum status st;
 
-    buf_init(&p.out, 4 * URL_MAX + HOST_MAX); /* every byte encoded, and the credentials */
+    buf_init(&p.out, (size_t)4 * URL_MAX + HOST_MAX); /* every byte encoded, and the credentials */
     st = parse(&p, a, schemes, out);
     if (p.out.ptr)
         explicit_bzero(p.out.ptr, p.out.len);
@@ -342,7 +351,7 @@ enum status url_parse(struct arena *a, struct str s, const char *schemes, struct
 static bool has_scheme(struct str s)
 {
     for (size_t i = 0; i < s.len; i++) {
-        char c = (char)(s.ptr[i] | 0x20);
+        char c = lower(s.ptr[i]);
 
         if (s.ptr[i] == ':')
             return i > 0;
@@ -359,13 +368,12 @@ static size_t kept_of(const struct url *base, struct str ref)
     size_t path_at = (size_t)(base->path.ptr - base->href.ptr);
     ptrdiff_t query = str_chr(base->path, '?');
     size_t path_len = query < 0 ? base->path.len : (size_t)query;
-    char first = ref.len ? ref.ptr[0] : '#';
 
-    if (first == '#')
+    if (ref.len == 0 || ref.ptr[0] == '#')
         return base->href.len;
-    if (first == '?')
+    if (ref.ptr[0] == '?')
         return path_at + path_len;
-    if (first == '/' || first == '\\') {
+    if (ref.ptr[0] == '/' || ref.ptr[0] == '\\') {
         bool network = ref.len > 1 && (ref.ptr[1] == '/' || ref.ptr[1] == '\\');
 
         return network ? base->scheme.len + 1 : path_at;
@@ -378,7 +386,7 @@ static size_t kept_of(const struct url *base, struct str ref)
 enum status url_resolve(struct arena *a, const struct url *base, struct str ref,
                         const char *schemes, struct url *out, struct err *e)
 {
-    struct buf whole = BUF_INIT(2 * 4 * URL_MAX);
+    struct buf whole = BUF_INIT((size_t)5 * URL_MAX);
     enum status st;
 
     ref = str_trim(ref);
