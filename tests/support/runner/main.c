@@ -14,6 +14,7 @@
  *
  * Exit code: 0 all passed, 1 something failed or nothing ran, 2 wrong use. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -86,7 +87,7 @@ static void start(struct run *run, struct test *t)
     struct watch_report report;
     int fds[2];
 
-    if (pipe(fds) != 0) {
+    if (pipe2(fds, O_CLOEXEC) != 0) {
         perror("runner: pipe");
         exit(1);
     }
@@ -98,11 +99,8 @@ static void start(struct run *run, struct test *t)
     }
     if (t->watcher == 0) {
         close(fds[0]);
-        /* The report's pipe must not reach the test: an orphan would hold it open. */
-        fds[0] = dup(fds[1]);
-        close(fds[1]);
-        if (fds[0] >= 0 && watch_run(&job, &report) &&
-            write(fds[0], &report, sizeof report) == (ssize_t)sizeof report)
+        if (watch_run(&job, &report) &&
+            write(fds[1], &report, sizeof report) == (ssize_t)sizeof report)
             _exit(0);
         _exit(1);
     }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -219,7 +220,8 @@ static _Noreturn void become_test(const struct watch_job *job, const char *dir, 
     if (null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(log_fd, 1) < 0 || dup2(log_fd, 2) < 0 ||
         chdir(dir) != 0 || setenv("TMPDIR", dir, 1) != 0 || setenv("HOME", dir, 1) != 0)
         _exit(126);
-    close(null_fd);
+    /* Nothing else is inherited: neither our report's pipe nor make's jobserver. */
+    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
     unsetenv("XDG_RUNTIME_DIR");
     unsetenv("XDG_CONFIG_HOME");
     unsetenv("XDG_CACHE_HOME");
