@@ -2,8 +2,6 @@
  * element first ask for their box. */
 #include "browser/page/page_internal.h"
 
-#include <math.h>
-
 /* Chromium's rasteriser gives up on more: a page longer than that is cut. */
 enum { SHOT_MAX_PX = 16384 };
 

@@ -96,6 +96,7 @@ static void observe(struct nav_task *n, const struct response *r)
 {
     n->nav.http_status = r->http_status;
     n->nav.retry_after_ms = r->retry_after_ms;
+    n->nav.accounted = r->accounted;
 }
 
 /* --- failures --- */

@@ -131,7 +131,7 @@ static void document_cancel(struct op_call *call)
         finish(h, STATUS_CANCELLED, "cancelled");
 }
 
-static void document_run(struct op_call *call)
+void network_document_run(struct op_call *call)
 {
     struct hold *h = call->ctx;
 
@@ -149,13 +149,6 @@ static void document_run(struct op_call *call)
     call->cancel = document_cancel;
     let_go(h);
 }
-
-const struct op op_page_document = {
-    .name = "page.document",
-    .summary = "A document that a member is led to: redirect, click, script, form, frame or popup.",
-    .flags = OP_TOUCHES_TARGET | OP_INTERNAL,
-    .run = document_run,
-};
 
 /* --- a request --- */
 
@@ -292,6 +285,7 @@ static void on_response(struct hold *h, const struct json *params)
     struct response r;
 
     read_response(params, loop_wall_ms(h->targets->loop), &r);
+    r.accounted = !h->own;
     if (h->frame != NULL)
         h->frame->pending = r;
     let_go(h);

@@ -14,7 +14,7 @@
 
 #include "core/op/op.h"
 
-/** The row page.document: internal, touches the target. Its call's ctx is the hold. */
-extern const struct op op_page_document;
+/** The run function of page.document. Its call's ctx is the hold. */
+void network_document_run(struct op_call *call);
 
 #endif

@@ -112,6 +112,7 @@ struct page_nav {
     int http_status;        /* of the last response, 0: none seen */
     int64_t retry_after_ms; /* -1: none */
     bool from_proxy;
+    bool accounted;         /* the answer was that of a page.document (redirect, click), which told breaker, limiter and proxy of it */
     const char *block;      /* name of the block page's rule that matched (static), NULL: none */
     const char *title;      /* of the main document after load; "" when not looked at */
 };
@@ -134,9 +135,10 @@ uint64_t page_navigate(struct page *p, const struct page_goto *go, page_nav_fn *
 uint64_t page_wait_navigation(struct page *p, struct frame *f, enum page_until until, uint64_t deadline_ms,
                               page_nav_fn *fn, void *arg);
 
-/** After an action (click, key, change): when it started navigations of any frame, waits until the main frame's reached `until`, looks
- *  for a block page, and tells how it ended, also when the gate refused it or a frame's document (status POLICY_DENIED, BREAKER_OPEN ...).
- *  When it started none, ends after one round trip with OK and navigated false. Calls page_mark before the action, this after its reply. */
+/** After an action (click, key, change): when it started a navigation of the main frame, waits until that reached `until`, looks
+ *  for a block page, and tells how it ended, also when the gate refused it or the document of a popup (status POLICY_DENIED, BREAKER_OPEN
+ *  ...). When it started none, ends after one round trip with OK and navigated false. page_mark goes before the action, this after its
+ *  reply. Frames that are refused inside a page fail nothing. */
 struct page_mark {
     uint64_t v;
 };

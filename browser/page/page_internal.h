@@ -57,6 +57,7 @@ struct response {
     enum status proxy; /* what the forwarder answered by itself, OK: nothing */
     char failure[40];  /* Fetch's error reason: "ConnectionRefused", "" when none */
     bool download;     /* Content-Disposition: attachment */
+    bool accounted;    /* it was a page.document's, which told the guards */
 };
 
 struct frame {

@@ -34,6 +34,18 @@ static inline struct page_session *session_of(const struct op_call *call)
     return call->session;
 }
 
+/** An op begins or ends to act on the page (s->running): document requests meanwhile have its deadline. */
+void session_enter(struct page_session *s, struct op_call *call);
+void session_leave(struct page_session *s, struct op_call *call);
+
+/** What a navigation showed goes into call->seen, for classification: HTTP status, Retry-After, block page, the proxy's part in it, and whose
+ *  answer it was. For page.navigate and for every op after which page_settle said that the page navigated. */
+void session_observe(struct op_call *call, const struct page_nav *nav);
+
+/** Ends the op: as op_call_finish, but TIMEOUT and CANCELLED first ask whether the page's script hangs (page_verdict), so that it may end
+ *  PAGE_HUNG. `result` is the call's. For the end of every op that works on a page. */
+void session_finish(struct op_call *call, enum status s, const struct err *e, struct json *result);
+
 /** A new path in artifacts_dir, "<dir>/<task>-<attempt>-<name>.<ext>", unique within the attempt; added to artifacts (relative to the
  *  results file's directory). Lives in the arena. NULL when the campaign writes none. */
 const char *session_add_artifact(struct page_session *s, const char *name, const char *ext);

@@ -567,6 +567,21 @@ static void tell_proxy(struct gate *g, const struct op_call *call)
     m->rotate_why = call->status;
 }
 
+/* Of whoever answered: a page that was led elsewhere does not count for the place it was asked of. */
+static void tell_guards(struct gate *g, struct op_call *call)
+{
+    struct str own = call->target;
+
+    if (call->seen.host.len > 0)
+        call->target = gate_target_of(g, call->arena, call->seen.host);
+    if (call->target.len > 0 && !call->seen.accounted) {
+        tell_breaker(g, call);
+        tell_limiter(g, call);
+        tell_proxy(g, call);
+    }
+    call->target = own;
+}
+
 static void sentence_complete(struct op_call *call, enum status run_status)
 {
     if (call->status == STATUS_OK) {
@@ -604,11 +619,7 @@ static void run_over(void *arg)
     sentence_complete(call, run_status);
     if (call->status != STATUS_OK)
         json_destroy(&call->result);
-    if (call->target.len > 0) {
-        tell_breaker(g, call);
-        tell_limiter(g, call);
-        tell_proxy(g, call);
-    }
+    tell_guards(g, call);
     call_record(call);
 }
 

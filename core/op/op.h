@@ -50,6 +50,8 @@ struct op_observed {
     int64_t retry_after_ms;  /* -1: no such header; both forms (RFC 9110 §10.2.3) are already turned into a delay */
     const char *block;       /* a block page or CAPTCHA was recognised: its rule's name (static or in the call's arena), else NULL */
     bool from_proxy;         /* the failure is the proxy's or the forwarder's, not the target's */
+    bool accounted;          /* the answer was another op's (a redirect's page.document), which told breaker, limiter and proxy of it */
+    struct str host;         /* who answered, when it was not the call's own target (redirect, click); ptr NULL: the call's own */
 };
 
 /** One run of an op. The caller fills the first part, zeroes the rest, and keeps it until on_done. */
