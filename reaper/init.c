@@ -168,16 +168,20 @@ static bool read_own_dir(struct member *m)
     return true;
 }
 
+/* The directory is ours; with a uid of its own it becomes the member's. */
+static bool give(struct member *m, const char *dir)
+{
+    return !m->unique_uid || TRY(&m->report, STEP_OWNER, dir, chown(dir, m->uid, m->gid));
+}
+
 static bool make_own_dirs(struct member *m)
 {
     const char *const dirs[] = {m->home, m->profile};
-    struct report *r = &m->report;
 
     for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
-        if (!TRY(r, STEP_DIR, dirs[i], mkdir(dirs[i], 0700)) ||
-            !TRY(r, STEP_OWNER, dirs[i], chown(dirs[i], m->uid, m->gid)))
+        if (!TRY(&m->report, STEP_DIR, dirs[i], mkdir(dirs[i], 0700)) || !give(m, dirs[i]))
             return false;
-    return TRY(r, STEP_OWNER, m->tmp, chown(m->tmp, m->uid, m->gid));
+    return give(m, m->tmp);
 }
 
 static bool enter_places(struct member *m)

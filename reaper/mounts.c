@@ -307,7 +307,8 @@ static bool make_own_dir(struct build *b, const char *path)
     char at[PATH_MAX];
 
     return join(b, b->root, path, at) && TRY(b->r, STEP_MKDIR, path, mkdir(at, 0700)) &&
-           TRY(b->r, STEP_OWNER, path, chown(at, b->who->uid, b->who->gid));
+           (b->who->uid == geteuid() ||
+            TRY(b->r, STEP_OWNER, path, chown(at, b->who->uid, b->who->gid)));
 }
 
 static bool mount_private(struct build *b)

@@ -307,17 +307,23 @@ static bool write_notes(struct request *q, struct member *m)
     return TRY(&q->report, STEP_LOCK, m->lock_path, write(m->lock, text, (size_t)n));
 }
 
+static const char *tmp_base(void)
+{
+    const char *tmp = getenv("TMPDIR");
+
+    return tmp && *tmp == '/' && access(tmp, W_OK) == 0 ? tmp : "/tmp";
+}
+
 static bool make_places(struct spawner *s, struct request *q, struct member *m)
 {
     bool limits = has(m->layers, REAPER_LAYER_CGROUP);
     bool pidns = has(m->layers, REAPER_LAYER_PIDNS);
-    const char *tmp = getenv("TMPDIR");
     char name[64], group[80];
 
     if (!make_lock_file(q, m, name))
         return false;
     if (!has(m->layers, REAPER_LAYER_MOUNTNS)) {
-        snprintf(m->tmp_path, PATH_MAX, "%s/fleet-%s", tmp && *tmp == '/' ? tmp : "/tmp", name);
+        snprintf(m->tmp_path, PATH_MAX, "%s/fleet-%s", tmp_base(), name);
         if (!TRY(&q->report, STEP_DIR, m->tmp_path, mkdir(m->tmp_path, 0700))) {
             m->tmp_path[0] = '\0';
             return false;

@@ -50,6 +50,7 @@ static void become(const struct as *a)
 {
     if (a->ground)
         ground_enter(a->ground);
+    setenv("TMPDIR", a->state, 1); /* which must be empty in the end */
     if (!a->nobody)
         return;
     if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
@@ -60,10 +61,13 @@ static void become(const struct as *a)
 
 static void open_as(struct as *a, bool nobody)
 {
-    int fd = open(test_program("fleet-reaper"), O_RDONLY | O_CLOEXEC);
+    int built = open(test_program("fleet-reaper"), O_RDONLY | O_CLOEXEC);
+    int fd =
+        fcntl(built, F_DUPFD_CLOEXEC, 100); /* the control socket becomes 3 before the execve */
     char dir[] = "/tmp/fleet-test-XXXXXX";
 
     assert_true(fd >= 0);
+    close(built);
     memset(a, 0, sizeof(*a));
     a->nobody = nobody;
     snprintf(a->program, sizeof(a->program), "/proc/self/fd/%d", fd);
@@ -90,6 +94,7 @@ static pid_t fork_as(const struct as *a, void (*fn)(const struct as *, void *), 
 
     assert_true(p >= 0);
     if (p == 0) {
+        setenv("CMOCKA_TEST_ABORT", "1", 1); /* a failure must not jump into the parent's tests */
         become(a);
         fn(a, arg);
         _exit(0);
@@ -719,9 +724,9 @@ static void test_view(void **state)
         "[ $(id -u) != 0 ] || exit 10\n"
         "mount -t tmpfs x /tmp 2>/dev/null && exit 11\n"
         "unshare -U true 2>/dev/null && exit 12\n"
-        "kill -9 1 2>/dev/null; kill -0 1 || exit 13\n"
+        "kill -9 1 2>/dev/null; [ -d /proc/1 ] || exit 13\n"
         "cat /proc/1/environ >/dev/null 2>&1 && exit 14\n"
-        "ls /proc/self/fd | grep -qvE '^[0-4]$' && exit 15\n"
+        "ls /proc/self/fd | grep -qvE '^[0-5]$' && exit 15\n"
         "exit 0\n";
     struct members m;
     struct member x;
@@ -761,23 +766,58 @@ static void test_writable_bind_belongs_to_us(void **state)
     test_rmdir(&dir);
 }
 
-static void test_require_refuses(void **state)
+/* A limit for the namespace we are in and all below: writable by who made it. */
+static void set_max_user_namespaces(unsigned n)
+{
+    char line[64];
+    int fd;
+
+    snprintf(line, sizeof(line), "%d %d 1", NOBODY, NOBODY);
+    fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
+    CHECK(fd >= 0 && write(fd, line, strlen(line)) > 0);
+    close(fd);
+    fd = open("/proc/sys/user/max_user_namespaces", O_WRONLY | O_CLOEXEC);
+    snprintf(line, sizeof(line), "%u", n);
+    CHECK(fd >= 0 && write(fd, line, strlen(line)) > 0);
+    close(fd);
+}
+
+/* Where user namespaces are used up, for an unprivileged user: required is refused with what to do,
+ * preferred runs with less. The capabilities that the test's own namespace gave are gone with the
+ * launcher's execve: its uid is not 0. */
+static void launch_without_userns(const struct as *a, void *arg)
 {
     const char *const argv[] = {"/bin/true", NULL};
-    struct reaper_spec s = {
-        .name = "strict", .kind = REAPER_BROWSER, .argv = argv, .sandbox = REAPER_SANDBOX_REQUIRE};
-    struct as a;
+    struct reaper_spec s = {.name = "strict", .kind = REAPER_BROWSER, .argv = argv};
     struct members m;
     struct member x;
 
-    (void)state;
-    (void)a;
-    members_open(&m, NULL, NULL, 0);
+    (void)arg;
+    CHECK(unshare(CLONE_NEWUSER) == 0);
+    set_max_user_namespaces(0);
+    members_open(&m, a->state, a->program, 0);
+    s.sandbox = REAPER_SANDBOX_REQUIRE;
     member_launch(&m, &x, &s, false);
-    assert_true(member_wait_gone(&x, SLOW_MS));
-    assert_int_equal(x.exit.cause, REAPER_CAUSE_EXITED); /* all is to be had here */
+    CHECK(member_wait_gone(&x, SLOW_MS));
+    print_message("%s\n", err_text(&x.exit.err));
+    CHECK(x.exit.cause == REAPER_CAUSE_FAILED);
+    CHECK(strstr(err_text(&x.exit.err), "pid-namespace"));
+    CHECK(strstr(err_text(&x.exit.err), "user namespaces"));
+    member_close(&x);
+    s.sandbox = REAPER_SANDBOX_PREFER;
+    member_launch(&m, &x, &s, false);
+    CHECK(member_wait_gone(&x, SLOW_MS));
+    print_message("%s\n", err_text(&x.exit.err));
+    CHECK(x.exit.cause == REAPER_CAUSE_EXITED && x.exit.code == 0);
+    CHECK((x.started.layers & BIT(PIDNS)) == 0);
     member_close(&x);
     members_close(&m);
+}
+
+static void test_require_refuses(void **state)
+{
+    (void)state;
+    run_as(true, launch_without_userns, NULL);
 }
 
 int main(void)
