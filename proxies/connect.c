@@ -25,6 +25,7 @@ static const struct {
     const char *text;
 } http_meanings[] = {
     {407, STATUS_PROXY_AUTH, "the proxy refused the credentials"},
+    {401, STATUS_PROXY_AUTH, "the proxy refused the credentials"}, /* tinyproxy 1.11 */
     {403, STATUS_PROXY_FAILED, "the proxy does not serve this target"},
     {429, STATUS_PROXY_FAILED, "the proxy is over its own limit"},
     {501, STATUS_PROXY_FAILED, "the proxy does not know the method"},

@@ -39,9 +39,9 @@ struct connect {
 must_check enum status connect_begin(struct connect *c, const struct proxy *p, const char *host,
                                      uint16_t port, struct err *e);
 /** Takes `n` received bytes. *used says how many belonged to the handshake: fewer than `n` only
- * with DONE, the rest is the tunnel's first data. FAILED with e->status PROXY_AUTH (407; RFC 1929
- * status; no acceptable method), UNAVAILABLE (5xx but 501 and 505; SOCKS replies 1, 3 to 6: the
- * target was not reached), or PROXY_FAILED (anything else, also garbage), and e->peer_code. */
+ * with DONE, the rest is the tunnel's first data. FAILED with e->status PROXY_AUTH (407 or 401; RFC
+ * 1929 status; no acceptable method), UNAVAILABLE (5xx but 501 and 505; SOCKS replies 1, 3 to 6:
+ * the target was not reached), or PROXY_FAILED (anything else, also garbage), and e->peer_code. */
 enum connect_state connect_feed(struct connect *c, const void *p, size_t n, size_t *used,
                                 struct err *e);
 /** Bytes to send now; empty when it is the proxy's turn. Valid until the next call. */
