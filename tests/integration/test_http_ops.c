@@ -1,0 +1,322 @@
+/* HTTP ops of a member, whole: op table, gate, robots.txt, forwarder, libcurl, and an audit log on
+ * disk, against a server of the test. What must hold: every request that the server saw has a
+ * receipt, redirects pass the gate hop by hop, what robots.txt or policy forbid is never asked for,
+ * and the member's cookies and headers go with it. */
+#include "core/http/ops.h"
+
+#include <stdatomic.h>
+
+#include "core/base/log.h"
+#include "core/guard/breaker.h"
+#include "core/guard/limit.h"
+#include "core/guard/policy.h"
+#include "core/http/fetch.h"
+#include "core/record/audit.h"
+#include "proxies/forward.h"
+#include "tests/support/httpd.h"
+#include "tests/support/testing.h"
+
+struct world {
+    char *dir;
+    struct loop *loop;
+    struct arena *arena;
+    struct op_table *table;
+    struct limiter *limiter;
+    struct breaker *breaker;
+    struct policy *policy;
+    struct robots *robots;
+    struct http *http;
+    struct audit *audit;
+    struct gate *gate;
+    struct identity identity;
+    struct member member;
+    struct httpd *server;
+    char other[64]; /* "127.0.0.2": not listed, so denied */
+    atomic_uint private_asked;
+    char user_agent[256], language[128], cookie[256];
+    bool closed;
+};
+
+static void serve(void *arg, const struct httpd_request *q, struct httpd_reply *a)
+{
+    struct world *w = arg;
+
+    a->type = "text/plain";
+    if (strcmp(q->path, "/robots.txt") == 0) {
+        a->body = "User-agent: *\nDisallow: /private\n";
+    } else if (strncmp(q->path, "/private", 8) == 0) {
+        w->private_asked++;
+        a->body = "secret";
+    } else if (strcmp(q->path, "/hop1") == 0) {
+        a->status = 302;
+        a->headers = "Location: /hop2\r\nSet-Cookie: seen=hop1\r\n";
+    } else if (strcmp(q->path, "/hop2") == 0) {
+        a->status = 301;
+        a->headers = "Location: /final\r\n";
+    } else if (strcmp(q->path, "/to-private") == 0) {
+        a->status = 302;
+        a->headers = "Location: /private/x\r\n";
+    } else if (strcmp(q->path, "/to-other") == 0) {
+        a->status = 302;
+        a->headers = "Location: http://127.0.0.2:1/\r\n";
+    } else if (strcmp(q->path, "/busy") == 0) {
+        a->status = 429;
+        a->headers = "Retry-After: 7\r\n";
+    } else if (strcmp(q->path, "/missing") == 0) {
+        a->status = 404;
+        a->body = "no";
+    } else if (strcmp(q->path, "/big") == 0) {
+        static char big[20000];
+
+        memset(big, 'x', sizeof big);
+        a->body = big;
+        a->body_len = sizeof big;
+    } else if (strcmp(q->path, "/silent") == 0) {
+        a->status = -1;
+    } else if (strcmp(q->path, "/echo") == 0) {
+        a->body = q->body;
+        a->body_len = q->body_len;
+    } else {
+        httpd_header(q, "user-agent", w->user_agent, sizeof w->user_agent);
+        httpd_header(q, "accept-language", w->language, sizeof w->language);
+        httpd_header(q, "cookie", w->cookie, sizeof w->cookie);
+        a->body = "the end";
+    }
+}
+
+static int setup(void **state)
+{
+    static struct world world;
+    struct world *w = &world;
+    struct policy_conf policy = {0};
+    struct breaker_conf breaker = {0.10, 60000, 20};
+    struct forward_opts fwd = FORWARD_OPTS_INIT;
+    struct gate_deps deps = {0};
+    struct err e = ERR_INIT;
+
+    memset(w, 0, sizeof *w);
+    w->dir = test_mkdir();
+    assert_int_equal(loop_create(&w->loop, NULL, &e), STATUS_OK);
+    w->arena = arena_create(NULL, 0);
+    w->table = op_table_create();
+    http_ops_add(w->table);
+    w->limiter = limiter_create((struct limit_rate){1000, 1000});
+    limiter_trust(w->limiter, STR("127.0.0.1"));
+    assert_int_equal(breaker_open_store(&breaker, NULL, &w->breaker, &e), STATUS_OK);
+    assert_int_equal(policy_create(&policy, &w->policy, &e), STATUS_OK);
+    policy_list_target(w->policy, STR("127.0.0.1"));
+    w->robots = robots_create(w->loop, http_robots_fetch, &w->gate);
+    assert_int_equal(http_create(w->loop, &w->http, &e), STATUS_OK);
+    assert_int_equal(audit_open(w->loop, w->dir, NULL, &w->audit, &e), STATUS_OK);
+    fwd.allow_direct = true;
+    assert_int_equal(forward_open(w->loop, &fwd, &w->member.forward, &e), STATUS_OK);
+    w->member.forward_port = forward_port(w->member.forward);
+    w->identity.user_agent = "Mozilla/5.0 (test)";
+    w->identity.accept_language = "de-DE,de;q=0.9";
+    snprintf(w->identity.id, sizeof w->identity.id, "i-test");
+    w->member.identity = &w->identity;
+    w->server = httpd_start(NULL, 0, serve, w);
+    deps.loop = w->loop;
+    deps.table = w->table;
+    deps.policy = w->policy;
+    deps.robots = w->robots;
+    deps.breaker = w->breaker;
+    deps.limiter = w->limiter;
+    deps.http = w->http;
+    deps.audit = w->audit;
+    w->gate = gate_create(&deps);
+    *state = w;
+    return 0;
+}
+
+static void on_closed(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static int teardown(void **state)
+{
+    struct world *w = *state;
+
+    assert_int_equal(gate_inside(w->gate), 0);
+    http_destroy(&w->http);
+    http_jar_free(&w->member);
+    gate_destroy(&w->gate);
+    robots_destroy(&w->robots);
+    audit_close(w->audit, on_closed, &w->closed);
+    while (!w->closed)
+        loop_run_once(w->loop, 100);
+    forward_close(&w->member.forward);
+    policy_destroy(&w->policy);
+    breaker_close_store(&w->breaker);
+    limiter_destroy(&w->limiter);
+    op_table_destroy(&w->table);
+    arena_destroy(&w->arena);
+    loop_destroy(&w->loop);
+    httpd_stop(&w->server);
+    test_rmdir(&w->dir);
+    return 0;
+}
+
+struct done {
+    struct op_call c;
+    bool over;
+};
+
+static void on_done(struct op_call *c)
+{
+    container_of(c, struct done, c)->over = true;
+}
+
+/* Runs an op with the parameters, whose "url" may begin with "/": the server's. */
+static struct op_call *run(struct world *w, const char *op, struct json *params,
+                           uint64_t deadline_ms)
+{
+    struct done *d = arena_new(w->arena, struct done);
+    const char *url = json_str(json_get(params, "url"), "");
+    uint64_t end = test_now_ms() + 10000;
+
+    if (url[0] == '/')
+        json_add_str(params, "url",
+                     arena_printf(w->arena, "http://127.0.0.1:%u%s", httpd_port(w->server), url));
+    d->c = (struct op_call){
+        .op = op_table_find(w->table, str_from(op)),
+        .member = &w->member,
+        .arena = w->arena,
+        .params = params,
+        .deadline_ms = loop_now_ms(w->loop) + deadline_ms,
+        .on_done = on_done,
+    };
+    assert_non_null(d->c.op);
+    assert_int_equal(http_op_target(&d->c), STATUS_OK);
+    gate_run(w->gate, &d->c);
+    while (!d->over && test_now_ms() < end)
+        loop_run_once(w->loop, 100);
+    assert_true(d->over);
+    return &d->c;
+}
+
+static struct json *get(const char *url)
+{
+    return json_add_str(json_new_object(), "url", url);
+}
+
+static void finish(struct op_call *c)
+{
+    struct json *p = (struct json *)(uintptr_t)c->params;
+
+    json_destroy(&p);
+    json_destroy(&c->result);
+}
+
+static void test_get(void **state)
+{
+    struct world *w = *state;
+    struct op_call *c = run(w, "http.get", get("/x"), 5000);
+
+    assert_int_equal(c->status, STATUS_OK);
+    assert_int_equal(json_int(json_get(c->result, "status"), 0), 200);
+    assert_string_equal(json_str(json_get(c->result, "body"), ""), "the end");
+    assert_string_equal(w->user_agent, "Mozilla/5.0 (test)");
+    assert_string_equal(w->language, "de-DE,de;q=0.9");
+    assert_int_equal(audit_size(w->audit), 2); /* robots.txt and this one */
+    assert_int_equal(httpd_count(w->server), 2);
+    finish(c);
+}
+
+static void test_redirects_pass_the_gate(void **state)
+{
+    struct world *w = *state;
+    struct op_call *c = run(w, "http.get", json_add_num(get("/hop1"), "follow", 5), 5000);
+
+    assert_int_equal(c->status, STATUS_OK);
+    assert_string_equal(json_str(json_get(c->result, "body"), ""), "the end");
+    assert_string_equal(w->cookie, "seen=hop1");
+    assert_int_equal(audit_size(w->audit), 4); /* robots.txt, two hops, and the op */
+    finish(c);
+
+    c = run(w, "http.get", get("/hop1"), 5000);
+    assert_int_equal(c->status, STATUS_OK);
+    assert_int_equal(json_int(json_get(c->result, "status"), 0), 302);
+    finish(c);
+}
+
+static void test_what_is_forbidden_is_not_asked_for(void **state)
+{
+    struct world *w = *state;
+    struct op_call *c = run(w, "http.get", get("/private/x"), 5000);
+
+    assert_int_equal(c->status, STATUS_ROBOTS_DENIED);
+    finish(c);
+    c = run(w, "http.get", json_add_num(get("/to-private"), "follow", 5), 5000);
+    assert_int_equal(c->status, STATUS_ROBOTS_DENIED);
+    finish(c);
+    assert_int_equal(w->private_asked, 0);
+    c = run(w, "http.get", json_add_num(get("/to-other"), "follow", 5), 5000);
+    assert_int_equal(c->status, STATUS_POLICY_DENIED);
+    finish(c);
+}
+
+static void test_answers_that_are_failures(void **state)
+{
+    struct world *w = *state;
+    struct limit_state s;
+    struct op_call *c = run(w, "http.get", get("/missing"), 5000);
+
+    assert_int_equal(c->status, STATUS_HTTP_4XX);
+    assert_non_null(strstr(c->err.text, "404"));
+    finish(c);
+    c = run(w, "http.get", json_add_num(get("/big"), "max_bytes", 1000), 5000);
+    assert_int_equal(c->status, STATUS_TOO_LARGE);
+    finish(c);
+    c = run(w, "http.get", get("/silent"), 300);
+    assert_int_equal(c->status, STATUS_TIMEOUT);
+    finish(c);
+    c = run(w, "http.get", get("http://127.0.0.1:1/"), 5000);
+    assert_int_not_equal(c->status, STATUS_OK);
+    finish(c);
+    c = run(w, "http.get", get("/busy"), 5000);
+    assert_int_equal(c->status, STATUS_HTTP_429);
+    finish(c);
+    assert_true(limiter_get(w->limiter, STR("127.0.0.1"), loop_now_ms(w->loop), &s));
+    assert_in_range(s.slowed_until_ms, loop_now_ms(w->loop) + 5000, loop_now_ms(w->loop) + 7000);
+}
+
+static void test_post(void **state)
+{
+    struct world *w = *state;
+    struct json *p = get("/echo");
+    struct op_call *c;
+
+    json_add(p, "json", json_add_num(json_new_object(), "n", 7));
+    c = run(w, "http.post", p, 5000);
+    assert_int_equal(c->status, STATUS_OK);
+    assert_string_equal(json_str(json_get(c->result, "body"), ""), "{\"n\":7}");
+    finish(c);
+}
+
+static void test_bad_parameters(void **state)
+{
+    struct world *w = *state;
+    struct op_call *c = run(w, "http.get", json_add_num(get("/x"), "folow", 5), 5000);
+
+    assert_int_equal(c->status, STATUS_INVALID);
+    assert_non_null(strstr(c->err.text, "follow"));
+    assert_int_equal(httpd_count(w->server), 0);
+    finish(c);
+}
+
+int main(void)
+{
+#define CASE_OF(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    static const struct CMUnitTest tests[] = {
+        CASE_OF(test_get),
+        CASE_OF(test_redirects_pass_the_gate),
+        CASE_OF(test_what_is_forbidden_is_not_asked_for),
+        CASE_OF(test_answers_that_are_failures),
+        CASE_OF(test_post),
+        CASE_OF(test_bad_parameters),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
