@@ -291,7 +291,7 @@ enum status keyfile_load(const char *path, struct sign_key **out, struct err *e)
     struct stat st;
     enum status s;
     char *text;
-    size_t n;
+    size_t n = 0;
 
     *out = NULL;
     if (fd < 0 && errno == ENOENT)

@@ -33,21 +33,23 @@ typedef void logdb_done_fn(struct logdb_job *job, enum status s, const struct er
 struct logdb_job {
     logdb_run_fn *run;
     logdb_done_fn *done;
+    /** Not for the database: `run` (db NULL, its status is not looked at) is called before the
+     * others of its group, also when the database has failed. */
+    bool control;
     struct logdb_job *next; /* private from here */
     enum status status;
     struct err *error;
 };
 
-/** A module that wants to act once a group. Fields may be NULL. All on the writer thread. */
+/** A module that wants to act once a group. Functions may be NULL. All on the writer thread. */
 struct logdb_hook {
     /** Last in the transaction. A failure fails the group. */
     enum status (*before_commit)(struct logdb_hook *h, struct sqlite3 *db, struct err *e);
-    /** After the group's answers were posted; `ok`: it was committed. */
+    /** After the group's answers were posted; `ok`: it was committed. May take its own hook out. */
     void (*after_commit)(struct logdb_hook *h, struct sqlite3 *db, bool ok);
-    /** When `wants_idle_ms` has passed since it was set (0: never) and no job waits; sets it anew.
-     */
+    /** When idle_at_ms has come and no job waits. idle_at_ms is 0 then; set it anew if need be. */
     void (*idle)(struct logdb_hook *h, struct sqlite3 *db);
-    uint64_t idle_at_ms;     /* monotonic time of the next idle call; 0: none */
+    uint64_t idle_at_ms; /* CLOCK_MONOTONIC, 0: never; written by the hook's own functions only */
     struct logdb_hook *next; /* private */
 };
 
@@ -67,12 +69,18 @@ void logdb_submit(struct logdb *db, struct logdb_job *job);
  * NULL) on the loop. No submit after this. */
 void logdb_close(struct logdb *db, void (*closed)(void *arg), void *arg);
 
+/** The same, waiting here, for start-up code that fails half-way: nothing may have been submitted.
+ * Sets *db to NULL. */
+void logdb_close_now(struct logdb **db);
+
 /** Before the first submit, for start-up code only: the connection, used from the loop's thread to
  * create tables (migrate.h) and to load state. */
 struct sqlite3 *logdb_connection(struct logdb *db);
 /** Hooks run in the order added. Before the first submit. The hook must outlive the database's
  * writer. */
 void logdb_add_hook(struct logdb *db, struct logdb_hook *h);
+/** From the hook's own functions: it is not called again. */
+void logdb_remove_hook(struct logdb *db, struct logdb_hook *h);
 const char *logdb_state_dir(const struct logdb *db);
 const char *logdb_path(const struct logdb *db);
 /** A new read-only connection for a thread of the caller's own, which closes it. Any thread. */
