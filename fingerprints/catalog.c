@@ -3,9 +3,8 @@
 /* Desktop screens, by share of visits (sources: data/README.md). Laptops with fractional scaling
  * are left out: their sizes depend on the desktop's rounding. */
 const struct catalog_screen catalog_screens[] = {
-    {1920, 1080, 1, 46}, {1536, 864, 1.25, 18}, {1366, 768, 1, 11},
-    {2560, 1440, 1, 9},  {1440, 900, 1, 5},     {1600, 900, 1, 4},
-    {1680, 1050, 1, 3},  {1280, 720, 1.5, 2},   {1920, 1200, 1, 2},
+    {1920, 1080, 1, 13.6}, {1440, 900, 1, 2.6}, {2560, 1440, 1, 2.4}, {1536, 864, 1.25, 2.2},
+    {1280, 720, 1.5, 1.6}, {1366, 768, 1, 1.1}, {1680, 1050, 1, 0.5}, {1920, 1200, 1, 0.3},
 };
 const size_t catalog_n_screens = ARRAY_LEN(catalog_screens);
 
