@@ -40,7 +40,7 @@ static enum status forest_from_db(sqlite3 *db, const struct merkle_hash *open,
                                   struct merkle_range *out, struct err *e)
 {
     sqlite3_stmt *st = NULL;
-    bool found = false;
+    bool found = false, closed = false;
     int rc;
 
     merkle_range_init(out);
@@ -56,12 +56,18 @@ static enum status forest_from_db(sqlite3 *db, const struct merkle_hash *open,
         merkle_leaf(line.ptr, line.len, &leaf);
         if (!found)
             found = merkle_eq(&leaf, open);
-        else if (record_decode(line, &r, &fault) && r.has_parent && merkle_eq(&r.parent, open))
+        else if (!record_decode(line, &r, &fault))
+            continue;
+        else if (r.has_parent && merkle_eq(&r.parent, open))
             merkle_range_add(out, &leaf);
+        else if (r.has_of && merkle_eq(&r.of, open))
+            closed = true;
     }
     (void)sqlite3_finalize(st);
     if (rc != SQLITE_DONE)
         return logdb_error(db, e, "read the children of a receipt");
+    if (closed)
+        return err_set(e, STATUS_INVALID, "the receipt is closed already");
     return found ? STATUS_OK
                  : err_set(e, STATUS_INVALID, "the receipt to be closed is not in this log");
 }
