@@ -1,12 +1,12 @@
 /* A campaign file (design.md §10): read, checked whole before anything starts, with defaults.
  *
  * Where a value comes from, first one wins: a flag of the command line (--limits.max-requests=5),
- * the environment (FLEET_LIMITS_MAX_REQUESTS), the file, the default. One mechanism serves every key
- * of the schema (override.h): flags and variables are laid into the file's tree before it is
+ * the environment (FLEET_LIMITS_MAX_REQUESTS), the file, the default. One mechanism serves every
+ * key of the schema (override.h): flags and variables are laid into the file's tree before it is
  * decoded, so they are checked by the same rules.
  *
- * The file is JSON; comments of both C forms are accepted where white space is. Paths are relative to
- * the file (to the working directory when it is standard input). */
+ * The file is JSON; comments of both C forms are accepted where white space is. Paths are relative
+ * to the file (to the working directory when it is standard input). */
 #ifndef CORE_CONF_CAMPAIGN_H
 #define CORE_CONF_CAMPAIGN_H
 
@@ -28,41 +28,46 @@ enum on_blocked { BLOCKED_END, BLOCKED_WAIT };
 enum group_by { GROUP_HOST, GROUP_SITE };
 
 /* Names of the enumerators above, NULL-terminated. */
-extern const char *const coordinator_names[], *const isolation_names[], *const browser_names[],
-    *const context_names[], *const sandbox_names[], *const enforce_names[], *const blocked_names[],
-    *const sign_names[], *const group_names[];
+extern const char *const coordinator_names[],
+    *const isolation_names[], *const browser_names[], *const context_names[],
+                                                          *const sandbox_names[],
+                                                              *const enforce_names[],
+                                                                  *const blocked_names[],
+                                                                      *const sign_names[],
+                                                                          *const group_names[];
 
 enum {
-    CONF_TARGETS_MAX = 1000000,  /* rows of a target list */
-    CONF_TASKS_MAX = 10000000,   /* rows times members of a broadcast */
+    CONF_TARGETS_MAX = 1000000, /* rows of a target list */
+    CONF_TASKS_MAX = 10000000,  /* rows times members of a broadcast */
     CONF_MEMBERS_MAX = 100000,
     CONF_SLOTS_MAX = 1024,
     CONF_FILE_MAX = 16 * 1024 * 1024, /* bytes of a campaign or flow file */
-    CONF_COLUMNS_MAX = 1000,     /* of a CSV file */
+    CONF_COLUMNS_MAX = 1000,          /* of a CSV file */
 };
 
 struct target_table; /* columns and form of the list that a row came from; targets.h */
 
-/** One row of the target list. The row's variables are made when they are needed: target_row_json. */
+/** One row of the target list. The row's variables are made when they are needed: target_row_json.
+ */
 struct target_row {
     const char *url;
-    struct str host; /* lower case, no port */
-    struct str text; /* the row as it stands in its list; private */
+    struct str host;                  /* lower case, no port */
+    struct str text;                  /* the row as it stands in its list; private */
     const struct target_table *table; /* private */
-    uint32_t line; /* in the file, 1-based; 0 for inline ones */
+    uint32_t line;                    /* in the file, 1-based; 0 for inline ones */
 };
 
 /** The row as an object: "url" and its other columns, for {{variables}}. The caller owns it. */
 must_check struct json *target_row_json(const struct target_row *row);
 
 struct conf_members {
-    uint32_t count; /* default 1 */
-    const char *seed; /* default: the campaign's name */
+    uint32_t count;   /* default 1 */
+    const char *seed; /* NULL: drawn once for each state directory */
     struct json_strs os, locales, timezones;
     bool honest;
-    const char *viewport; /* "1280x800" or NULL: from the identity */
+    const char *viewport;            /* "1280x800" or NULL: from the identity */
     uint32_t viewport_w, viewport_h; /* decoded; 0: from the identity */
-    const char *store; /* tag; NULL */
+    const char *store;               /* tag; NULL */
 };
 
 struct conf_proxies {
@@ -82,7 +87,7 @@ struct conf_limits {
     bool robots;
     enum enforce enforce;
     struct json_strs authorized; /* hosts; lower case, `*` allowed as in policy */
-    enum on_blocked on_blocked; /* "end" (default): tasks of an open target end blocked; "wait" */
+    enum on_blocked on_blocked;  /* "end" (default): tasks of an open target end blocked; "wait" */
 };
 
 struct conf_audit {
@@ -113,9 +118,10 @@ struct campaign_conf {
     const char *name;
     enum coordinator coordinator;
 
-    const char *flow;             /* path; NULL when written inline or when there are stages */
-    const struct json *flow_json; /* tree of the flow (of the first stage); NULL with `automation` */
-    struct json_strs stages;      /* pipeline: paths, "" for one that is written inline */
+    const char *flow; /* path; NULL when written inline or when there are stages */
+    const struct json
+        *flow_json;          /* tree of the flow (of the first stage); NULL with `automation` */
+    struct json_strs stages; /* pipeline: paths, "" for one that is written inline */
     const struct json **stages_json; /* stages.n trees */
     const char *automation;
     const struct json *config; /* for the automation */

@@ -1,5 +1,5 @@
-/* CSV as RFC 4180 has it: fields in quotes may hold commas, line ends and "" for a quote; lines end in CRLF
- * or LF; the last may lack its end. Pure; works on borrowed text. */
+/* CSV as RFC 4180 has it: fields in quotes may hold commas, line ends and "" for a quote; lines end
+ * in CRLF or LF; the last may lack its end. Pure; works on borrowed text. */
 #ifndef CORE_CONF_CSV_H
 #define CORE_CONF_CSV_H
 
@@ -14,10 +14,12 @@ struct csv {
 
 void csv_init(struct csv *c, struct str text);
 /** The next record as it stands (without its line end) and the line it begins in; blank lines are
- *  skipped. False at the end. INVALID in *s: a quote that is never closed (the text is then over). */
+ *  skipped. False at the end. INVALID in *s: a quote that is never closed (the text is then over).
+ */
 bool csv_record(struct csv *c, struct str *record, uint32_t *line, enum status *s, struct err *e);
-/** Cuts the next field off *record: the field as it stands, quotes and all. False after the last. Begin with
- *  *more = true. INVALID in *s: a quote inside an unquoted field, or text behind a closing quote. */
+/** Cuts the next field off *record: the field as it stands, quotes and all. False after the last.
+ * Begin with *more = true. INVALID in *s: a quote inside an unquoted field, or text behind a
+ * closing quote. */
 bool csv_field(struct str *record, bool *more, struct str *field, enum status *s, struct err *e);
 /** The field's value: without the quotes, "" as one quote. Writes at most field.len bytes to out
  *  (not NUL-terminated) and returns how many. */

@@ -2,8 +2,8 @@
  *
  *   /limits/max_requests   --limits.max-requests=5   FLEET_LIMITS_MAX_REQUESTS=5
  *
- * The text is turned into JSON by the key's kind: numbers and true/false as they are, lists either as
- * JSON or separated by commas, strings without quotes; where a key takes several forms (targets,
+ * The text is turned into JSON by the key's kind: numbers and true/false as they are, lists either
+ * as JSON or separated by commas, strings without quotes; where a key takes several forms (targets,
  * flow), text that begins with { or [ is JSON, other text a string. */
 #ifndef CORE_CONF_OVERRIDE_H
 #define CORE_CONF_OVERRIDE_H
@@ -14,10 +14,10 @@
 enum override_origin { ORIGIN_DEFAULT, ORIGIN_FILE, ORIGIN_ENV, ORIGIN_FLAG };
 
 struct override {
-    char path[JSON_PATH_MAX];           /* "/limits/max_requests" */
+    char path[JSON_PATH_MAX]; /* "/limits/max_requests" */
     const struct json_field *field;
-    const char *name;                   /* as the person wrote it: "--limits.max-requests" */
-    struct json *value;                 /* private */
+    const char *name;   /* as the person wrote it: "--limits.max-requests" */
+    struct json *value; /* private */
     enum override_origin origin;
 };
 
@@ -27,15 +27,15 @@ struct overrides *overrides_create(const struct json_schema *schema);
 void overrides_destroy(struct overrides **o);
 
 /** Is `name` ("limits.max-requests", "limits.max_requests") a key? *takes_value is false for
- *  booleans, which may stand without one. Otherwise false, and *suggestion (may be NULL; borrowed from
- *  `o` until the next call) is the nearest key as a flag, or NULL. */
+ *  booleans, which may stand without one. Otherwise false, and *suggestion (may be NULL; borrowed
+ * from `o` until the next call) is the nearest key as a flag, or NULL. */
 must_check bool overrides_has(struct overrides *o, struct str name, bool *takes_value,
                               const char **suggestion);
 /** A flag. `value` NULL: true. USAGE: no such key (with a suggestion), or the text does not fit. */
 must_check enum status overrides_flag(struct overrides *o, struct str name, const char *value,
                                       struct err *e);
-/** All FLEET_* variables of `env` ("K=V", NULL-terminated) that name a key. INVALID: a text that does
- *  not fit. A flag for the same key is kept. */
+/** All FLEET_* variables of `env` ("K=V", NULL-terminated) that name a key. INVALID: a text that
+ * does not fit. A flag for the same key is kept. */
 must_check enum status overrides_env(struct overrides *o, const char *const *env, struct err *e);
 
 /** Lays them over a tree, making objects on the way. */

@@ -1,5 +1,5 @@
-/* Target lists: inline, .txt, .csv (RFC 4180), .ndjson, standard input. Fit for a million rows: a row keeps
- * its text, and becomes an object when it is wanted. */
+/* Target lists: inline, .txt, .csv (RFC 4180), .ndjson, standard input. Fit for a million rows: a
+ * row keeps its text, and becomes an object when it is wanted. */
 #ifndef CORE_CONF_TARGETS_H
 #define CORE_CONF_TARGETS_H
 
@@ -22,8 +22,8 @@ struct target_list {
 enum target_form targets_form(const char *name, struct str text);
 
 /** Parses the content of a list. `text` must live as long as the arena. Each fault is a line of
- *  `faults`: "name:line: found ..., expected ..."; at most JSON_ERRORS_MAX, then how many more. True
- *  when there was none; an empty list is a fault. */
+ *  `faults`: "name:line: found ..., expected ..."; at most JSON_ERRORS_MAX, then how many more.
+ * True when there was none; an empty list is a fault. */
 must_check bool targets_parse(struct arena *a, const char *name, enum target_form form,
                               struct str text, struct target_list *out, struct buf *faults);
 

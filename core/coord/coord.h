@@ -1,11 +1,11 @@
-/* Coordinators: given what finished, what comes next? Decisions only, no loop, no clock: the run (run.h) asks, and
- * does what is answered.
+/* Coordinators: given what finished, what comes next? Decisions only, no loop, no clock: the run
+ * (run.h) asks, and does what is answered.
  *
  *   batch      every row of the target list once, by whichever member is free
  *   broadcast  every row once by every member
  *   plan       row i by member i mod N: the row is the member's input
- *   pipeline   as plan, but in stages: a stage runs across all members before the next begins, with each one's output as
- *              its next input; who fails stops there, and that failure is its result */
+ *   pipeline   as plan, but in stages: a stage runs across all members before the next begins, with
+ * each one's output as its next input; who fails stops there, and that failure is its result */
 #ifndef CORE_COORD_COORD_H
 #define CORE_COORD_COORD_H
 
@@ -19,7 +19,8 @@ struct coord_work {
     uint32_t row;   /* of the target list */
     uint32_t stage;
     int32_t pin; /* member, or -1 */
-    const struct json *input; /* borrowed from the coordinator until the work is finished; NULL: none */
+    const struct json
+        *input; /* borrowed from the coordinator until the work is finished; NULL: none */
 };
 typedef void coord_emit_fn(void *arg, const struct coord_work *w);
 
@@ -37,9 +38,10 @@ void coord_destroy(struct coord **c);
 uint32_t coord_total(const struct coord *c);
 /** The first work. Once. */
 void coord_start(struct coord *c, coord_emit_fn *emit, void *arg);
-/** Work `index` of `stage` finished. `output` (may be NULL) is taken over when the answer is false. True: this is the
- *  final result of the index; false: a later stage goes on with it, now or when others have finished. */
-must_check bool coord_finished(struct coord *c, uint32_t index, uint32_t stage, bool ok, struct json *output,
-                               coord_emit_fn *emit, void *arg);
+/** Work `index` of `stage` finished. `output` (may be NULL) is taken over when the answer is false.
+ * True: this is the final result of the index; false: a later stage goes on with it, now or when
+ * others have finished. */
+must_check bool coord_finished(struct coord *c, uint32_t index, uint32_t stage, bool ok,
+                               struct json *output, coord_emit_fn *emit, void *arg);
 
 #endif

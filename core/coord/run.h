@@ -1,11 +1,13 @@
-/* One run of a campaign in this process, from the opening receipt to the closing one: state directory, audit chain, guards,
- * proxies, members with their forwarders, gate, executor, scheduler, coordinator, results.
+/* One run of a campaign in this process, from the opening receipt to the closing one: state
+ * directory, audit chain, guards, proxies, members with their forwarders, gate, executor,
+ * scheduler, coordinator, results.
  *
  *   CREATED -> STARTING -> OPENING -> RUNNING -> DRAINING -> CLOSING -> OVER
  *                  |          |          (all finished: straight to CLOSING)
  *                  +----------+--> CLOSING    could not start
  *
- * A result is written, and told to watchers, only after the task's receipt is durable. Loop thread only; callbacks come from the loop. */
+ * A result is written, and told to watchers, only after the task's receipt is durable. Loop thread
+ * only; callbacks come from the loop. */
 #ifndef CORE_COORD_RUN_H
 #define CORE_COORD_RUN_H
 
@@ -22,39 +24,42 @@ struct run_kit {
     const struct executor_ops *executor;
     /** Adds the executor's rows to the op table; may be NULL. */
     void (*add_ops)(struct op_table *t);
-    /** Version of the browser that identities are to show ("156.0.8078.79"), asked of what will run. */
+    /** Version of the browser that identities are to show ("156.0.8078.79"), asked of what will
+     * run. */
     enum status (*browser_version)(const struct campaign_conf *c, char out[32], struct err *e);
     bool needs_reaper;
 };
 
 /** One finished task, as it stands in the results. Borrowed during the call. */
 struct run_task {
-    const char *id;            /* "t-000012" */
+    const char *id; /* "t-000012" */
     uint32_t index, row, attempts;
     const char *url;
     struct str target;
     const struct member *member; /* NULL: never ran */
     enum task_state state;
     enum status status;
-    const char *error;         /* NULL when it succeeded */
+    const char *error; /* NULL when it succeeded */
     int error_step;
     const struct json *output, *artifacts; /* may be NULL */
-    uint64_t started_wall_ms;  /* 0: never ran */
-    uint64_t started_ms;       /* since the run began */
-    uint64_t duration_ms;      /* of the last attempt */
-    const char *receipt;       /* 64 hex digits */
+    uint64_t started_wall_ms;              /* 0: never ran */
+    uint64_t started_ms;                   /* since the run began */
+    uint64_t duration_ms;                  /* of the last attempt */
+    const char *receipt;                   /* 64 hex digits */
 };
 
-/** Who looks on: progress, report, a server. Any callback may be NULL. `run` can be asked with run_tally and the like. */
+/** Who looks on: progress, report, a server. Any callback may be NULL. `run` can be asked with
+ * run_tally and the like. */
 struct run_watch {
-    void (*on_open)(void *arg, struct run *r);  /* the opening receipt is durable */
+    void (*on_open)(void *arg, struct run *r); /* the opening receipt is durable */
     void (*on_start)(void *arg, const struct task *t, const struct attempt *a);
     void (*on_retry)(void *arg, const struct task *t, const struct attempt *a, uint64_t delay_ms);
     void (*on_task)(void *arg, const struct run_task *t);
     void (*on_op)(void *arg, const struct op_call *call);
     void (*on_breaker)(void *arg, struct str target, bool open);
     void (*on_slowed)(void *arg, struct str target, uint64_t until_ms, const char *why);
-    void (*on_rotated)(void *arg, const struct member *m, const char *from, const char *to, enum status why);
+    void (*on_rotated)(void *arg, const struct member *m, const char *from, const char *to,
+                       enum status why);
     /** What the executor tells ("instance.started", "page.killed", ...). */
     void (*on_event)(void *arg, const char *what, const struct member *m, const char *text);
     /** A condition of the run itself: "results: no space left". */
@@ -66,32 +71,33 @@ enum { RUN_WATCHES_MAX = 4 };
 
 struct run_opts {
     struct loop *loop;
-    const struct campaign_conf *conf;  /* outlives the run */
+    const struct campaign_conf *conf; /* outlives the run */
     const struct run_kit *kit;
-    const char *state_dir;             /* NULL: FLEET_STATE_DIR, or .fleet */
+    const char *state_dir; /* NULL: FLEET_STATE_DIR, or .fleet */
     struct run_watch watch[RUN_WATCHES_MAX];
     size_t n_watch;
 };
 
 /** How it ended. */
 struct run_end {
-    enum status status;    /* OK: it ran to its end, whatever its tasks came to; else why not */
+    enum status status; /* OK: it ran to its end, whatever its tasks came to; else why not */
     struct err err;
-    bool drained;          /* stopped before everything was done */
-    uint64_t took_ms;      /* from create to the end */
-    uint64_t receipts;     /* in the log, and how many of them are this run's children */
+    bool drained;      /* stopped before everything was done */
+    uint64_t took_ms;  /* from create to the end */
+    uint64_t receipts; /* in the log, and how many of them are this run's children */
     uint64_t children;
     char root[65];         /* forest root of the closing receipt, hex; "" when it was not written */
     char open[65];         /* leaf hash of the opening receipt */
     struct json *executor; /* what the executor said of itself at the end; owned by the run */
 };
 
-/** Checks and makes what can be made without waiting: state directory, chain, guards, members. ENVIRONMENT, PERMISSION, BUSY,
- *  AUDIT_INVALID ...; nothing is left behind on failure. */
+/** Checks and makes what can be made without waiting: state directory, chain, guards, members.
+ * ENVIRONMENT, PERMISSION, BUSY, AUDIT_INVALID ...; nothing is left behind on failure. */
 must_check enum status run_create(const struct run_opts *opts, struct run **out, struct err *e);
 /** Goes. `over` runs once; call run_destroy after it (or in it). */
 void run_start(struct run *r, void (*over)(void *arg, struct run *r), void *arg);
-/** First call: no new tasks, those running finish within the run deadline and 10 s. Second: what runs is cancelled at once. */
+/** First call: no new tasks, those running finish within the run deadline and 10 s. Second: what
+ * runs is cancelled at once. */
 void run_drain(struct run *r, const char *why);
 void run_destroy(struct run **r);
 
@@ -101,12 +107,12 @@ const struct tally *run_tally(const struct run *r);
 const struct run_end *run_end(const struct run *r); /* complete once it is over */
 uint64_t run_age_ms(const struct run *r);
 const char *run_state_dir(const struct run *r);
-struct sched *run_sched(struct run *r);       /* NULL until tasks are there */
+struct sched *run_sched(struct run *r); /* NULL until tasks are there */
 struct limiter *run_limiter(struct run *r);
 struct breaker *run_breaker(struct run *r);
-struct roster *run_roster(struct run *r);     /* NULL: no proxies */
+struct roster *run_roster(struct run *r); /* NULL: no proxies */
 struct member **run_members(struct run *r, size_t *n);
-struct audit *run_audit(struct run *r);       /* NULL once closed */
+struct audit *run_audit(struct run *r); /* NULL once closed */
 /** Exit code of design.md §9 for how it ended, signals aside. */
 int run_exit_code(const struct run *r);
 

@@ -1,4 +1,5 @@
-/* How the scheduler's core runs a task without knowing with what: the browser, plain HTTP, or an automation. */
+/* How the scheduler's core runs a task without knowing with what: the browser, plain HTTP, or an
+ * automation. */
 #ifndef CORE_SCHED_EXECUTOR_H
 #define CORE_SCHED_EXECUTOR_H
 
@@ -11,33 +12,35 @@ struct gate;
 struct campaign_conf;
 struct reaper;
 
-/** One attempt of one task by one member in one slot. Owned by the scheduler from start to the return of `done`. Its arena dies with it. */
+/** One attempt of one task by one member in one slot. Owned by the scheduler from start to the
+ * return of `done`. Its arena dies with it. */
 struct attempt {
-    const char *task_id;        /* "t-000012" */
-    uint32_t number;            /* 1.. */
-    uint32_t slot;              /* 0.. */
+    const char *task_id; /* "t-000012" */
+    uint32_t number;     /* 1.. */
+    uint32_t slot;       /* 0.. */
     struct member *member;
-    const struct json *row;     /* the target row: object with at least "url"; borrowed */
-    const struct json *input;   /* plan and pipeline: this member's input; NULL otherwise */
-    uint32_t stage;             /* pipeline: which flow, 0.. */
-    uint32_t task_index;        /* position in the target list, 0.. */
-    uint64_t deadline_ms;       /* monotonic: end of the run */
+    const struct json *row;   /* the target row: object with at least "url"; borrowed */
+    const struct json *input; /* plan and pipeline: this member's input; NULL otherwise */
+    uint32_t stage;           /* pipeline: which flow, 0.. */
+    uint32_t task_index;      /* position in the target list, 0.. */
+    uint64_t deadline_ms;     /* monotonic: end of the run */
     struct arena *arena;
-    unsigned char parent[32];   /* leaf hash of the campaign's opening receipt */
-    bool credit;                /* a token of the target was taken at dispatch */
-    const char *artifacts_dir;  /* absolute, exists; NULL when the campaign writes none */
+    unsigned char parent[32];  /* leaf hash of the campaign's opening receipt */
+    bool credit;               /* a token of the target was taken at dispatch */
+    const char *artifacts_dir; /* absolute, exists; NULL when the campaign writes none */
 
     /* filled by the executor before done */
     enum status status;
     struct err err;
-    int error_step;             /* index of the failing step, -1 when none */
-    struct json *output;        /* owned by the attempt; NULL when none */
-    struct json *artifacts;     /* array of paths relative to the results file; NULL when none */
-    bool may_have_happened;     /* an irreversible step was under way: not to be repeated silently */
+    int error_step;         /* index of the failing step, -1 when none */
+    struct json *output;    /* owned by the attempt; NULL when none */
+    struct json *artifacts; /* array of paths relative to the results file; NULL when none */
+    bool may_have_happened; /* an irreversible step was under way: not to be repeated silently */
 
-    void (*done)(struct attempt *a); /* the scheduler's; the executor calls it exactly once, from the loop */
-    void *sched;                /* the scheduler's own */
-    void *exec;                 /* the executor's own */
+    void (*done)(
+        struct attempt *a); /* the scheduler's; the executor calls it exactly once, from the loop */
+    void *sched;            /* the scheduler's own */
+    void *exec;             /* the executor's own */
 };
 
 /** What an executor is given at its making. All borrowed, all outlive it. */
@@ -50,7 +53,8 @@ struct executor_env {
     uint32_t slots;
     struct member **members;
     size_t n_members;
-    /** What a watcher wants to know: "instance started", "page killed" ... `what` is a word of the table in browser/README.md. May be NULL. */
+    /** What a watcher wants to know: "instance started", "page killed" ... `what` is a word of the
+     * table in browser/README.md. May be NULL. */
     void (*on_event)(void *arg, const char *what, const struct member *m, const char *text);
     void *arg;
 };
@@ -59,14 +63,18 @@ struct executor;
 
 struct executor_ops {
     const char *name; /* "browser" */
-    /** Checks what can be checked before anything starts (the flow file, the browser's presence); errors go to the decode's list. */
+    /** Checks what can be checked before anything starts (the flow file, the browser's presence);
+     * errors go to the decode's list. */
     bool (*check)(const struct campaign_conf *conf, struct json_decode *d);
-    must_check enum status (*create)(const struct executor_env *env, struct executor **out, struct err *e);
+    must_check enum status (*create)(const struct executor_env *env, struct executor **out,
+                                     struct err *e);
     /** Gets ready (a first instance); `ready(arg, status, err)` once, never from inside. */
-    void (*start)(struct executor *x, void (*ready)(void *arg, enum status s, const struct err *e), void *arg);
+    void (*start)(struct executor *x, void (*ready)(void *arg, enum status s, const struct err *e),
+                  void *arg);
     /** Begins the attempt. Ends in a->done, exactly once, never from inside. */
     void (*run)(struct executor *x, struct attempt *a);
-    /** Makes the attempt end soon with `why`. The slot is free when `done` has run, whatever the page does: within 2 s. */
+    /** Makes the attempt end soon with `why`. The slot is free when `done` has run, whatever the
+     * page does: within 2 s. */
     void (*cancel)(struct executor *x, struct attempt *a, enum status why);
     /** Ends instances and frees what they hold; no attempt may be running. `stopped(arg)` once. */
     void (*stop)(struct executor *x, void (*stopped)(void *arg), void *arg);

@@ -4,7 +4,8 @@
 
 #include "core/base/rng.h"
 
-/** Before attempt `n` + 1 (n >= 1 attempts are over): uniformly one of 0..min(cap, base * 2^(n-1)). */
+/** Before attempt `n` + 1 (n >= 1 attempts are over): uniformly one of 0..min(cap, base * 2^(n-1)).
+ */
 uint64_t retry_delay_ms(struct rng *r, uint64_t base_ms, uint64_t cap_ms, uint32_t n);
 
 #endif

@@ -1,13 +1,16 @@
-/* The scheduler: which task runs when, where and by whom. Decisions are in queue, task, slot and retry, which are
- * pure; this is the glue that reads the loop's clock, owns slots and attempts, and talks to the executor.
+/* The scheduler: which task runs when, where and by whom. Decisions are in queue, task, slot and
+ * retry, which are pure; this is the glue that reads the loop's clock, owns slots and attempts, and
+ * talks to the executor.
  *
- * A task is dispatched when three things meet: a free slot, a target with a token, an idle member (the one that
- * is idle longest, or the one the task is pinned to). The token is taken at dispatch and travels with the attempt
- * (attempt->credit), so no slot is ever held by a task that waits for a token.
+ * A task is dispatched when three things meet: a free slot, a target with a token, an idle member
+ * (the one that is idle longest, or the one the task is pinned to). The token is taken at dispatch
+ * and travels with the attempt (attempt->credit), so no slot is ever held by a task that waits for
+ * a token.
  *
- * Deadlines: `queued` from submission to the first run, `run` of an attempt, `total` from submission to the end.
- * When an attempt's time is over the executor is told to cancel; if it is silent for SCHED_CANCEL_GRACE_MS the slot is freed
- * without it, and its member stays busy until it answers. `heartbeat` is the executor's: it knows what a sign of life is.
+ * Deadlines: `queued` from submission to the first run, `run` of an attempt, `total` from
+ * submission to the end. When an attempt's time is over the executor is told to cancel; if it is
+ * silent for SCHED_CANCEL_GRACE_MS the slot is freed without it, and its member stays busy until it
+ * answers. `heartbeat` is the executor's: it knows what a sign of life is.
  *
  * Loop thread only. Callbacks come from the loop, never from inside a call made here. */
 #ifndef CORE_SCHED_SCHED_H
@@ -15,16 +18,22 @@
 
 #include "core/sched/executor.h"
 #include "core/sched/queue.h"
+#include "core/sched/retry.h"
 #include "core/sched/slot.h"
 
-enum { SCHED_CANCEL_GRACE_MS = 2000, SCHED_RUN_MAX_MS = 24 * 60 * 60 * 1000 };
+enum {
+    SCHED_CANCEL_GRACE_MS = 2000,
+    SCHED_GIVE_UP_MS = 10000,
+    SCHED_RUN_MAX_MS = 24 * 60 * 60 * 1000
+};
 
 struct sched;
 struct breaker;
 struct limiter;
 
 struct sched_deadlines {
-    uint64_t queued_ms, run_ms, total_ms; /* 0: none; a run never takes longer than SCHED_RUN_MAX_MS */
+    uint64_t queued_ms, run_ms,
+        total_ms; /* 0: none; a run never takes longer than SCHED_RUN_MAX_MS */
 };
 struct sched_retry {
     uint32_t max;
@@ -34,16 +43,16 @@ struct sched_retry {
 /** The end of a task, handed out once. Borrowed during the call, but for what is taken from it. */
 struct sched_result {
     struct task *task;
-    enum status status;      /* OK, or why not */
-    const struct err *err;   /* its sentence */
-    int error_step;          /* -1: none */
-    bool retryable;          /* the status is, though no retry was left */
-    struct member *member;   /* who ran it last; NULL: nobody did */
+    enum status status;    /* OK, or why not */
+    const struct err *err; /* its sentence */
+    int error_step;        /* -1: none */
+    bool retryable;        /* the status is, though no retry was left */
+    struct member *member; /* who ran it last; NULL: nobody did */
     const char *task_id;
-    struct json *output;     /* steal: set to NULL to keep it */
-    struct json *artifacts;  /* steal */
-    uint64_t run_ms;         /* of the last attempt */
-    uint64_t first_run_ms;   /* monotonic; 0: never ran */
+    struct json *output;    /* steal: set to NULL to keep it */
+    struct json *artifacts; /* steal */
+    uint64_t run_ms;        /* of the last attempt */
+    uint64_t first_run_ms;  /* monotonic; 0: never ran */
     uint64_t now_ms;
 };
 
@@ -58,12 +67,13 @@ struct sched_deps {
     uint32_t slots;
     struct sched_deadlines deadlines;
     struct sched_retry retry;
-    bool hold_blocked;         /* tasks of a target whose breaker is open wait, instead of ending blocked */
-    const char *artifacts_dir; /* may be NULL */
+    bool hold_blocked; /* tasks of a target whose breaker is open wait, instead of ending blocked */
+    const char *artifacts_dir;   /* may be NULL */
     const unsigned char *parent; /* 32 bytes, for attempts; borrowed */
-    uint64_t seed;             /* of the jitter */
+    uint64_t seed;               /* of the jitter */
 
-    /** The attempt's row, made for it (owned by the attempt's arena through its cleanup): an object with "url". */
+    /** The attempt's row, made for it (owned by the attempt's arena through its cleanup): an object
+     * with "url". */
     struct json *(*row_json)(void *arg, const struct task *t);
     /** The task's name, "t-000012", into out. */
     void (*task_name)(void *arg, const struct task *t, char out[24]);
@@ -79,16 +89,20 @@ struct sched_deps {
 };
 
 struct sched *sched_create(const struct sched_deps *deps);
-/** No attempt may be running (sched_stop, then on_idle). */
+/** No attempt may be running (on_idle says so). Attempts that the executor never gave back keep a
+ * little memory for ever. */
 void sched_destroy(struct sched **s);
 
-/** A PENDING task (zeroed, but for index, row, stage, pin, priority, input, owner). `target` is copied. */
-void sched_add(struct sched *s, struct task *t, struct str target, uint32_t submitter);
-/** A task that waits ends CANCELLED at the next turn; one that runs as soon as its executor lets it. */
+/** A PENDING task (zeroed, but for index, row, stage, pin, priority, input, owner). `target`: key
+ * of limits and breaker; lives as long as the task. */
+void sched_add(struct sched *s, struct task *t, const char *target, uint32_t submitter);
+/** A task that waits ends CANCELLED at the next turn; one that runs as soon as its executor lets
+ * it. */
 void sched_cancel(struct sched *s, struct task *t);
 
-/** No new tasks are dispatched. Those running go on, for at most `ms`, then they are cancelled with SHUTTING_DOWN. Tasks
- *  that wait stay in the queue: sched_waiting. on_idle comes when nothing runs. */
+/** No new tasks are dispatched. Those running go on, for at most `ms`, then they are cancelled with
+ * SHUTTING_DOWN. Tasks that wait stay in the queue: sched_waiting. on_idle comes when nothing runs.
+ */
 void sched_drain(struct sched *s, uint64_t ms);
 /** Stops dispatching for now (a full disk), and goes on. */
 void sched_pause(struct sched *s, bool paused);

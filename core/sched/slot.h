@@ -1,15 +1,18 @@
-/* A slot: capacity to run one member at a time. Its generation never goes back, so that an answer for an
- * earlier occupant is known for what it is.
+/* A slot: capacity to run one member at a time. Its generation never goes back, so that an answer
+ * for an earlier occupant is known for what it is.
  *
  *   FREE --lease--> LEASED --run--> BUSY --done--> FREE
  *                      |              |--cancel--> DRAINING (generation + 1) --acknowledged--> FREE
  *                      +--drop--> FREE                  \--silent--> RECYCLING --freed--> FREE
  *
- * The states of a worker's start (starting, ready, failed) come with workers in processes of their own. Pure. */
+ * The states of a worker's start (starting, ready, failed) come with workers in processes of their
+ * own. Pure. */
 #ifndef CORE_SCHED_SLOT_H
 #define CORE_SCHED_SLOT_H
 
 #include "core/base/attr.h"
+
+#include <stdbool.h>
 
 enum slot_state {
     SLOT_FREE,
@@ -21,7 +24,7 @@ enum slot_state {
 };
 enum slot_event {
     SLOT_LEASE,
-    SLOT_DROP,         /* the lease was given back before anything ran */
+    SLOT_DROP, /* the lease was given back before anything ran */
     SLOT_RUN,
     SLOT_DONE,
     SLOT_CANCEL,       /* what runs is to end */

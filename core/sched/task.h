@@ -2,14 +2,14 @@
  *
  *                  add                lease            run
  *   (new) -> PENDING ------> (queue) ------> LEASED ------> RUNNING --> SUCCEEDED
- *               ^  \                            |              |--> FAILED     not retryable, or no retries left
- *               |   \--> CANCELLED, BLOCKED,    |              |--> BLOCKED    a guard refused
- *               |        FAILED (deadline)      |              |--> UNKNOWN    an irreversible step may have happened
- *               |                               v              |--> CANCELLED
+ *               ^  \                            |              |--> FAILED     not retryable, or no
+ * retries left |   \--> CANCELLED, BLOCKED,    |              |--> BLOCKED    a guard refused |
+ * FAILED (deadline)      |              |--> UNKNOWN    an irreversible step may have happened | v
+ * |--> CANCELLED
  *               +----------- DELAYED <----------+--------------+    retry
  *
- * DEAD (three lost leases) comes with leases across processes: LOST counts there. All moves go through
- * task_move, which knows the legal ones. Pure. */
+ * DEAD (three lost leases) comes with leases across processes: LOST counts there. All moves go
+ * through task_move, which knows the legal ones. Pure. */
 #ifndef CORE_SCHED_TASK_H
 #define CORE_SCHED_TASK_H
 
@@ -35,23 +35,27 @@ enum { TASK_LOST_MAX = 3, TASK_PRIORITY_MAX = 1000 };
 
 struct queue_lane;
 
-/** One task. 136 bytes, so that a million of them waiting is no trouble. The queue's links are inside. */
+/** One task. 136 bytes, so that a million of them waiting is no trouble. The queue's links are
+ * inside. */
 struct task {
-    uint32_t index;       /* of the submitter: its place in the results' order */
-    uint32_t row;         /* of the target list */
-    uint32_t stage;       /* pipeline: which flow */
-    int32_t pin;          /* index of the only member that may run it; -1: any */
-    int16_t priority;     /* -TASK_PRIORITY_MAX..TASK_PRIORITY_MAX; higher first */
-    uint8_t state;        /* enum task_state; private */
-    uint8_t lost;         /* leases lost */
-    uint16_t attempts;    /* begun */
-    bool cancel;          /* asked to be cancelled while it runs */
-    uint64_t submitted_ms; /* monotonic */
-    uint64_t first_run_ms; /* monotonic; 0: not yet */
+    uint32_t index;         /* of the submitter: its place in the results' order */
+    uint32_t row;           /* of the target list */
+    uint32_t stage;         /* pipeline: which flow */
+    int32_t pin;            /* index of the only member that may run it; -1: any */
+    int16_t priority;       /* -TASK_PRIORITY_MAX..TASK_PRIORITY_MAX; higher first */
+    uint8_t state;          /* enum task_state; private */
+    uint8_t lost;           /* leases lost */
+    uint16_t attempts;      /* begun */
+    bool cancel;            /* asked to be cancelled while it runs */
+    uint64_t submitted_ms;  /* monotonic */
+    uint64_t first_run_ms;  /* monotonic; 0: not yet */
     uint64_t not_before_ms; /* DELAYED: when it is ready again */
-    uint64_t expires_ms;  /* queued or total deadline, whichever is first; 0: none */
-    const void *input;    /* the submitter's */
-    void *owner;          /* the submitter's */
+    uint64_t expires_ms;    /* queued or total deadline, whichever is first; 0: none */
+    const void *input;      /* the submitter's */
+    void *owner;            /* the submitter's */
+
+    const char *target; /* key of limits; as long as the task, the submitter's */
+    uint32_t submitter;
 
     /* the queue's */
     uint64_t seq;
@@ -66,7 +70,8 @@ bool task_may_move(enum task_state from, enum task_state to);
 /** BUG for a move that is not legal. */
 void task_move(struct task *t, enum task_state to);
 
-/** What a run that ended with `s` comes to. `may_have_happened`: an irreversible step was under way. */
+/** What a run that ended with `s` comes to. `may_have_happened`: an irreversible step was under
+ * way. */
 enum task_state task_end_of(enum status s, bool may_have_happened, bool retry_left);
 
 #endif

@@ -1,0 +1,516 @@
+/* The keys of a campaign file, in one table: decoding, flags, variables, `config show` and the
+ * documentation come from it. */
+#include "core/conf/conf_internal.h"
+
+const char *const coordinator_names[] = {"batch", "broadcast", "plan", "pipeline", NULL};
+const char *const isolation_names[] = {"process", "context", NULL};
+const char *const browser_names[] = {"auto", "chromium", "headless-shell", NULL};
+const char *const context_names[] = {"kept", "fresh", NULL};
+const char *const sandbox_names[] = {"require", "prefer", "off", NULL};
+const char *const enforce_names[] = {"hold", "charge", NULL};
+const char *const blocked_names[] = {"end", "wait", NULL};
+const char *const sign_names[] = {"each", "checkpoint", NULL};
+const char *const group_names[] = {"host", "site", NULL};
+
+enum { DAY_MS = 24 * 60 * 60 * 1000, WEEK_MS = 7 * DAY_MS };
+
+/* --- values that take more than one form --- */
+
+/* A path, or null for none. */
+static bool path_or_null(struct json_decode *d, const struct json *j, void *field)
+{
+    const char *s = json_str(j, NULL);
+
+    if (json_type(j) != JSON_NULL && (!s || !s[0]))
+        return json_fail(d, NULL, "found %s, expected a path or null",
+                         s ? "an empty string" : json_type_name(json_type(j)));
+    *(const char **)field = s ? arena_strdup(d->arena, s) : NULL;
+    return true;
+}
+
+static bool private_networks(struct json_decode *d, const struct json *j, void *field)
+{
+    enum policy_private *out = field;
+
+    if (json_type(j) == JSON_BOOL)
+        *out = json_bool(j, false) ? POLICY_PRIVATE_YES : POLICY_PRIVATE_NO;
+    else if (strcmp(json_str(j, ""), "listed") == 0)
+        *out = POLICY_PRIVATE_LISTED;
+    else
+        return json_fail(d, NULL, "found %s, expected true, false or \"listed\"",
+                         json_type_name(json_type(j)));
+    return true;
+}
+
+/* --- objects inside --- */
+
+#define IN(T, m) .offset = offsetof(struct T, m)
+
+static const struct json_field identities_fields[] = {
+    {.name = "seed",
+     .kind = JK_STR,
+     IN(conf_members, seed),
+     .min = 1,
+     .max = 256,
+     .doc =
+         "what all identities grow from: the same seed gives the same identities; default: drawn "
+         "once for each state directory"},
+    {.name = "os",
+     .kind = JK_STRS,
+     IN(conf_members, os),
+     .one_is_array = true,
+     .doc = "operating systems that members show: linux, windows, macos, android; default: this "
+            "machine's"},
+    {.name = "locales",
+     .kind = JK_STRS,
+     IN(conf_members, locales),
+     .one_is_array = true,
+     .doc = "locales to choose from, such as en-GB, de-DE; default: en-US"},
+    {.name = "timezones",
+     .kind = JK_STRS,
+     IN(conf_members, timezones),
+     .one_is_array = true,
+     .doc = "IANA time zones to choose from; default: those of the locale's country"},
+    {.name = "honest",
+     .kind = JK_BOOL,
+     IN(conf_members, honest),
+     .doc = "declare automation openly: the browser's own user agent, no overrides but locale and "
+            "time zone; default: false"},
+    {.name = "viewport",
+     .kind = JK_STR,
+     IN(conf_members, viewport),
+     .min = 1,
+     .max = 16,
+     .doc = "size of the page in CSS pixels, such as 1280x800; default: chosen with the identity"},
+};
+static const struct json_schema identities_schema = {
+    .name = "members.identities",
+    .fields = identities_fields,
+    .n = ARRAY_LEN(identities_fields),
+    .size = sizeof(struct conf_members),
+};
+
+static const struct json_field members_fields[] = {
+    {.name = "count",
+     .kind = JK_UINT,
+     IN(conf_members, count),
+     .min = 1,
+     .max = CONF_MEMBERS_MAX,
+     .doc = "how many members there are, 1..100000; default: 1"},
+    {.name = "identities",
+     .kind = JK_OBJECT,
+     .offset = 0,
+     .sub = &identities_schema,
+     .doc = "how their identities are made"},
+    {.name = "store",
+     .kind = JK_STR,
+     IN(conf_members, store),
+     .min = 1,
+     .max = 64,
+     .doc = "take members from the identity store by this tag, instead of making them"},
+};
+static const struct json_schema members_schema = {
+    .name = "members",
+    .fields = members_fields,
+    .n = ARRAY_LEN(members_fields),
+    .size = sizeof(struct conf_members),
+};
+
+static const struct json_field proxies_fields[] = {
+    {.name = "file",
+     .kind = JK_STR,
+     IN(conf_proxies, file),
+     .min = 1,
+     .max = 4096,
+     .doc = "file with one proxy a line: scheme://user:password@host:port#tag"},
+    {.name = "list",
+     .kind = JK_STRS,
+     IN(conf_proxies, list),
+     .one_is_array = true,
+     .doc = "the same lines written here"},
+    {.name = "pick",
+     .kind = JK_ENUM,
+     IN(conf_proxies, pick),
+     .names = roster_pick_names,
+     .doc = "how a member's proxy is chosen; default: round-robin"},
+    {.name = "max_failures",
+     .kind = JK_UINT,
+     IN(conf_proxies, max_failures),
+     .min = 1,
+     .max = 1000,
+     .doc = "failures in a row after which a proxy rests; default: 3"},
+    {.name = "cooldown_s",
+     .kind = JK_UINT,
+     IN(conf_proxies, cooldown_s),
+     .min = 1,
+     .max = 86400,
+     .doc = "how long it rests at first, in seconds; default: 60"},
+    {.name = "required",
+     .kind = JK_BOOL,
+     IN(conf_proxies, required),
+     .doc = "refuse to start without a proxy; default: false"},
+};
+static const struct json_schema proxies_schema = {
+    .name = "proxies",
+    .fields = proxies_fields,
+    .n = ARRAY_LEN(proxies_fields),
+    .size = sizeof(struct conf_proxies),
+};
+
+static const struct json_field limits_fields[] = {
+    {.name = "max_requests",
+     .kind = JK_DOUBLE,
+     IN(conf_limits, rate.max_requests),
+     .doc = "requests to one target in a window, shared by all members and proxies; default: 2. It "
+            "cannot be switched off; more than 10 a second only for private or authorized targets"},
+    {.name = "window_ms",
+     .kind = JK_INT,
+     IN(conf_limits, rate.window_ms),
+     .min = 1,
+     .max = DAY_MS,
+     .doc = "the window in milliseconds; default: 1000"},
+    {.name = "group_by",
+     .kind = JK_ENUM,
+     IN(conf_limits, group_by),
+     .names = group_names,
+     .doc = "what a target is: the host, or the site (registrable domain); default: host"},
+    {.name = "robots",
+     .kind = JK_BOOL,
+     IN(conf_limits, robots),
+     .doc = "heed robots.txt; default: true"},
+    {.name = "enforce",
+     .kind = JK_ENUM,
+     IN(conf_limits, enforce),
+     .names = enforce_names,
+     .doc = "pages that clicks and redirects lead to: hold them until the gate lets them go, or "
+            "charge them afterwards; default: hold"},
+    {.name = "authorized",
+     .kind = JK_STRS,
+     IN(conf_limits, authorized),
+     .one_is_array = true,
+     .doc = "hosts that are the operator's own or have agreed to more than 10 requests a second"},
+    {.name = "on_blocked",
+     .kind = JK_ENUM,
+     IN(conf_limits, on_blocked),
+     .names = blocked_names,
+     .doc = "tasks of a target whose breaker is open: end blocked, or wait for its reset; default: "
+            "end"},
+};
+static const struct json_schema limits_schema = {
+    .name = "limits",
+    .fields = limits_fields,
+    .n = ARRAY_LEN(limits_fields),
+    .size = sizeof(struct conf_limits),
+};
+
+static const struct json_field breaker_fields[] = {
+    {.name = "failure_rate",
+     .kind = JK_DOUBLE,
+     IN(breaker_conf, failure_rate),
+     .dmin = 0.001,
+     .dmax = 1,
+     .doc = "share of failures above which a target's breaker opens; default: 0.1"},
+    {.name = "window_ms",
+     .kind = JK_INT,
+     IN(breaker_conf, window_ms),
+     .min = 1000,
+     .max = DAY_MS,
+     .doc = "over how long, in milliseconds; default: 60000"},
+    {.name = "min_samples",
+     .kind = JK_UINT,
+     IN(breaker_conf, min_samples),
+     .min = 1,
+     .max = 100000,
+     .doc = "and at least so many answers; default: 20"},
+};
+static const struct json_schema breaker_schema = {
+    .name = "breaker",
+    .fields = breaker_fields,
+    .n = ARRAY_LEN(breaker_fields),
+    .size = sizeof(struct breaker_conf),
+};
+
+static const struct json_field policy_fields[] = {
+    {.name = "allow",
+     .kind = JK_STRS,
+     IN(policy_conf, allow),
+     .one_is_array = true,
+     .doc = "hosts that members may visit, with `*`; default: every host"},
+    {.name = "deny",
+     .kind = JK_STRS,
+     IN(policy_conf, deny),
+     .one_is_array = true,
+     .doc = "hosts that they may not; outranks allow"},
+    {.name = "private_networks",
+     .kind = JK_FN,
+     IN(policy_conf, private_networks),
+     .fn = private_networks,
+     .doc = "addresses on private networks: true, false, or \"listed\": only those that are "
+            "targets themselves; default: listed"},
+};
+static const struct json_schema policy_schema = {
+    .name = "policy",
+    .fields = policy_fields,
+    .n = ARRAY_LEN(policy_fields),
+    .size = sizeof(struct policy_conf),
+};
+
+static const struct json_field audit_fields[] = {
+    {.name = "sink",
+     .kind = JK_FN,
+     IN(conf_audit, sink),
+     .fn = path_or_null,
+     .doc = "file that receipts are copied to, one a line, with the public key beside it; null: "
+            "none; default: audit.ndjson"},
+    {.name = "sign",
+     .kind = JK_ENUM,
+     IN(conf_audit, sign),
+     .names = sign_names,
+     .doc = "sign each receipt, or the checkpoints that cover them; default: each"},
+    {.name = "key",
+     .kind = JK_STR,
+     IN(conf_audit, key),
+     .min = 1,
+     .max = 4096,
+     .doc = "the signing key: file:PATH (relative to the state directory) or env:NAME; default: "
+            "file:keys/audit.key, made when absent"},
+};
+static const struct json_schema audit_schema = {
+    .name = "audit",
+    .fields = audit_fields,
+    .n = ARRAY_LEN(audit_fields),
+    .size = sizeof(struct conf_audit),
+};
+
+static const struct json_field deadlines_fields[] = {
+    {.name = "queued_ms",
+     .kind = JK_INT,
+     IN(conf_deadlines, queued_ms),
+     .min = 0,
+     .max = WEEK_MS,
+     .doc = "how long a task may wait for its first run, in milliseconds; 0: for ever; default: 0"},
+    {.name = "run_ms",
+     .kind = JK_INT,
+     IN(conf_deadlines, run_ms),
+     .min = 0,
+     .max = DAY_MS,
+     .doc = "how long an attempt may take; 0: a day; default: 60000"},
+    {.name = "heartbeat_ms",
+     .kind = JK_INT,
+     IN(conf_deadlines, heartbeat_ms),
+     .min = 0,
+     .max = DAY_MS,
+     .doc = "how long a page may be without a sign of life; 0: as long as it likes; default: "
+            "10000"},
+    {.name = "total_ms",
+     .kind = JK_INT,
+     IN(conf_deadlines, total_ms),
+     .min = 0,
+     .max = WEEK_MS,
+     .doc = "how long a task may take with all its attempts and waits; 0: for ever; default: 0"},
+};
+static const struct json_schema deadlines_schema = {
+    .name = "deadlines",
+    .fields = deadlines_fields,
+    .n = ARRAY_LEN(deadlines_fields),
+    .size = sizeof(struct conf_deadlines),
+};
+
+static const struct json_field retry_fields[] = {
+    {.name = "max",
+     .kind = JK_UINT,
+     IN(conf_retry, max),
+     .min = 0,
+     .max = 100,
+     .doc = "attempts after the first, where another can help; default: 2"},
+    {.name = "base_ms",
+     .kind = JK_INT,
+     IN(conf_retry, base_ms),
+     .min = 1,
+     .max = DAY_MS,
+     .doc = "longest wait before the first of them, doubled each time; default: 500"},
+    {.name = "cap_ms",
+     .kind = JK_INT,
+     IN(conf_retry, cap_ms),
+     .min = 1,
+     .max = DAY_MS,
+     .doc = "longest wait of all; default: 30000"},
+};
+static const struct json_schema retry_schema = {
+    .name = "retry",
+    .fields = retry_fields,
+    .n = ARRAY_LEN(retry_fields),
+    .size = sizeof(struct conf_retry),
+};
+
+static const struct json_field output_fields[] = {
+    {.name = "results",
+     .kind = JK_STR,
+     IN(conf_output, results),
+     .min = 1,
+     .max = 4096,
+     .doc = "file for the results, one a line in order of completion; default: results.ndjson"},
+    {.name = "artifacts",
+     .kind = JK_STR,
+     IN(conf_output, artifacts),
+     .min = 1,
+     .max = 4096,
+     .doc = "directory for screenshots and documents; default: out/"},
+    {.name = "report",
+     .kind = JK_STR,
+     IN(conf_output, report),
+     .min = 1,
+     .max = 4096,
+     .doc = "file for the report; default: report.html beside the results"},
+};
+static const struct json_schema output_schema = {
+    .name = "output",
+    .fields = output_fields,
+    .n = ARRAY_LEN(output_fields),
+    .size = sizeof(struct conf_output),
+};
+
+/* --- the whole --- */
+
+#define CONF(m) .offset = offsetof(struct campaign_file, conf.m)
+
+static const struct json_field fields[] = {
+    {.name = "name",
+     .kind = JK_STR,
+     CONF(name),
+     .min = 1,
+     .max = 100,
+     .doc = "what the campaign is called; default: the file's name"},
+    {.name = "coordinator",
+     .kind = JK_ENUM,
+     CONF(coordinator),
+     .names = coordinator_names,
+     .doc = "batch: members share the targets; broadcast: every member visits every target; plan: "
+            "member i gets row i; pipeline: as plan, in stages; default: batch"},
+    {.name = "flow",
+     .kind = JK_ANY,
+     .offset = offsetof(struct campaign_file, flow),
+     .doc = "what is done at a target: a file in Chrome DevTools Recorder's JSON, or the flow "
+            "itself"},
+    {.name = "stages",
+     .kind = JK_ANY,
+     .offset = offsetof(struct campaign_file, stages),
+     .doc = "pipeline: the flows of its stages, in order"},
+    {.name = "automation",
+     .kind = JK_STR,
+     CONF(automation),
+     .min = 1,
+     .max = 4096,
+     .doc = "a program that carries out the tasks, instead of a flow"},
+    {.name = "config", .kind = JK_ANY, CONF(config), .doc = "what the automation is given"},
+    {.name = "targets",
+     .kind = JK_ANY,
+     .offset = offsetof(struct campaign_file, targets),
+     .doc = "the URLs to visit: a .txt, .csv or .ndjson file, - for standard input, or an array; "
+            "columns are variables of the flow"},
+    {.name = "members",
+     .kind = JK_OBJECT,
+     CONF(members),
+     .sub = &members_schema,
+     .doc = "who visits them"},
+    {.name = "slots",
+     .kind = JK_UINT,
+     CONF(slots),
+     .min = 1,
+     .max = CONF_SLOTS_MAX,
+     .doc = "how many members run at a time; default: the fewer of members.count and 1.5 times the "
+            "cores"},
+    {.name = "isolation",
+     .kind = JK_ENUM,
+     CONF(isolation),
+     .names = isolation_names,
+     .doc = "context: members share browser processes, one browser context each; process: one "
+            "each; default: context"},
+    {.name = "browser",
+     .kind = JK_ENUM,
+     CONF(browser),
+     .names = browser_names,
+     .doc = "which browser; default: auto: headless-shell, or chromium where that is missing"},
+    {.name = "context",
+     .kind = JK_ENUM,
+     CONF(context),
+     .names = context_names,
+     .doc = "a member keeps its browser context between its tasks, or has a fresh one for each; "
+            "default: kept"},
+    {.name = "sandbox",
+     .kind = JK_ENUM,
+     CONF(sandbox),
+     .names = sandbox_names,
+     .doc = "require: do not start without it; prefer: as much as can be had; off: none; default: "
+            "require"},
+    {.name = "proxies",
+     .kind = JK_OBJECT,
+     CONF(proxies),
+     .sub = &proxies_schema,
+     .seen_offset = offsetof(struct campaign_file, conf.proxies.given),
+     .doc = "the ways out; default: none, direct"},
+    {.name = "limits",
+     .kind = JK_OBJECT,
+     CONF(limits),
+     .sub = &limits_schema,
+     .doc = "how often a target is asked"},
+    {.name = "breaker",
+     .kind = JK_OBJECT,
+     CONF(breaker),
+     .sub = &breaker_schema,
+     .doc = "when a target is left alone"},
+    {.name = "policy",
+     .kind = JK_OBJECT,
+     CONF(policy),
+     .sub = &policy_schema,
+     .doc = "where members may go"},
+    {.name = "audit",
+     .kind = JK_OBJECT,
+     CONF(audit),
+     .sub = &audit_schema,
+     .doc = "the signed receipts"},
+    {.name = "deadlines",
+     .kind = JK_OBJECT,
+     CONF(deadlines),
+     .sub = &deadlines_schema,
+     .doc = "how long things may take"},
+    {.name = "retry",
+     .kind = JK_OBJECT,
+     CONF(retry),
+     .sub = &retry_schema,
+     .doc = "when a failed attempt is repeated"},
+    {.name = "output",
+     .kind = JK_OBJECT,
+     CONF(output),
+     .sub = &output_schema,
+     .doc = "what is written"},
+};
+
+const struct json_schema *campaign_schema(void)
+{
+    static const struct json_schema schema = {
+        .name = "campaign",
+        .fields = fields,
+        .n = ARRAY_LEN(fields),
+        .size = sizeof(struct campaign_file),
+    };
+
+    return &schema;
+}
+
+void campaign_defaults(struct campaign_conf *out)
+{
+    *out = (struct campaign_conf){
+        .dir = "",
+        .name = "campaign",
+        .members = {.count = 1},
+        .isolation = ISOLATION_CONTEXT,
+        .proxies = {.max_failures = 3, .cooldown_s = 60},
+        .limits = {.rate = {LIMIT_DEFAULT_MAX_REQUESTS, LIMIT_DEFAULT_WINDOW_MS}, .robots = true},
+        .breaker = {.failure_rate = 0.10, .window_ms = 60000, .min_samples = 20},
+        .audit = {.sink = "audit.ndjson"},
+        .deadlines = {.run_ms = 60000, .heartbeat_ms = 10000},
+        .retry = {.max = 2, .base_ms = 500, .cap_ms = 30000},
+        .output = {.results = "results.ndjson", .artifacts = "out/"},
+    };
+}
