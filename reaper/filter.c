@@ -233,7 +233,6 @@ static const char *const allowed[] = {
     "setuid",
     "setgid",
     "pause",
-    "prlimit",
     "set_thread_area",
     "get_thread_area",
     "signalfd4",

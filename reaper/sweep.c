@@ -31,11 +31,14 @@
 enum {
     NOTES_MAX = 64 * 1024,
     ENVIRON_MAX = 256 * 1024,
+    NEW_FILE_S = 10,
     KILL_ROUNDS = 200, /* of 5 ms, until nothing of a member is seen any more */
 };
 
 bool sweep_is_lock_name(const char *name)
 {
+    if (strncmp(name, "new-", 4) == 0) /* a spawner was killed before the file had its name */
+        name += 4;
     return name[0] == 'm' && name[1] == '-' && isdigit((unsigned char)name[2]);
 }
 
@@ -66,6 +69,16 @@ static bool is_held(int fd)
     struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
     return fcntl(fd, F_GETLK, &l) < 0 || l.l_type != F_UNLCK;
+}
+
+/* Between open and lock: such a file is left alone until it is clear that nobody will lock it any
+ * more. */
+static bool is_being_made(int fd, const char *name)
+{
+    struct stat st;
+
+    return strncmp(name, "new-", 4) == 0 && fstat(fd, &st) == 0 &&
+           time(NULL) - st.st_mtime < NEW_FILE_S;
 }
 
 /* --- processes --- */
@@ -172,7 +185,7 @@ static void sweep_one(const char *dir, const char *name, struct reaper_swept *ou
     struct sweep_notes w;
     cleanup_fd int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 
-    if (fd < 0)
+    if (fd < 0 || is_being_made(fd, name))
         return;
     if (is_held(fd)) {
         out->alive++;
