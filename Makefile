@@ -251,9 +251,9 @@ EMBED_OBJ_core := $(B)/embed_core.o
 EMBED_OBJ_browser := $(B)/embed_site.o $(B)/embed_assets.o
 
 # ---- Tests: what there is, and what each may link ---------------------------------------------------
-# tests/unit/<folder>/ links the archives its folder may use. The other tests link core's, or with an
-# include of "browser/..." in the test the browser's too. Other .c files in a folder of tests become an
-# archive that its tests are linked with; tests/support/*.c is such an archive for all of them.
+# tests/unit/<folder>/ links the archives its folder may use. The other tests link core's, or where the
+# test or a mate of it includes "browser/..." the browser's too. A mate is a .c whose header, below tests/,
+# the test or another mate includes.
 
 KINDS := unit model contract integration clients fault
 TEST_C := $(filter tests/%,$(ALL_C))
@@ -263,9 +263,22 @@ ALL_TESTS := $(TESTS)
 SCRIPTS := $(sort $(shell find $(foreach k,$(KINDS) lint,tests/$(k)) -name 'test_*.sh' -o -name 'test_*.mjs' 2>/dev/null))
 FUZZ_C := $(filter tests/fuzz/fuzz_%,$(TEST_C))
 BENCH_C := $(filter tests/bench/bench_%,$(TEST_C))
-SUPPORT_C := $(filter-out tests/support/testing.c tests/support/replay.c,\
-	$(foreach f,$(TEST_C),$(if $(filter tests/support/,$(dir $(f))),$(f))))
-BROWSER_TESTS := $(shell grep -rlE --include='*.c' '^\#include "(browser/|tests/support/browser)' tests 2>/dev/null)
+# "file:header" for each include of a header below tests/, and the files that include the browser.
+TEST_INCLUDES := $(shell grep -rHoE --include='*.[ch]' '^\#include "tests/[^"]+\.h"' tests 2>/dev/null | sed 's/:.include "/:/; s/"$$//')
+BROWSER_TESTS := $(shell grep -rlE --include='*.[ch]' '^\#include "browser/' tests 2>/dev/null)
+
+included = $(foreach f,$(1),$(patsubst $(f):%,%,$(filter $(f):%,$(TEST_INCLUDES))))
+with_included = $(sort $(1) $(foreach h,$(call included,$(1)),$(h) $(h:.h=.c)))
+# Stem of a test ("tests/unit/base/test_str") -> all files below tests/ that go into it; three steps deep.
+parts_of = $(call with_included,$(call with_included,$(call with_included,$(1).c)))
+mates_of = $(call obj,$(filter-out $(1).c tests/support/testing.c,$(filter $(call parts_of,$(1)),$(TEST_C))))
+
+# Stem of a test -> its room.
+unit_folder = $(word 3,$(subst /, ,$(1)))
+unit_room = $(or $(filter $(ROOMS),$(1)),$(if $(wildcard browser/$(1) browser/$(1).c),browser,core))
+room_of = $(if $(filter tests/unit/%,$(1)),$(call unit_room,$(call unit_folder,$(1))),$(if $(filter $(call parts_of,$(1)),$(BROWSER_TESTS)),browser,core))
+archives_of = $(call archives,$(call room_of,$(1)))
+embed_of = $(EMBED_OBJ_$(call room_of,$(1)))
 
 # Without T=, the thread sanitizer's build has only what has threads; the address sanitizer's has no
 # integration tests with a browser, but for those named here.
@@ -274,26 +287,16 @@ ifeq ($(T)$(BUILD),tsan)
 TESTS := $(filter $(shell grep -rlE --include='*.c' 'base/(loop|work)\.h|pthread\.h|record/(audit|logdb)\.h' tests/unit),$(TESTS))
 endif
 ifeq ($(T)$(BUILD),asan)
-TESTS := $(filter-out $(filter-out $(ASAN_INTEGRATION),$(filter tests/integration/%,$(BROWSER_TESTS))),$(TESTS))
+TESTS := $(filter-out $(filter-out $(ASAN_INTEGRATION),$(foreach t,$(filter tests/integration/%,$(TESTS)),\
+	$(if $(filter browser,$(call room_of,$(t:.c=))),$(t)))),$(TESTS))
 endif
-
-# Stem of a test ("tests/unit/base/test_str") -> its room.
-unit_folder = $(word 3,$(subst /, ,$(1)))
-unit_room = $(or $(filter $(ROOMS),$(1)),$(if $(wildcard browser/$(1) browser/$(1).c),browser,core))
-room_of = $(if $(filter tests/unit/%,$(1)),$(call unit_room,$(call unit_folder,$(1))),$(if $(filter $(1).c,$(BROWSER_TESTS)),browser,core))
-archives_of = $(call archives,$(call room_of,$(1)))
-embed_of = $(EMBED_OBJ_$(call room_of,$(1)))
-MATES := $(filter-out $(ALL_TESTS) $(FUZZ_C) $(BENCH_C) tests/support/% tests/site/%,$(TEST_C))
-mates_of = $(call obj,$(filter $(dir $(1))%,$(foreach m,$(MATES),$(if $(filter $(dir $(1)),$(dir $(m))),$(m)))))
 
 bins = $(patsubst %.c,$(B)/%,$(1))
 TEST_BINS := $(call bins,$(TESTS))
 $(call obj,$(TEST_C)): | need-test
 $(B)/tests/support/testing.o: CFLAGS += -DTEST_SOURCE_ROOT='"$(CURDIR)"'
-$(B)/tests/libsupport.a: $(call obj,$(SUPPORT_C))
-	$(call say,AR,$@)mkdir -p $(@D) && rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 
-$(TEST_BINS): $(B)/%: $(B)/%.o $(B)/tests/support/testing.o $$(call mates_of,$$*) $(B)/tests/libsupport.a \
+$(TEST_BINS): $(B)/%: $(B)/%.o $(B)/tests/support/testing.o $$(call mates_of,$$*) \
 		$$(call embed_of,$$*) $$(call archives_of,$$*)
 	$(call say,LINK,$@)$(call link) $(call libs_of,$(call room_of,$*)) $(LIBS_cmocka)
 
@@ -390,7 +393,7 @@ $(O)/npm/.done: tests/package.json tests/package-lock.json tests/support/load.mj
 SECONDS ?= 60
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ_C))
 .PHONY: check-corpus build-corpus $(FUZZ_NAMES:%=fuzz-%)
-$(call bins,$(FUZZ_C)): $(B)/%: $(B)/%.o $(if $(filter fuzz,$(BUILD)),,$(B)/tests/support/replay.o) \
+$(call bins,$(FUZZ_C)): $(B)/%: $(B)/%.o $(if $(filter fuzz,$(BUILD)),,$(B)/tests/support/replay.o) $$(call mates_of,$$*) \
 		$$(call embed_of,$$*) $$(call archives_of,$$*)
 	$(call say,LINK,$@)$(call link) $(if $(filter fuzz,$(BUILD)),-fsanitize=fuzzer) $(call libs_of,$(call room_of,$*))
 $(FUZZ_NAMES:%=fuzz-%): fuzz-%: $(B)/tests/fuzz/fuzz_%
