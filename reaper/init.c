@@ -67,16 +67,17 @@ static _Noreturn void fail(struct member *m)
 
 /* --- what it was told --- */
 
-void init_args_encode(const struct init_args *a, char out[96])
+void init_args_encode(const struct init_args *a, char out[INIT_ARGS_MAX])
 {
-    snprintf(out, 96, "%u:%u:%u:%u:%u:%u", a->id, a->layers, a->has_pidfd, a->is_root, a->owner_uid,
-             a->owner_gid);
+    snprintf(out, INIT_ARGS_MAX, "%u:%u:%u:%u:%u:%u:%u:%u:%u", a->id, a->layers, a->has_pidfd,
+             a->is_root, a->owner_uid, a->owner_gid, a->calls, a->fail_at, a->fail_errno);
 }
 
 int init_args_decode(const char *text, struct init_args *out)
 {
     uint32_t *const fields[] = {&out->id,      &out->layers,    &out->has_pidfd,
-                                &out->is_root, &out->owner_uid, &out->owner_gid};
+                                &out->is_root, &out->owner_uid, &out->owner_gid,
+                                &out->calls,   &out->fail_at,   &out->fail_errno};
 
     for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
         char *end;
@@ -103,8 +104,6 @@ static bool read_spec(struct member *m)
         return false;
     if (!wire_decode(p, (size_t)st.st_size, &m->spec, &why))
         return report_fail(&m->report, STEP_SPEC, why, EBADMSG);
-    m->report.fail_at = m->spec.n.fail_at;
-    m->report.fail_errno = (int)m->spec.n.fail_errno;
     return true;
 }
 
@@ -504,6 +503,9 @@ _Noreturn void init_main(int argc, char **argv)
     if (argc < 3 || init_args_decode(argv[2], &m.args) < 0)
         _exit(2);
     m.report.failed.id = m.args.id;
+    m.report.calls = m.args.calls;
+    m.report.fail_at = m.args.fail_at;
+    m.report.fail_errno = (int)m.args.fail_errno;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     prctl(PR_SET_NAME, "fleet-init", 0, 0, 0);

@@ -17,18 +17,22 @@ enum {
     INIT_FD_FIRST, /* the member's own, in the order of the spec's targets */
 };
 
+enum { INIT_ARGS_MAX = 128 };
+
 struct init_args {
     uint32_t id;
     uint32_t layers;               /* that hold, bits */
     uint32_t has_pidfd;            /* INIT_FD_CONTROLLER is one */
     uint32_t is_root;              /* without a user namespace: ids can be changed */
     uint32_t owner_uid, owner_gid; /* of the controller, as seen inside */
+    /* for tests that make a call fail: those the spawner has checked already, which one, how */
+    uint32_t calls, fail_at, fail_errno;
 };
 
 /** "--init" and init_args as numbers. Does not return. */
 _Noreturn void init_main(int argc, char **argv);
 /** The arguments as text, one "u" field after the other separated by ':'. */
-void init_args_encode(const struct init_args *a, char out[96]);
+void init_args_encode(const struct init_args *a, char out[INIT_ARGS_MAX]);
 int init_args_decode(const char *text, struct init_args *out);
 
 #endif

@@ -144,8 +144,8 @@ struct reaper_spec {
         *argv; /* NULL-terminated; argv[0] is an absolute path, or a name looked up in PATH */
     const char *const *envp; /* NULL-terminated "K=V", all of the environment; NULL: PATH, LANG,
                                 LC_*, TZ, HOME and TMPDIR alone */
-    const char *cwd; /* inside; NULL: "/" with a mount namespace and view MINIMAL, else the current
-                        directory */
+    /** inside; NULL: the current directory with view HOST (not below /tmp), else "/" */
+    const char *cwd;
     const struct reaper_fd *fds;
     size_t n_fds;
     int stderr_fd; /* written to by the member's standard error (and output, unless in fds); 0 or
@@ -244,8 +244,8 @@ uint32_t reaper_child_layers(const struct reaper_child *c); /* 0 until started *
 /** What /proc says of a browser's renderers. */
 struct reaper_renderers {
     unsigned total;     /* renderer processes seen, less those younger than a second that are not
-                           sandboxed yet: a renderer is     forked first and confined afterwards, before it
-                           runs any page */
+                           sandboxed yet: a renderer is     forked first and confined afterwards, before
+                           it     runs any page */
     unsigned sandboxed; /* of them: with a seccomp filter of their own and a PID namespace below the
                            browser's */
     struct err err;     /* when sandboxed < total: which one, and what it lacks */

@@ -340,7 +340,8 @@ static bool make_places(struct spawner *s, struct request *q, struct member *m)
 
 /* Puts init's descriptors where init.h says. Everything is parked above first, so that nothing is
  * overwritten. */
-static bool arrange_fds(struct spawner *s, struct request *q, struct member *m, int *self)
+static bool arrange_fds(struct spawner *s, struct request *q, struct member *m, int *self,
+                        int *socket)
 {
     const size_t before = 2 + (q->msg.has_stderr ? 1u : 0u);
     int from[INIT_FD_FIRST + WIRE_FDS_MAX];
@@ -364,6 +365,7 @@ static bool arrange_fds(struct spawner *s, struct request *q, struct member *m, 
     for (size_t i = 0; i < n; i++)
         if (!TRY(r, STEP_FDS, NULL, from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, FD_ABOVE)))
             return false;
+    *socket = from[INIT_FD_SOCKET];
     if (!TRY(r, STEP_FDS, NULL, *self = fcntl(s->self, F_DUPFD_CLOEXEC, FD_ABOVE)))
         return false;
     if (syscall(SYS_close_range, 0u, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */) < 0 && errno != ENOSYS &&
@@ -404,7 +406,7 @@ static _Noreturn void become_init(struct spawner *s, struct request *q, struct m
                           .is_root = s->probe.is_root,
                           .owner_uid = uid,
                           .owner_gid = gid};
-    char name[] = "fleet-reaper", mode[] = "--init", text[96];
+    char name[] = "fleet-reaper", mode[] = "--init", text[INIT_ARGS_MAX];
     char *argv[] = {name, mode, text, NULL}, *envp[] = {NULL};
     bool in_userns = (clone_flags(s, m->layers) & CLONE_NEWUSER) != 0;
     int self = -1, socket = q->fds[0];
@@ -416,8 +418,10 @@ static _Noreturn void become_init(struct spawner *s, struct request *q, struct m
     if (cgroup_enter(r, &m->cgroup) &&
         (!in_userns ||
          (privs_map_ids(r, a.owner_uid, a.owner_gid, uid, gid) && privs_keep_caps(r))) &&
-        arrange_fds(s, q, m, &self)) {
-        socket = INIT_FD_SOCKET;
+        arrange_fds(s, q, m, &self, &socket)) {
+        a.calls = r->calls;
+        a.fail_at = r->fail_at;
+        a.fail_errno = (uint32_t)r->fail_errno;
         init_args_encode(&a, text);
         syscall(SYS_execveat, self, "", argv, envp, AT_EMPTY_PATH);
         (void)report_fail(r, STEP_EXEC_INIT, NULL, errno);

@@ -286,9 +286,11 @@ static void add_rest(struct buf *b, const struct reaper_spec *s, const struct sp
 {
     char cwd[PATH_MAX];
 
+    /* a member has a /tmp of its own */
     if (s->cwd)
         add_text(b, WIRE_TAG_CWD, s->cwd);
-    else if (s->view == REAPER_VIEW_MINIMAL || !getcwd(cwd, sizeof(cwd)))
+    else if (s->view == REAPER_VIEW_MINIMAL || !getcwd(cwd, sizeof(cwd)) ||
+             strncmp(cwd, "/tmp", 4) == 0)
         add_text(b, WIRE_TAG_CWD, "/");
     else
         add_text(b, WIRE_TAG_CWD, cwd);

@@ -235,11 +235,11 @@ static void test_init_args(void **state)
                                       "1:2:3:4:5",
                                       "1:2:3:4:5:6:7",
                                       "1:2:3:4:5:x",
-                                      "1:2:3:4:5:6 ",
-                                      "99999999999:2:3:4:5:6"};
-    const struct init_args a = {1, 0xffffffff, 1, 0, 64000, 65534};
+                                      "1:2:3:4:5:6:7:8:9 ",
+                                      "99999999999:2:3:4:5:6:7:8:9"};
+    const struct init_args a = {1, 0xffffffff, 1, 0, 64000, 65534, 7, 8, 9};
     struct init_args b;
-    char text[96];
+    char text[INIT_ARGS_MAX];
 
     (void)state;
     init_args_encode(&a, text);
