@@ -82,12 +82,11 @@ struct run_opts {
 struct run_end {
     enum status status; /* OK: it ran to its end, whatever its tasks came to; else why not */
     struct err err;
-    bool drained;      /* stopped before everything was done */
-    uint64_t took_ms;  /* from create to the end */
-    uint64_t receipts; /* in the log, and how many of them are this run's children */
-    uint64_t children;
-    char root[65];         /* forest root of the closing receipt, hex; "" when it was not written */
-    char open[65];         /* leaf hash of the opening receipt */
+    bool drained;          /* stopped before everything was done */
+    uint64_t took_ms;      /* from create to the end */
+    uint64_t receipts;     /* in the log, those of earlier runs too */
+    char open[65];         /* leaf hashes of the opening and the closing receipt, hex; "" when */
+    char close[65];        /* they were not written */
     struct json *executor; /* what the executor said of itself at the end; owned by the run */
 };
 

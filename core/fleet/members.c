@@ -1,0 +1,167 @@
+#include "core/fleet/members.h"
+
+#include <stdio.h>
+
+#include "core/base/file.h"
+#include "core/base/rng.h"
+#include "core/http/fetch.h"
+#include "fingerprints/generate.h"
+#include "proxies/forward.h"
+
+enum { SEED_BYTES = 16, SEED_FILE_MAX = 256 };
+
+/* --- the seed --- */
+
+static enum status seed_make(const char *path, struct buf *out, struct err *e)
+{
+    unsigned char bytes[SEED_BYTES];
+
+    rng_bytes(bytes, sizeof(bytes));
+    buf_add_hex(out, bytes, sizeof(bytes));
+    return file_replace(path, buf_str(out), 0600, e);
+}
+
+enum status members_seed(struct arena *a, const char *state_dir, const char **out, struct err *e)
+{
+    cleanup_free char *path = file_join(state_dir, "identity.seed");
+    struct buf text = BUF_INIT(SEED_FILE_MAX);
+    enum status s = file_read(path, &text, e);
+
+    if (s == STATUS_NOT_FOUND) {
+        buf_reset(&text);
+        s = seed_make(path, &text, e);
+    }
+    if (s == STATUS_OK && str_trim(buf_str(&text)).len == 0)
+        s = err_set(e, STATUS_CORRUPT, "%s: empty, expected the seed of identities", path);
+    if (s == STATUS_OK) {
+        struct str seed = str_trim(buf_str(&text));
+
+        *out = arena_strndup(a, seed.ptr, seed.len);
+    }
+    buf_deinit(&text);
+    return s;
+}
+
+/* --- forwarders --- */
+
+static enum status on_allow(void *arg, const char *host, uint16_t port,
+                            const struct sockaddr *resolved)
+{
+    const struct members_env *env = arg;
+
+    return policy_check_connect(env->policy, str_from(host), port, resolved, NULL);
+}
+
+static void on_result(void *arg, const char *proxy_id, enum status s, uint64_t latency_ms,
+                      int peer_code)
+{
+    const struct members_env *env = arg;
+
+    (void)peer_code;
+    roster_report(env->roster, proxy_id, s, latency_ms, loop_now_ms(env->loop));
+}
+
+static void on_bytes(void *arg, const char *proxy_id, uint64_t in, uint64_t out)
+{
+    const struct members_env *env = arg;
+
+    roster_bytes(env->roster, proxy_id, in, out);
+}
+
+static void *env_arg(const struct members_env *env)
+{
+    union {
+        const struct members_env *in;
+        void *out;
+    } u = {.in = env}; /* the callbacks give it back its const */
+
+    return u.out;
+}
+
+static enum status forward_make(const struct members_env *env, struct member *m, struct err *e)
+{
+    struct forward_opts opts = FORWARD_OPTS_INIT;
+
+    opts.allow_direct = env->roster == NULL;
+    opts.allow = on_allow;
+    opts.arg = env_arg(env);
+    if (env->roster) {
+        opts.on_upstream_result = on_result;
+        opts.on_upstream_bytes = on_bytes;
+    }
+    if (forward_open(env->loop, &opts, &m->forward, e) != STATUS_OK)
+        return err_prefix(e, "member %u: forwarder", m->index);
+    m->forward_port = forward_port(m->forward);
+    return STATUS_OK;
+}
+
+/* --- members --- */
+
+static enum status params_fill(struct arena *a, const struct members_env *env,
+                               struct identity_params *p, struct err *e)
+{
+    const struct conf_members *m = &env->conf->members;
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN), pages = sysconf(_SC_PHYS_PAGES);
+
+    *p = (struct identity_params){
+        .seed = m->seed,
+        .browser_version = env->browser_version,
+        .os = m->os,
+        .locales = m->locales,
+        .timezones = m->timezones,
+        .viewport_w = m->viewport_w,
+        .viewport_h = m->viewport_h,
+        .honest = m->honest,
+        .cpu_count = cpus > 0 ? (uint32_t)cpus : 1,
+        .memory_bytes = pages > 0 ? (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0,
+    };
+    return p->seed ? STATUS_OK : members_seed(a, env->state_dir, &p->seed, e);
+}
+
+static enum status member_make(struct arena *a, const struct members_env *env,
+                               const struct identity_params *p, struct member *m, struct err *e)
+{
+    enum status s = identity_generate(a, p, m->index, &m->identity, e);
+
+    list_init(&m->idle_link);
+    if (s != STATUS_OK)
+        return err_prefix(e, "member %u: identity", m->index);
+    return forward_make(env, m, e);
+}
+
+enum status members_create(struct arena *a, const struct members_env *env, struct members *out,
+                           struct err *e)
+{
+    struct members_env *kept = arena_new(a, struct members_env);
+    uint32_t n = env->conf->members.count;
+    struct identity_params params;
+    enum status s;
+
+    *kept = *env;
+    *out = (struct members){.env = kept};
+    s = params_fill(a, kept, &params, e);
+    if (s != STATUS_OK)
+        return s;
+    out->array = xcalloc(n, sizeof(*out->array));
+    out->v = xcalloc(n, sizeof(struct member *));
+    for (uint32_t i = 0; i < n && s == STATUS_OK; i++) {
+        out->array[i].index = i;
+        out->v[i] = &out->array[i];
+        out->n = i + 1;
+        s = member_make(a, kept, &params, &out->array[i], e);
+    }
+    if (s != STATUS_OK)
+        members_destroy(out);
+    return s;
+}
+
+void members_destroy(struct members *m)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        forward_close(&m->v[i]->forward);
+        http_jar_free(m->v[i]);
+    }
+    free(m->v);
+    free(m->array);
+    *m = (struct members){0};
+}

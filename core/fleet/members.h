@@ -1,0 +1,40 @@
+/* Making the members of a campaign: an identity each, and a forwarder each as its only way out. */
+#ifndef CORE_FLEET_MEMBERS_H
+#define CORE_FLEET_MEMBERS_H
+
+#include "core/conf/campaign.h"
+#include "core/fleet/member.h"
+
+struct loop;
+struct policy;
+struct roster;
+
+/** What members are made with. All borrowed, all outlive them. */
+struct members_env {
+    struct loop *loop;
+    const struct campaign_conf *conf;
+    const char *state_dir;
+    const char *browser_version; /* that identities show */
+    struct policy *policy;       /* asked by the forwarders for every connection */
+    struct roster *roster;       /* told of every use; NULL: members go out directly */
+};
+
+struct members {
+    struct member **v; /* n pointers */
+    size_t n;
+    struct member *array;          /* private */
+    const struct members_env *env; /* private */
+};
+
+/** Identities live in `a`. On failure nothing is left open. */
+must_check enum status members_create(struct arena *a, const struct members_env *env,
+                                      struct members *out, struct err *e);
+/** Closes forwarders and frees cookie jars. No request may be under way. */
+void members_destroy(struct members *m);
+
+/** The seed of identities where the campaign names none: `<state_dir>/identity.seed`, made when
+ * absent, so that a campaign run again has the same members. */
+must_check enum status members_seed(struct arena *a, const char *state_dir, const char **out,
+                                    struct err *e);
+
+#endif
