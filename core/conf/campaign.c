@@ -3,6 +3,7 @@
  * that all are told at once. */
 #include "core/conf/campaign.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -87,13 +88,29 @@ static const struct json *keep_tree(struct arena *a, struct json *j)
 
 /* --- flows --- */
 
-/* A flow from where the key says: a file's name, or the tree itself. NULL when it was told. */
-static const struct json *load_flow(struct load *l, const struct json *j, const char **path)
+/* A flow from its file. NULL when it was told: at the current path, or, what is in the file, with
+ * its line. */
+static const struct json *read_flow(struct load *l, const char *path)
 {
     struct err e = ERR_INIT;
     struct json *tree;
     struct str text;
 
+    if (read_text(l->d->arena, path, CONF_FILE_MAX, &text, &e) != STATUS_OK) {
+        json_fail(l->d, NULL, "%s", err_text(&e));
+        return NULL;
+    }
+    tree = parse_text(text, &e);
+    if (!tree) {
+        buf_addf(l->faults, "%s: %s\n", path, err_text(&e));
+        return NULL;
+    }
+    return keep_tree(l->d->arena, tree);
+}
+
+/* A flow from where the key says: a file's name, or the tree itself. NULL when it was told. */
+static const struct json *load_flow(struct load *l, const struct json *j, const char **path)
+{
     *path = NULL;
     if (json_type(j) == JSON_OBJECT)
         return j;
@@ -103,16 +120,7 @@ static const struct json *load_flow(struct load *l, const struct json *j, const 
         return NULL;
     }
     *path = join(l, json_str(j, ""));
-    if (read_text(l->d->arena, *path, CONF_FILE_MAX, &text, &e) != STATUS_OK) {
-        json_fail(l->d, NULL, "%s", err_text(&e));
-        return NULL;
-    }
-    tree = parse_text(text, &e);
-    if (!tree) {
-        buf_addf(l->faults, "%s: %s\n", *path, err_text(&e));
-        return NULL;
-    }
-    return keep_tree(l->d->arena, tree);
+    return read_flow(l, *path);
 }
 
 static void load_stages(struct load *l)
@@ -159,8 +167,6 @@ static void load_flows(struct load *l)
                   l->conf->automation);
     if (pipeline && !f->stages)
         json_fail(l->d, "/stages", "missing, expected an array of flows");
-    if (!pipeline && !f->flow && !l->conf->automation)
-        json_fail(l->d, "/flow", "missing, expected the name of a flow file, or a flow");
     if (pipeline && f->stages)
         load_stages(l);
     if (!pipeline && f->flow) {
@@ -211,7 +217,97 @@ static void load_targets(struct load *l)
                   json_type(j) == JSON_STRING ? "\"\"" : json_type_name(json_type(j)));
     l->conf->targets = list.rows;
     l->conf->n_targets = list.n;
+    l->conf->row_flows = list.flows;
+    l->conf->n_row_flows = list.n_flows;
     json_leave(l->d, mark);
+}
+
+/* --- what rows ask for: $flow and $member --- */
+
+/* Where a row stands, as the path of an error: "/targets/3/$flow", or with the line of its list. */
+static void fail_row(struct load *l, const struct target_row *row, const char *name,
+                     const char *sentence)
+{
+    char where[JSON_PATH_MAX];
+    const char *list = json_str(l->file->targets, NULL);
+
+    if (list) {
+        buf_addf(l->faults, "%s:%u: %s: %s\n",
+                 strcmp(list, "-") == 0 ? "standard input" : join(l, list), row->line, name,
+                 sentence);
+        return;
+    }
+    snprintf(where, sizeof(where), "/targets/%zu/%s", (size_t)(row - l->conf->targets), name);
+    json_fail(l->d, where, "%s", sentence);
+}
+
+static void load_row_flow(struct load *l, struct row_flow *f)
+{
+    const struct target_row *row = &l->conf->targets[f->row];
+    struct err e = ERR_INIT;
+
+    f->path = join(l, f->name);
+    if (access(f->path, R_OK) != 0) {
+        err_set_errno(&e, STATUS_IO, errno, "%s cannot be read", f->path);
+        fail_row(l, row, "$flow", err_text(&e));
+    } else {
+        f->json = read_flow(l, f->path);
+    }
+}
+
+static void check_row_members(struct load *l)
+{
+    const struct campaign_conf *c = l->conf;
+    struct err e = ERR_INIT;
+    size_t told = 0;
+
+    for (size_t i = 0; i < c->n_targets && told < JSON_ERRORS_MAX; i++) {
+        int32_t m = c->targets[i].member;
+
+        if (m < 0 || (c->coordinator == COORD_BATCH && (uint32_t)m < c->members.count))
+            continue;
+        if (c->coordinator != COORD_BATCH)
+            err_set(&e, STATUS_INVALID, "found %d with coordinator \"%s\", expected \"batch\"", m,
+                    coordinator_names[c->coordinator]);
+        else
+            err_set(&e, STATUS_INVALID, "found %d, expected 0..%u (members.count is %u)", m,
+                    c->members.count - 1, c->members.count);
+        fail_row(l, &c->targets[i], "$member", err_text(&e));
+        told++;
+    }
+}
+
+static bool every_row_has_flow(const struct campaign_conf *c)
+{
+    for (size_t i = 0; i < c->n_targets; i++) {
+        if (c->targets[i].flow == 0)
+            return false;
+    }
+    return c->n_targets > 0;
+}
+
+static void load_rows(struct load *l)
+{
+    struct campaign_conf *c = l->conf;
+
+    for (size_t i = 0; i < c->n_row_flows; i++) {
+        if (c->coordinator == COORD_PIPELINE)
+            fail_row(l, &c->targets[c->row_flows[i].row], "$flow",
+                     "found with coordinator \"pipeline\", expected \"stages\"");
+        else
+            load_row_flow(l, &c->row_flows[i]);
+    }
+    check_row_members(l);
+    if (c->coordinator != COORD_PIPELINE && !l->file->flow && !c->automation &&
+        !every_row_has_flow(c))
+        json_fail(l->d, "/flow", "missing, expected the name of a flow file, or a flow");
+}
+
+const struct json *campaign_flow(const struct campaign_conf *c, size_t row, uint32_t stage)
+{
+    if (c->stages_json)
+        return c->stages_json[stage];
+    return c->targets[row].flow ? c->row_flows[c->targets[row].flow - 1].json : c->flow_json;
 }
 
 /* --- proxies --- */
@@ -454,7 +550,7 @@ static const char *error_name(const struct load *l, const char **path)
 {
     const struct campaign_conf *c = l->conf;
     const struct override *o = NULL;
-    unsigned stage;
+    unsigned stage, row_flow;
     int n = 0;
 
     if (l->source->overrides)
@@ -467,6 +563,10 @@ static const char *error_name(const struct load *l, const char **path)
         stage < c->stages.n && c->stages.v[stage] && c->stages.v[stage][0]) {
         *path += n;
         return c->stages.v[stage];
+    }
+    if (sscanf(*path, "/row_flows/%u%n", &row_flow, &n) == 1 && row_flow < c->n_row_flows) {
+        *path += n;
+        return c->row_flows[row_flow].path;
     }
     if (o) {
         *path += strlen(o->path);
@@ -510,11 +610,14 @@ static void load_all(struct load *l)
     if (!l->source->lenient) {
         load_flows(l);
         load_targets(l);
+        load_rows(l);
         load_proxies(l);
     }
     check_whole(l);
     fill(l);
-    whole = l->conf->flow_json != NULL;
+    whole = l->conf->flow_json != NULL || every_row_has_flow(l->conf);
+    for (size_t i = 0; i < l->conf->n_row_flows; i++)
+        whole = whole && l->conf->row_flows[i].json;
     for (size_t i = 0; i < l->conf->stages.n; i++)
         whole = whole && l->conf->stages_json[i];
     if (whole && l->source->executor && l->source->executor->check)

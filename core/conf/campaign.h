@@ -55,6 +55,16 @@ struct target_row {
     struct str text;                  /* the row as it stands in its list; private */
     const struct target_table *table; /* private */
     uint32_t line;                    /* in the file, 1-based; 0 for inline ones */
+    uint32_t flow;                    /* "$flow": row_flows[flow - 1]; 0: the campaign's own */
+    int32_t member;                   /* "$member": the only one that may run it; -1: any */
+};
+
+/** A flow that rows ask for by their column "$flow". */
+struct row_flow {
+    const char *name;        /* as the row has it */
+    const char *path;        /* relative to the campaign's file */
+    const struct json *json; /* NULL while it is not read */
+    uint32_t row;            /* the first that asks for it */
 };
 
 /** The row as an object: "url" and its other columns, for {{variables}}. The caller owns it. */
@@ -75,6 +85,7 @@ struct conf_proxies {
     struct json_strs list; /* inline lines: with credentials, never shown */
     int pick;              /* enum roster_pick */
     uint32_t max_failures;
+    uint32_t max_demerits; /* points: a 429 is 1, a 403 is 2, a CAPTCHA is 3 */
     uint32_t cooldown_s;
     bool required;
     bool given;               /* the key was there */
@@ -118,16 +129,18 @@ struct campaign_conf {
     const char *name;
     enum coordinator coordinator;
 
-    const char *flow; /* path; NULL when written inline or when there are stages */
-    const struct json
-        *flow_json;          /* tree of the flow (of the first stage); NULL with `automation` */
-    struct json_strs stages; /* pipeline: paths, "" for one that is written inline */
+    const char *flow;             /* path; NULL when written inline or when there are stages */
+    const struct json *flow_json; /* tree of the flow (of the first stage); NULL with `automation`,
+                                     or when every row has its own */
+    struct json_strs stages;      /* pipeline: paths, "" for one that is written inline */
     const struct json **stages_json; /* stages.n trees */
     const char *automation;
     const struct json *config; /* for the automation */
 
     struct target_row *targets;
     size_t n_targets;
+    struct row_flow *row_flows; /* each file once, however many rows ask for it */
+    size_t n_row_flows;
 
     struct conf_members members;
     uint32_t slots; /* default: the fewer of members.count and 1.5 times the cores */
@@ -149,6 +162,9 @@ struct campaign_conf {
 
 struct executor_ops;
 struct overrides;
+
+/* A check by the executor enters "flow", "stages/I" or "row_flows/I" (json_enter) for the errors of
+ * those trees: they are told with the names of their files. */
 
 /** What to load. Zero, but for path, is a plain file without flags and variables. */
 struct campaign_source {
@@ -177,6 +193,9 @@ void campaign_defaults(struct campaign_conf *out);
 /** The effective configuration as an object: every key with its value, without credentials; the
  *  caller owns it. Its canonical form's hash is the campaign's version. */
 must_check struct json *campaign_to_json(const struct campaign_conf *c);
+
+/** The flow that is carried out at a row, in a pipeline's stage (0 otherwise). */
+const struct json *campaign_flow(const struct campaign_conf *c, size_t row, uint32_t stage);
 
 /** The target is the operator's own: on a private network by its name or address, or listed in
  *  limits.authorized. */

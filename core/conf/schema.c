@@ -139,6 +139,13 @@ static const struct json_field proxies_fields[] = {
      .min = 1,
      .max = 1000,
      .doc = "failures in a row after which a proxy rests; default: 3"},
+    {.name = "max_demerits",
+     .kind = JK_UINT,
+     IN(conf_proxies, max_demerits),
+     .min = 1,
+     .max = 1000000,
+     .doc = "points after which a proxy rests: a 429 is 1, a 403 is 2, a CAPTCHA is 3, and one is "
+            "forgiven every two minutes; default: 6"},
     {.name = "cooldown_s",
      .kind = JK_UINT,
      IN(conf_proxies, cooldown_s),
@@ -407,7 +414,8 @@ static const struct json_field fields[] = {
      .kind = JK_ANY,
      .offset = offsetof(struct campaign_file, targets),
      .doc = "the URLs to visit: a .txt, .csv or .ndjson file, - for standard input, or an array; "
-            "columns are variables of the flow"},
+            "columns are variables of the flow; $flow names another flow for a row, $member the "
+            "only member that may run it"},
     {.name = "members",
      .kind = JK_OBJECT,
      CONF(members),
@@ -505,7 +513,7 @@ void campaign_defaults(struct campaign_conf *out)
         .name = "campaign",
         .members = {.count = 1},
         .isolation = ISOLATION_CONTEXT,
-        .proxies = {.max_failures = 3, .cooldown_s = 60},
+        .proxies = {.max_failures = 3, .max_demerits = 6, .cooldown_s = 60},
         .limits = {.rate = {LIMIT_DEFAULT_MAX_REQUESTS, LIMIT_DEFAULT_WINDOW_MS}, .robots = true},
         .breaker = {.failure_rate = 0.10, .window_ms = 60000, .min_samples = 20},
         .audit = {.sink = "audit.ndjson"},

@@ -6,7 +6,7 @@
 #include "core/base/url.h"
 #include "core/conf/csv.h"
 
-enum { FOUND_MAX = 120 };
+enum { FOUND_MAX = 120, FLOWS_MAX = 1000 };
 
 /* A list on its way in. */
 struct reading {
@@ -17,6 +17,10 @@ struct reading {
     struct map *hosts; /* host -> struct str *, so that a host that comes often is kept once */
     struct target_row *rows;
     size_t n, cap;
+    struct map *flows_by_name; /* -> struct row_flow * */
+    struct row_flow *flows;
+    size_t n_flows;
+    struct json_decode *decode; /* inline lists tell their faults here; else NULL */
     struct buf *faults;
     size_t n_faults;
 };
@@ -26,8 +30,16 @@ struct reading {
 static void fault(struct reading *r, uint32_t line, const char *fmt, ...) printf_like(3, 4);
 static void fault(struct reading *r, uint32_t line, const char *fmt, ...)
 {
+    char text[ERR_TEXT_MAX];
     va_list ap;
 
+    if (r->decode) {
+        va_start(ap, fmt);
+        vsnprintf(text, sizeof(text), fmt, ap);
+        va_end(ap);
+        json_fail(r->decode, NULL, "%s", text);
+        return;
+    }
     if (r->n_faults++ >= JSON_ERRORS_MAX)
         return;
     if (line > 0)
@@ -91,8 +103,81 @@ static struct str shown(struct str url)
     return str_n(url.ptr, url.len > FOUND_MAX ? FOUND_MAX : url.len);
 }
 
-/* Takes a row in whose URL is `url`; `text` is kept, not copied. */
-static void row_add(struct reading *r, struct str url, struct str text, uint32_t line)
+/* --- what rows say of themselves: $flow and $member --- */
+
+static uint32_t flow_id(struct reading *r, struct str name, uint32_t line)
+{
+    struct row_flow *f = map_find(r->flows_by_name, name);
+
+    if (f)
+        return (uint32_t)(f - r->flows) + 1;
+    if (r->n_flows == FLOWS_MAX) {
+        fault(r, line, "$flow: found more than %d different flows, expected at most that many",
+              FLOWS_MAX);
+        return 0;
+    }
+    if (!r->flows)
+        r->flows = arena_array(r->arena, struct row_flow, FLOWS_MAX);
+    f = &r->flows[r->n_flows++];
+    f->name = arena_strndup(r->arena, name.ptr, name.len);
+    f->row = (uint32_t)r->n - 1;
+    map_put(r->flows_by_name, name, f);
+    return (uint32_t)r->n_flows;
+}
+
+/* Of the row that was added last. */
+static void row_reserved(struct reading *r, struct str flow, struct str member, uint32_t line)
+{
+    struct target_row *row = &r->rows[r->n - 1];
+    uint64_t index = 0;
+
+    if (flow.len > 0)
+        row->flow = flow_id(r, flow, line);
+    if (member.len == 0)
+        return;
+    if (str_to_u64(member, CONF_MEMBERS_MAX - 1, &index))
+        row->member = (int32_t)index;
+    else
+        fault(r, line, "$member: found \"%.*s\", expected the index of a member, 0 or more",
+              member.len > FOUND_MAX ? FOUND_MAX : (int)member.len, member.ptr);
+}
+
+/* Names that begin with "$" are ours. */
+static void check_name(struct reading *r, struct str name, uint32_t line)
+{
+    static const char *const known[] = {"$flow", "$member"};
+    const char *near;
+
+    if (name.len == 0 || name.ptr[0] != '$' || str_eqz(name, "$flow") || str_eqz(name, "$member"))
+        return;
+    near = str_suggest(name, known, ARRAY_LEN(known));
+    fault(r, line, "found \"%.*s\", expected %s%s%s", STR_ARG(name),
+          near ? "\"" : "$flow or $member: other names that begin with $ are reserved",
+          near ? near : "", near ? "\"" : "");
+}
+
+static void object_reserved(struct reading *r, const struct json *j, uint32_t line)
+{
+    const struct json *flow = json_get(j, "$flow"), *member = json_get(j, "$member");
+    int64_t index = json_int(member, -1);
+    char digits[24] = "";
+
+    for (const struct json *c = json_first(j); c; c = json_next(c))
+        check_name(r, str_from(json_key(c)), line);
+    if (json_type(flow) != JSON_NULL && json_type(flow) != JSON_STRING)
+        fault(r, line, "$flow: found %s, expected the name of a flow file",
+              json_type_name(json_type(flow)));
+    if (json_type(member) == JSON_NUMBER && index >= 0)
+        snprintf(digits, sizeof(digits), "%lld", (long long)index);
+    else if (json_type(member) != JSON_NULL && json_type(member) != JSON_STRING)
+        fault(r, line, "$member: found %s, expected the index of a member, 0 or more",
+              json_type(member) == JSON_NUMBER ? "another number"
+                                               : json_type_name(json_type(member)));
+    row_reserved(r, str_from(json_str(flow, "")), str_from(json_str(member, digits)), line);
+}
+
+/* Takes a row in whose URL is `url`; `text` is kept, not copied. False when it is a fault. */
+static bool row_add(struct reading *r, struct str url, struct str text, uint32_t line)
 {
     struct err e = ERR_INIT;
     struct target_row *row;
@@ -102,7 +187,7 @@ static void row_add(struct reading *r, struct str url, struct str text, uint32_t
     if (!host_of(r->scratch, url, &host, &e)) {
         fault(r, line, "found \"%.*s\", expected an http or https URL: %s", STR_ARG(shown(url)),
               err_text(&e));
-        return;
+        return false;
     }
     row = row_new(r);
     *row = (struct target_row){
@@ -111,7 +196,9 @@ static void row_add(struct reading *r, struct str url, struct str text, uint32_t
         .text = text,
         .table = r->table,
         .line = line,
+        .member = -1,
     };
+    return true;
 }
 
 /* --- the forms --- */
@@ -144,8 +231,8 @@ static void read_ndjson_row(struct reading *r, struct str s, uint32_t line)
     else if (!url)
         fault(r, line, "found %s, expected a string or an object with \"url\"",
               json_type(j) == JSON_OBJECT ? "an object without it" : json_type_name(json_type(j)));
-    else
-        row_add(r, str_from(url), s, line);
+    else if (row_add(r, str_from(url), s, line))
+        object_reserved(r, j, line);
     json_destroy(&j);
 }
 
@@ -219,7 +306,7 @@ static bool read_header(struct reading *r, struct str record, uint32_t line)
         return false;
     }
     columns->v = arena_array(r->arena, const char *, n);
-    r->table->url_column = n;
+    r->table->url_column = r->table->flow_column = r->table->member_column = n;
     for (size_t i = 0; i < n; i++) {
         struct str name = str_trim(value_of(r->arena, fields[i]));
 
@@ -230,8 +317,13 @@ static bool read_header(struct reading *r, struct str record, uint32_t line)
         }
         if (!name_is_new(columns, name))
             fault(r, line, "found the column \"%.*s\" twice", STR_ARG(name));
+        check_name(r, name, line);
         if (r->table->url_column == n && str_eq_nocase(name, STR("url")))
             r->table->url_column = i;
+        if (str_eqz(name, "$flow"))
+            r->table->flow_column = i;
+        if (str_eqz(name, "$member"))
+            r->table->member_column = i;
         columns->v[columns->n++] = arena_strndup(r->arena, name.ptr, name.len);
     }
     return true;
@@ -245,6 +337,11 @@ static size_t find_url_column(struct reading *r, const struct str *fields, size_
             return i;
     }
     return n;
+}
+
+static struct str column_of(struct reading *r, const struct str *fields, size_t i)
+{
+    return i < r->table->columns.n ? str_trim(value_of(r->scratch, fields[i])) : STR_NONE;
 }
 
 static void read_csv_row(struct reading *r, struct str record, uint32_t line)
@@ -267,7 +364,9 @@ static void read_csv_row(struct reading *r, struct str record, uint32_t line)
               "URLs");
         return;
     }
-    row_add(r, value_of(r->scratch, fields[table->url_column]), record, line);
+    if (row_add(r, value_of(r->scratch, fields[table->url_column]), record, line))
+        row_reserved(r, column_of(r, fields, table->flow_column),
+                     column_of(r, fields, table->member_column), line);
 }
 
 static void read_csv(struct reading *r, struct str text)
@@ -297,6 +396,7 @@ static void begin(struct reading *r, struct arena *a, const char *name, enum tar
     *r = (struct reading){.arena = a, .name = name, .faults = faults};
     r->scratch = arena_create(NULL, 0);
     r->hosts = map_create();
+    r->flows_by_name = map_create();
     r->table = arena_new(a, struct target_table);
     r->table->form = form;
 }
@@ -304,11 +404,13 @@ static void begin(struct reading *r, struct arena *a, const char *name, enum tar
 static void end(struct reading *r, struct target_list *out)
 {
     map_destroy(&r->hosts, NULL);
+    map_destroy(&r->flows_by_name, NULL);
     arena_destroy(&r->scratch);
     *out = (struct target_list){0};
     if (r->n_faults == 0 && r->n > 0) {
         arena_on_reset(r->arena, free, r->rows);
-        *out = (struct target_list){.rows = r->rows, .n = r->n};
+        *out = (struct target_list){
+            .rows = r->rows, .n = r->n, .flows = r->flows, .n_flows = r->n_flows};
         return;
     }
     free(r->rows);
@@ -413,7 +515,8 @@ static void inline_row(struct json_decode *d, struct reading *r, const struct js
         json_fail(d, is_object ? "/url" : NULL, "found \"%.*s\", expected an http or https URL: %s",
                   STR_ARG(shown(str_from(url))), err_text(&e));
     } else {
-        row_add(r, str_from(url), print_row(r->arena, j), 0);
+        if (row_add(r, str_from(url), print_row(r->arena, j), 0) && is_object)
+            object_reserved(r, j, 0);
     }
     arena_reset(r->scratch);
 }
@@ -428,6 +531,7 @@ bool targets_inline(struct json_decode *d, const struct json *array, struct targ
         return json_fail(d, NULL, "found an array of %zu, expected 1..%d targets", json_len(array),
                          CONF_TARGETS_MAX);
     begin(&r, d->arena, "targets", TARGETS_INLINE, &none);
+    r.decode = d;
     for (const struct json *c = json_first(array); c; c = json_next(c), i++) {
         size_t mark = json_enter(d, NULL, i);
 

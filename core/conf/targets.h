@@ -1,5 +1,9 @@
 /* Target lists: inline, .txt, .csv (RFC 4180), .ndjson, standard input. Fit for a million rows: a
- * row keeps its text, and becomes an object when it is wanted. */
+ * row keeps its text, and becomes an object when it is wanted.
+ *
+ * Columns (members of an object) are variables of the flow. Names that begin with "$" are the
+ * campaign's: "$flow", a flow file for this row, and "$member", the index of the only member that
+ * may run it; both may be empty. Any other such name is a fault. */
 #ifndef CORE_CONF_TARGETS_H
 #define CORE_CONF_TARGETS_H
 
@@ -11,11 +15,14 @@ struct target_table {
     enum target_form form;
     struct json_strs columns; /* CSV: names in order */
     size_t url_column;
+    size_t flow_column, member_column; /* columns.n: there is none */
 };
 
 struct target_list {
     struct target_row *rows; /* of the arena */
     size_t n;
+    struct row_flow *flows; /* that rows name: name and row are set. Of the arena */
+    size_t n_flows;
 };
 
 /** By the name's ending, or, where that says nothing ("-"), by the first line. */

@@ -22,7 +22,8 @@ struct attempt {
     const struct json *row;   /* the target row: object with at least "url"; borrowed */
     const struct json *input; /* plan and pipeline: this member's input; NULL otherwise */
     uint32_t stage;           /* pipeline: which flow, 0.. */
-    uint32_t task_index;      /* position in the target list, 0.. */
+    uint32_t task_index;      /* of the result, 0.. */
+    uint32_t row_index;       /* of the target list: what campaign_flow wants; 0.. */
     uint64_t deadline_ms;     /* monotonic: end of the run */
     struct arena *arena;
     unsigned char parent[32];  /* leaf hash of the campaign's opening receipt */

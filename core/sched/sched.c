@@ -401,6 +401,7 @@ static struct run_attempt *attempt_create(struct sched *s, struct place *p, stru
         .input = t->input,
         .stage = t->stage,
         .task_index = t->index,
+        .row_index = t->row,
         .deadline_ms = now_ms(s) + run_ms(s, t),
         .arena = arena,
         .credit = true,
