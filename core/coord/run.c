@@ -123,6 +123,8 @@ static void add_flow_hash(struct json *j, const struct campaign_conf *c)
         json_push(flows, json_dup(c->stages_json[i]));
     if (c->stages.n == 0 && c->flow_json)
         json_push(flows, json_dup(c->flow_json));
+    for (size_t i = 0; i < c->n_row_flows; i++)
+        json_push(flows, json_dup(c->row_flows[i].json));
     if (jcs_sha256(flows, hash, NULL) == STATUS_OK)
         add_hex(j, "flows_sha256", hash);
     json_destroy(&flows);

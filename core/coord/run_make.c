@@ -115,6 +115,7 @@ static enum status make_roster(struct run *r, struct err *e)
         return STATUS_OK;
     opts.pick = (enum roster_pick)p->pick;
     opts.max_failures = p->max_failures;
+    opts.max_demerits = p->max_demerits;
     opts.cooldown_ms = (uint64_t)p->cooldown_s * 1000;
     r->roster = roster_create(&opts, p->parsed.v, p->parsed.n);
     return STATUS_OK;

@@ -175,16 +175,17 @@ static void append_receipt(struct run *r, struct settle *f)
 static void emit(void *arg, const struct coord_work *w)
 {
     struct run *r = arg;
+    const struct target_row *row = &r->conf->targets[w->row];
     struct task *t = &r->tasks[w->index];
 
     *t = (struct task){
         .index = w->index,
         .row = w->row,
         .stage = w->stage,
-        .pin = w->pin,
+        .pin = w->pin >= 0 ? w->pin : row->member,
         .input = w->input,
     };
-    sched_add(r->sched, t, run_target_key(r, r->conf->targets[w->row].host), 0);
+    sched_add(r->sched, t, run_target_key(r, row->host), 0);
 }
 
 static struct json *row_json(void *arg, const struct task *t)
