@@ -71,6 +71,34 @@ struct context *context_create(struct targets *t, struct member *m, const struct
     return c;
 }
 
+/* Popups and what is gone. */
+static void drop_others(struct context *c, const struct page *keep)
+{
+    list_for_each_safe (l, &c->pages) {
+        struct page *p = list_entry(l, struct page, link);
+
+        if (p != keep)
+            page_drop(p);
+    }
+}
+
+static void dispose(struct context *c)
+{
+    if (c->id[0] != '\0' && cdp_conn_is_open(c->targets->conn))
+        cdp_callf(cdp_conn_root(c->targets->conn), "Target.disposeBrowserContext", 0, NULL, NULL,
+                  "{\"browserContextId\":\"%s\"}", c->id);
+}
+
+/* Pages that a session has stay where they are, gone, until it ends. */
+static void lose_pages(struct context *c)
+{
+    bool open = cdp_conn_is_open(c->targets->conn);
+
+    list_for_each_safe (l, &c->pages)
+        page_lost(list_entry(l, struct page, link), open ? STATUS_CLOSED : STATUS_BROWSER_GONE,
+                  open ? "the member's context was closed" : "the browser ended");
+}
+
 void context_destroy(struct context **cp)
 {
     struct context *c = *cp;
@@ -78,25 +106,30 @@ void context_destroy(struct context **cp)
     if (c == NULL)
         return;
     *cp = NULL;
-    if (c->session != NULL)
-        context_end(c, false);
-    while (!list_empty(&c->pages))
-        page_drop(list_entry(c->pages.next, struct page, link));
     loop_timer_stop(&c->idle);
     list_remove(&c->link);
-    if (c->ready != NULL) { /* freed by the answer */
+    c->destroyed = true;
+    lose_pages(c);
+    dispose(c);
+    c->id[0] = '\0';
+    if (c->session != NULL)
+        return; /* freed by context_end */
+    if (c->ready != NULL) {
         c->ready = NULL;
-        return;
+        return; /* freed by the answer */
     }
-    if (cdp_conn_is_open(c->targets->conn))
-        cdp_callf(cdp_conn_root(c->targets->conn), "Target.disposeBrowserContext", 0, NULL, NULL,
-                  "{\"browserContextId\":\"%s\"}", c->id);
+    drop_others(c, NULL);
     context_free(c);
 }
 
 struct member *context_member(const struct context *c)
 {
     return c->member;
+}
+
+const char *context_id(const struct context *c)
+{
+    return c->id;
 }
 
 bool context_is_usable(const struct context *c)
@@ -124,25 +157,28 @@ void context_begin(struct context *c, struct page_session *s)
     s->member = c->member;
 }
 
-/* Popups and what is gone. */
-static void drop_others(struct context *c, const struct page *keep)
+/* No script of a member runs on while its member has nothing to do. */
+static void idle_answered(void *arg, enum status s, const struct json *result, const struct err *e)
 {
-    list_for_each_safe (l, &c->pages) {
-        struct page *p = list_entry(l, struct page, link);
+    struct page *p = arg;
 
-        if (p != keep)
-            page_drop(p);
-    }
+    (void)result;
+    (void)e;
+    if (s == STATUS_TIMEOUT && p->ctx != NULL && p->ctx->session == NULL)
+        page_kill(p);
+    page_unref(p);
 }
 
-/* No script of a member runs on while its member has nothing to do. */
 static void on_idle(struct loop_timer *t)
 {
     struct context *c = container_of(t, struct context, idle);
     struct page *p = list_first(&c->pages, struct page, link);
 
-    if (p != NULL && p->state == PAGE_OPEN)
-        cdp_tell(p->main_realm.session, "Page.navigate", STR("{\"url\":\"about:blank\"}"));
+    if (p == NULL || p->state != PAGE_OPEN)
+        return;
+    page_ref(p);
+    cdp_call(p->main_realm.session, "Page.navigate", STR("{\"url\":\"about:blank\"}"),
+             loop_now_ms(c->targets->loop) + PAGE_PING_MS, idle_answered, p);
 }
 
 void context_end(struct context *c, bool keep)
@@ -151,7 +187,7 @@ void context_end(struct context *c, bool keep)
 
     if (c->session == NULL)
         return;
-    if (!keep || main == NULL || main->state != PAGE_OPEN)
+    if (!keep || c->destroyed || main == NULL || main->state != PAGE_OPEN)
         main = NULL;
     if (main != NULL) {
         task_doom_all(main, STATUS_CANCELLED, "the attempt ended");
@@ -164,4 +200,6 @@ void context_end(struct context *c, bool keep)
         loop_timer_start(c->targets->loop, &c->idle, IDLE_MS, on_idle);
     }
     c->session = NULL;
+    if (c->destroyed)
+        context_free(c);
 }

@@ -69,6 +69,8 @@ static void hold_free(struct hold *h)
 
     hold_forget(h);
     t->n_holds--;
+    if (t->opts.n_holds != NULL && --*t->opts.n_holds == 0 && t->opts.on_quiet != NULL)
+        t->opts.on_quiet(t->opts.quiet_arg);
     page_unref(h->page);
     arena_destroy(&h->arena);
     free(h);
@@ -161,6 +163,8 @@ static struct hold *hold_new(struct frame *f, const char *request)
     h->frame = f;
     page_ref(f->page);
     h->targets->n_holds++;
+    if (h->targets->opts.n_holds != NULL)
+        ++*h->targets->opts.n_holds;
     snprintf(h->request, sizeof h->request, "%s", request);
     list_push(&f->holds, &h->link);
     return h;

@@ -46,6 +46,7 @@ struct context {
     void *ready_arg;
     struct loop_timer idle;
     size_t n_pages_made;
+    bool destroyed; /* a session still has it */
 };
 
 /* --- frames (frame.c) --- */

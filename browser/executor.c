@@ -1,0 +1,275 @@
+/* An attempt's way through the browser:
+ *
+ *   run:  leasing -> flowing -> over          cancel: a lease that is waited for is given up, a
+ * flow is cancelled
+ *
+ * a->done is called from the end of the flow, or of the lease that failed: both come from the loop.
+ */
+#include "browser/executor.h"
+
+#include "browser/flow/flow.h"
+#include "browser/ops.h"
+#include "browser/ops_page.h"
+#include "browser/pool.h"
+#include "core/base/file.h"
+#include "core/base/log.h"
+
+struct executor {
+    struct executor_env env;
+    struct arena *arena;
+    struct op_table *ops;
+    struct browser_program program;
+    struct flow **flows; /* one a stage */
+    size_t n_flows;
+    struct pool *pool;
+    size_t n_running;
+};
+
+struct browsing {
+    struct executor *x;
+    struct attempt *attempt;
+    struct pool_lease *lease;
+    struct flow_run *flow; /* NULL while leasing */
+    struct page_session session;
+    enum status cancel; /* why it is to end, OK: it is not */
+};
+
+/* --- before anything starts --- */
+
+static size_t n_stages(const struct campaign_conf *conf)
+{
+    return conf->stages.n > 0 ? conf->stages.n : 1;
+}
+
+static const struct json *stage_json(const struct campaign_conf *conf, size_t i)
+{
+    return conf->stages.n > 0 ? conf->stages_json[i] : conf->flow_json;
+}
+
+static bool decode_flow(const struct campaign_conf *conf, size_t i, struct arena *a,
+                        struct json_decode *d, struct flow **out)
+{
+    size_t before = d->n_errors;
+    size_t mark = json_enter(d, conf->stages.n > 0 ? "stages" : "flow", 0);
+    size_t inner = conf->stages.n > 0 ? json_enter(d, NULL, i) : 0;
+
+    if (stage_json(conf, i) == NULL)
+        json_fail(d, NULL, "a browser campaign needs a flow");
+    else
+        *out = flow_decode(a, stage_json(conf, i), d);
+    if (conf->stages.n > 0)
+        json_leave(d, inner);
+    json_leave(d, mark);
+    return d->n_errors == before;
+}
+
+static bool browser_check(const struct campaign_conf *conf, struct json_decode *d)
+{
+    bool ok = true;
+
+    for (size_t i = 0; i < n_stages(conf); i++) {
+        struct flow *f;
+
+        ok = decode_flow(conf, i, d->arena, d, &f) && ok;
+    }
+    return ok;
+}
+
+static enum status decode_flows(struct executor *x, struct err *e)
+{
+    const struct campaign_conf *conf = x->env.conf;
+    struct json_decode d;
+    bool ok = true;
+
+    json_decode_init(&d, x->arena, NULL);
+    x->n_flows = n_stages(conf);
+    x->flows = arena_array(x->arena, struct flow *, x->n_flows);
+    for (size_t i = 0; i < x->n_flows; i++)
+        ok = decode_flow(conf, i, x->arena, &d, &x->flows[i]) && ok;
+    return ok ? STATUS_OK : json_decode_status(&d, conf->flow != NULL ? conf->flow : "flow", e);
+}
+
+/* --- making --- */
+
+static void browser_destroy(struct executor **xp)
+{
+    struct executor *x = *xp;
+
+    if (x == NULL)
+        return;
+    *xp = NULL;
+    BUG_ON(x->n_running > 0);
+    pool_destroy(&x->pool);
+    op_table_destroy(&x->ops);
+    arena_destroy(&x->arena);
+    free(x);
+}
+
+static struct pool *make_pool(struct executor *x)
+{
+    const struct executor_env *env = &x->env;
+    const struct pool_opts o = {
+        .loop = env->loop,
+        .reaper = env->reaper,
+        .program = &x->program,
+        .isolation = env->conf->isolation,
+        .context = env->conf->context,
+        .sandbox = env->conf->sandbox,
+        .slots = env->slots,
+        .members = env->members,
+        .n_members = env->n_members,
+        .targets = {.gate = env->gate,
+                    .document = ops_page_document(),
+                    .enforce = env->conf->limits.enforce,
+                    .on_event = env->on_event,
+                    .arg = env->arg},
+    };
+
+    return pool_create(&o);
+}
+
+static enum status browser_create(const struct executor_env *env, struct executor **out,
+                                  struct err *e)
+{
+    struct executor *x = xcalloc(1, sizeof *x);
+    enum status s;
+
+    x->env = *env;
+    x->arena = arena_create(NULL, 0);
+    x->ops = op_table_create();
+    ops_add_browser(x->ops);
+    s = browser_find(x->arena, env->conf->browser, &x->program, e);
+    if (s == STATUS_OK)
+        s = decode_flows(x, e);
+    if (s != STATUS_OK) {
+        browser_destroy(&x);
+        return s;
+    }
+    x->pool = make_pool(x);
+    *out = x;
+    return STATUS_OK;
+}
+
+static void browser_start(struct executor *x,
+                          void (*ready)(void *arg, enum status s, const struct err *e), void *arg)
+{
+    pool_start(x->pool, ready, arg);
+}
+
+static void browser_stop(struct executor *x, void (*stopped)(void *arg), void *arg)
+{
+    pool_stop(x->pool, stopped, arg);
+}
+
+static void browser_describe(const struct executor *x, struct json *into)
+{
+    json_add_str(into, "browser", x->program.path);
+    pool_describe(x->pool, into);
+}
+
+/* --- an attempt --- */
+
+static void over(struct browsing *b)
+{
+    struct attempt *a = b->attempt;
+
+    a->exec = NULL;
+    b->x->n_running--;
+    free(b);
+    a->done(a);
+}
+
+static void take_artifacts(struct browsing *b)
+{
+    if (json_len(b->session.artifacts) > 0)
+        b->attempt->artifacts = steal_ptr(&b->session.artifacts);
+    json_destroy(&b->session.artifacts);
+    json_destroy(&b->session.vars);
+}
+
+static void on_flow_over(void *arg)
+{
+    struct browsing *b = arg;
+
+    take_artifacts(b);
+    pool_release(b->lease, b->attempt->status == STATUS_OK);
+    over(b);
+}
+
+static void fill_session(struct browsing *b)
+{
+    struct executor *x = b->x;
+    struct attempt *a = b->attempt;
+
+    b->session = (struct page_session){
+        .member = a->member,
+        .attempt = a,
+        .conf = x->env.conf,
+        .gate = x->env.gate,
+        .ops = x->ops,
+        .loop = x->env.loop,
+        .arena = a->arena,
+        .artifacts_dir = a->artifacts_dir,
+        .artifacts = json_new_array(),
+        .vars = json_new_object(),
+        .timeout_ms = 5000,
+    };
+}
+
+static void on_lease(void *arg, struct context *c, enum status s, const struct err *e)
+{
+    struct browsing *b = arg;
+    struct attempt *a = b->attempt;
+
+    if (s != STATUS_OK) {
+        a->status = s;
+        a->err = *e;
+        a->error_step = -1;
+        over(b);
+        return;
+    }
+    fill_session(b);
+    context_begin(c, &b->session);
+    BUG_ON(a->stage >= b->x->n_flows);
+    b->flow = flow_run(b->x->flows[a->stage], &b->session, on_flow_over, b);
+    if (b->cancel != STATUS_OK)
+        flow_cancel(b->flow, b->cancel);
+}
+
+static void browser_run(struct executor *x, struct attempt *a)
+{
+    struct browsing *b = xcalloc(1, sizeof *b);
+
+    b->x = x;
+    b->attempt = a;
+    a->exec = b;
+    a->error_step = -1;
+    x->n_running++;
+    b->lease = pool_acquire(x->pool, a->member, on_lease, b);
+}
+
+static void browser_cancel(struct executor *x, struct attempt *a, enum status why)
+{
+    struct browsing *b = a->exec;
+
+    (void)x;
+    if (b == NULL || b->cancel != STATUS_OK)
+        return;
+    b->cancel = why;
+    if (b->flow != NULL)
+        flow_cancel(b->flow, why);
+    else
+        pool_give_up(b->lease, why);
+}
+
+const struct executor_ops browser_executor = {
+    .name = "browser",
+    .check = browser_check,
+    .create = browser_create,
+    .start = browser_start,
+    .run = browser_run,
+    .cancel = browser_cancel,
+    .stop = browser_stop,
+    .destroy = browser_destroy,
+    .describe = browser_describe,
+};

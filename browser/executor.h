@@ -1,0 +1,9 @@
+/* core's executor over the pool: an attempt is a flow run by a member in its own browser context. */
+#ifndef BROWSER_EXECUTOR_H
+#define BROWSER_EXECUTOR_H
+
+#include "core/sched/executor.h"
+
+extern const struct executor_ops browser_executor;
+
+#endif
