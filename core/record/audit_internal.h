@@ -38,6 +38,7 @@ struct audit_writer {
     uint64_t checkpoint_at_ms;   /* not before */
     struct sink sink;
     bool has_sink, sink_told;
+    bool ahead;              /* a commit failed: seq, tree and note are ahead of the file */
     struct pending *last;    /* newest record of this group: carries the checkpoint to the loop */
     struct pending *flushes; /* answered after the commit */
     struct pending *closing; /* audit_close was called */

@@ -19,7 +19,7 @@ static const char *const steps[] = {
     "created_ms INTEGER NOT NULL);"
     "CREATE TABLE audit_record(seq INTEGER PRIMARY KEY, line BLOB NOT NULL, payload BLOB);"
     "CREATE TABLE audit_checkpoint(size INTEGER PRIMARY KEY, note TEXT NOT NULL, "
-    "range BLOB NOT NULL);"
+    "range BLOB NOT NULL, leaf BLOB NOT NULL);"
     "CREATE TABLE audit_key(n INTEGER PRIMARY KEY, public BLOB NOT NULL, from_seq INTEGER NOT "
     "NULL);",
 };
@@ -221,7 +221,7 @@ static enum status not_valid(const struct audit *a, struct err *e, const char *w
 static enum status load_checkpoint(struct audit *a, sqlite3_stmt *st, struct err *e)
 {
     uint64_t size = (uint64_t)sqlite3_column_int64(st, 0);
-    struct str note = column(st, 1), range = column(st, 2), text;
+    struct str note = column(st, 1), range = column(st, 2), leaf = column(st, 3), text;
     struct checkpoint c;
     struct merkle_hash root;
 
@@ -235,6 +235,9 @@ static enum status load_checkpoint(struct audit *a, sqlite3_stmt *st, struct err
     merkle_range_root(&a->w.range, &root);
     if (!merkle_eq(&root, &c.root))
         return not_valid(a, e, "the stored tree is not the one that the last checkpoint signs");
+    if (leaf.len != MERKLE_HASH)
+        return not_valid(a, e, "the stored tree is damaged");
+    memcpy(a->w.prev.b, leaf.ptr, MERKLE_HASH); /* load_last_record compares */
     buf_addstr(&a->checkpoint, note);
     buf_addstr(&a->w.note, note);
     return STATUS_OK;
@@ -253,11 +256,10 @@ static enum status load_last_record(struct audit *a, sqlite3_stmt *st, struct er
         return not_valid(a, e, "the last checkpoint does not cover exactly the records stored");
     if (!record_decode(line, &r, &fault) || r.seq != seq || !str_eqz(r.log, a->log_id))
         return not_valid(a, e, "the last record is damaged");
-    merkle_leaf(line.ptr, line.len, &a->w.prev);
+    merkle_leaf(line.ptr, line.len, &leaf);
     a->hlc.last = r.hlc;
-    if ((a->w.range.size & 1) &&
-        !merkle_eq(&a->w.range.node[merkle_range_len(&a->w.range) - 1], &a->w.prev))
-        return not_valid(a, e, "the last record is not the one in the tree");
+    if (!merkle_eq(&leaf, &a->w.prev))
+        return not_valid(a, e, "the last record is not the one that was added to the tree");
     if (seq == 0)
         return STATUS_OK;
     if (sqlite3_step(st) != SQLITE_ROW || (uint64_t)sqlite3_column_int64(st, 0) != seq - 1)
@@ -275,7 +277,7 @@ static enum status load_chain(struct audit *a, sqlite3 *db, struct err *e)
     bool has_checkpoint, has_record;
     enum status s;
 
-    s = query(db, "SELECT size, note, range FROM audit_checkpoint ORDER BY size DESC LIMIT 1",
+    s = query(db, "SELECT size, note, range, leaf FROM audit_checkpoint ORDER BY size DESC LIMIT 1",
               &checkpoint, &has_checkpoint, e);
     if (s == STATUS_OK)
         s = query(db, "SELECT seq, line FROM audit_record ORDER BY seq DESC LIMIT 2", &records,
@@ -301,7 +303,7 @@ static enum status prepare_writer(struct audit *a, sqlite3 *db, struct err *e)
     } table[] = {
         {"INSERT INTO audit_record(seq, line, payload) VALUES(?1, ?2, ?3)",
          offsetof(struct audit_writer, insert)},
-        {"INSERT INTO audit_checkpoint(size, note, range) VALUES(?1, ?2, ?3)",
+        {"INSERT INTO audit_checkpoint(size, note, range, leaf) VALUES(?1, ?2, ?3, ?4)",
          offsetof(struct audit_writer, insert_checkpoint)},
         {"DELETE FROM audit_checkpoint WHERE size = ?1",
          offsetof(struct audit_writer, delete_checkpoint)},

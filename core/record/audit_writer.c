@@ -224,6 +224,7 @@ static enum status store_checkpoint(struct audit_writer *w, sqlite3 *db, struct 
     (void)sqlite3_bind_text(w->insert_checkpoint, 2, w->note.ptr, (int)w->note.len, SQLITE_STATIC);
     (void)sqlite3_bind_blob(w->insert_checkpoint, 3, w->range.node,
                             (int)(merkle_range_len(&w->range) * MERKLE_HASH), SQLITE_STATIC);
+    (void)sqlite3_bind_blob(w->insert_checkpoint, 4, w->prev.b, MERKLE_HASH, SQLITE_STATIC);
     rc = sqlite3_step(w->insert_checkpoint);
     (void)sqlite3_reset(w->insert_checkpoint);
     return rc == SQLITE_DONE ? STATUS_OK : logdb_error(db, e, "store a checkpoint");
@@ -304,7 +305,7 @@ static void copy(struct audit *a, sqlite3 *db, bool ok, bool now)
 {
     struct audit_writer *w = &a->w;
 
-    if (!w->has_sink)
+    if (!w->has_sink || w->ahead)
         return;
     if (ok)
         (void)sink_write(&w->sink, buf_str(&w->lines), w->group_first, w->seq, db, now);
@@ -370,6 +371,8 @@ void audit_after_commit(struct logdb_hook *h, sqlite3 *db, bool ok)
     w->last = NULL;
     if (ok)
         w->group_checkpoint = w->seq;
+    else if (w->seq != w->group_checkpoint)
+        w->ahead = true;
     if (ok && w->old_key)
         finish_rotation(a, db);
     copy(a, db, ok, w->flushes != NULL || w->closing != NULL);

@@ -71,6 +71,7 @@ struct verify {
     int n_trusted, n_keys;
     int current; /* the key that signs now; NO_KEY until the first signature verified */
     uint64_t unknown_signatures, unknown_checkpoints;
+    uint64_t first_unknown; /* record with the first signature that no trusted key made */
 
     struct note_in note[NOTES_MAX];
     size_t n_notes, next_note;
@@ -508,6 +509,7 @@ static bool take_rotation(struct verify *v, const struct record *r, bool is_sign
 static bool take_signature(struct verify *v, const struct job *j, const struct checked *c,
                            struct str line, bool *is_signed)
 {
+    uint64_t place = v->opts->campaign ? c->r.seq : v->range.size;
     int key = c->sig_key;
 
     *is_signed = false;
@@ -516,11 +518,15 @@ static bool take_signature(struct verify *v, const struct job *j, const struct c
     if (v->current != NO_KEY && (j->n_keys != 1 || j->first_key != v->current))
         key = signature_ok(line, &c->r, v->key[v->current]) ? v->current : NO_KEY;
     if (v->current == NO_KEY && key == NO_KEY) {
-        v->unknown_signatures++;
+        if (v->unknown_signatures++ == 0)
+            v->first_unknown = place;
         return true;
     }
+    if (v->current == NO_KEY && v->unknown_signatures > 0) /* no rotation led to this key */
+        return TAMPERED(v, v->first_unknown, "record %" PRIu64 ": its signature does not verify",
+                        v->first_unknown);
     if (key == NO_KEY)
-        return TAMPERED(v, c->r.seq, "record %" PRIu64 ": its signature does not verify", c->r.seq);
+        return TAMPERED(v, place, "record %" PRIu64 ": its signature does not verify", place);
     v->current = key;
     v->v->signatures++;
     *is_signed = true;
@@ -642,7 +648,7 @@ static bool take_record(struct verify *v, const struct job *j, size_t i)
     if (!c->decoded)
         return TAMPERED(v, place, "record %" PRIu64 ": %s (byte %zu of the line)", place,
                         c->fault.what, c->fault.at);
-    if (!check_place(v, it, &c->r) || !take_signature(v, j, c, line, &is_signed) ||
+    if (!take_signature(v, j, c, line, &is_signed) || !check_place(v, it, &c->r) ||
         !check_link(v, &c->r, is_signed))
         return false;
     if (!c->payload_ok)
