@@ -52,6 +52,18 @@ enum status connect_http_meaning(int code, const char **text)
     return STATUS_PROXY_FAILED;
 }
 
+bool connect_is_refusal(struct str head, int code)
+{
+    struct str fields = head, name, value;
+
+    (void)str_cut(&fields, '\n');
+    while (code == 401 && http1_next_field(&fields, &name, &value)) {
+        if (str_eq_nocase(name, STR("server")) && str_starts_nocase(value, STR("tinyproxy")))
+            return true;
+    }
+    return code == 407;
+}
+
 static const struct {
     enum status status;
     const char *text;

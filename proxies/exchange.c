@@ -203,22 +203,6 @@ static void hear(struct conn *c)
     drop_sent(x);
 }
 
-/* Credentials that are wrong get a 401 of its own from tinyproxy (1.11), and a 407 only when there
- * are none. */
-static bool is_tinyproxy_401(const struct conn *c, struct str head, const struct http1_response *r)
-{
-    struct str fields = head, name, value;
-
-    (void)str_cut(&fields, '\n');
-    if (r->status != 401 || !via_http_proxy(c))
-        return false;
-    while (http1_next_field(&fields, &name, &value)) {
-        if (str_eq_nocase(name, STR("server")) && str_starts_nocase(value, STR("tinyproxy")))
-            return true;
-    }
-    return false;
-}
-
 /* Looks at a whole head. False when that was the end of it. */
 static bool take_head(struct conn *c, struct str head, struct http1_response *r)
 {
@@ -229,7 +213,8 @@ static bool take_head(struct conn *c, struct str head, struct http1_response *r)
         fail(c, via_http_proxy(c) ? STATUS_PROXY_FAILED : STATUS_PROTOCOL, 0, err_text(&e));
         return false;
     }
-    if (r->status == 407 || is_tinyproxy_401(c, head, r)) { /* no business of the browser's */
+    if (r->status == 407 || (via_http_proxy(c) && connect_is_refusal(head, r->status))) {
+        /* no business of the browser's, whoever says it */
         fail(c, via_http_proxy(c) ? STATUS_PROXY_AUTH : STATUS_PROTOCOL, r->status,
              "the credentials for the proxy are refused");
         return false;
