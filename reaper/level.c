@@ -36,7 +36,7 @@ static const struct {
     [REAPER_LAYER_IPCNS] = {"members share System V IPC with this machine",
                             "as for the PID namespace"},
     [REAPER_LAYER_UID] = {"a member runs as this process's own user",
-                          "give the container CAP_SETUID and CAP_SETGID, or do not run as root"},
+                          "do not run as root inside a container (or give it CAP_SYS_ADMIN)"},
     [REAPER_LAYER_NNP] = {"a member could gain privileges from setuid programs",
                           "a kernel of 3.5 or later"},
     [REAPER_LAYER_SECCOMP] =

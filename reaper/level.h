@@ -33,11 +33,12 @@ enum reaper_layer {
 };
 #define REAPER_LAYER_BIT(layer) (1u << (unsigned)(layer))
 
-/** What REAPER_SANDBOX_REQUIRE insists on. */
+/** What REAPER_SANDBOX_REQUIRE insists on: Chromium's own sandbox, a second one around it, and an
+ * end that the kernel guarantees. What a container with the profile in reaper/container/ offers. */
 #define REAPER_LAYERS_REQUIRED                                                                     \
     (REAPER_LAYER_BIT(REAPER_LAYER_CHROMIUM) | REAPER_LAYER_BIT(REAPER_LAYER_PIDNS) |              \
-     REAPER_LAYER_BIT(REAPER_LAYER_MOUNTNS) | REAPER_LAYER_BIT(REAPER_LAYER_UID) |                 \
-     REAPER_LAYER_BIT(REAPER_LAYER_NNP) | REAPER_LAYER_BIT(REAPER_LAYER_SECCOMP))
+     REAPER_LAYER_BIT(REAPER_LAYER_UID) | REAPER_LAYER_BIT(REAPER_LAYER_NNP) |                     \
+     REAPER_LAYER_BIT(REAPER_LAYER_SECCOMP))
 
 /** Static strings: "pid-namespace", and a sentence. */
 const char *reaper_layer_name(enum reaper_layer l);

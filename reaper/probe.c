@@ -17,11 +17,17 @@
 
 #define NAMESPACES (CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS)
 
-/* Tried in this order; the first that the kernel grants is taken. Network namespaces can be used up
- * or switched off on their own. */
+/* Tried in this order; the first that is granted is taken. Network namespaces can be used up or
+ * switched off on their own; the profile that containers get for Chromium's own sandbox allows
+ * user, PID and network namespaces and no others. */
 static const unsigned long tries[] = {
-    NAMESPACES | CLONE_NEWNET,  NAMESPACES, NAMESPACES | CLONE_NEWNET | CLONE_NEWUSER,
-    NAMESPACES | CLONE_NEWUSER, 0,
+    NAMESPACES | CLONE_NEWNET,
+    NAMESPACES,
+    NAMESPACES | CLONE_NEWNET | CLONE_NEWUSER,
+    NAMESPACES | CLONE_NEWUSER,
+    CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUSER,
+    CLONE_NEWPID | CLONE_NEWUSER,
+    0,
 };
 
 struct found {
