@@ -10,6 +10,9 @@
 /* After a failed start the next is tried no sooner. */
 enum { RESTART_MS = 1000, RESTART_MAX_MS = 30000 };
 
+/* So many browsers may die under one lease before it fails. */
+enum { TRIES_MAX = 3 };
+
 /* An instance and what is on it. */
 struct home {
     struct list link;
@@ -48,6 +51,8 @@ struct pool_lease {
     struct seat *seat;
     struct context *ctx; /* LEASE_HELD: outlives its instance until it is ended */
     enum lease_state state;
+    unsigned tries;
+    uint64_t call; /* DevTools call under way, 0: none */
     context_fn *fn;
     void *arg;
     struct err err; /* LEASE_ENDS */
@@ -324,14 +329,30 @@ static void save_cookies(struct home *h, struct seat *s)
               context_id(s->ctx));
 }
 
-static void load_cookies(struct seat *s)
+static void lease_held(struct pool_lease *l);
+
+/* They must be there before the first request: the lease waits for the answer. When the browser is
+ * gone, so is the context; when it refused them the lease goes on without. */
+static void on_loaded(void *arg, enum status s, const struct json *result, const struct err *e)
 {
+    struct pool_lease *l = arg;
+
+    (void)result;
+    if (s != STATUS_OK)
+        log_warn(NULL, "pool.cookies.lost", LOG_ERR(e));
+    l->call = 0;
+    if (l->state == LEASE_MAKES && s != STATUS_BROWSER_GONE)
+        lease_held(l);
+}
+
+static void load_cookies(struct pool_lease *l)
+{
+    struct seat *s = l->seat;
     struct buf b = BUF_INIT(BUF_MAX_FILE);
 
-    if (s->cookies == NULL)
-        return;
     buf_addf(&b, "{\"browserContextId\":\"%s\",\"cookies\":%s}", context_id(s->ctx), s->cookies);
-    cdp_tell(cdp_conn_root(instance_conn(s->home->instance)), "Storage.setCookies", buf_str(&b));
+    l->call = cdp_call(cdp_conn_root(instance_conn(s->home->instance)), "Storage.setCookies",
+                       buf_str(&b), 0, on_loaded, l);
     buf_deinit(&b);
     free(steal_ptr(&s->cookies));
 }
@@ -471,7 +492,8 @@ static struct home *home_for(struct pool *p, const struct member *m)
     list_for_each (l, &p->homes) {
         struct home *h = list_entry(l, struct home, link);
 
-        if (!h->due && (p->opts.isolation == ISOLATION_CONTEXT || h->owner == m))
+        if (!h->due && cdp_conn_is_open(instance_conn(h->instance)) &&
+            (p->opts.isolation == ISOLATION_CONTEXT || h->owner == m))
             return h;
     }
     return NULL;
@@ -495,6 +517,15 @@ static void make_room(struct pool *p)
         home_retire(oldest, NULL);
 }
 
+static void lease_held(struct pool_lease *l)
+{
+    struct err ok = ERR_INIT;
+
+    l->state = LEASE_HELD;
+    l->ctx = l->seat->ctx;
+    l->fn(l->arg, l->ctx, STATUS_OK, &ok);
+}
+
 static void on_context(void *arg, struct context *c, enum status s, const struct err *e)
 {
     struct pool_lease *l = arg;
@@ -505,14 +536,20 @@ static void on_context(void *arg, struct context *c, enum status s, const struct
         home_settle(seat->home);
         seat->ctx = NULL;
         seat->home = NULL;
-        lease_fail(l, s == STATUS_CLOSED ? STATUS_BROWSER_GONE : s, err_text(e));
+        if (s == STATUS_BROWSER_GONE && ++l->tries < TRIES_MAX) { /* on the next one */
+            l->state = LEASE_WAITS;
+            list_push(&l->pool->waiting, &l->link);
+            serve_soon(l->pool);
+        } else {
+            lease_fail(l, s, err_text(e));
+        }
         return;
     }
     seat->ctx = c;
-    load_cookies(seat);
-    l->state = LEASE_HELD;
-    l->ctx = c;
-    l->fn(l->arg, c, STATUS_OK, e);
+    if (seat->cookies != NULL)
+        load_cookies(l);
+    else
+        lease_held(l);
 }
 
 static void lease_on(struct pool_lease *l, struct home *h)
@@ -534,13 +571,9 @@ static void lease_on(struct pool_lease *l, struct home *h)
 /* A context that is there already. From the loop: the lease was put in line first. */
 static void lease_again(struct pool_lease *l)
 {
-    struct err ok = ERR_INIT;
-
     list_remove(&l->link);
-    l->state = LEASE_HELD;
-    l->ctx = l->seat->ctx;
     l->seat->home->n_leases++;
-    l->fn(l->arg, l->seat->ctx, STATUS_OK, &ok);
+    lease_held(l);
 }
 
 static bool start_one(struct pool *p, struct member *m)
@@ -620,6 +653,8 @@ void pool_give_up(struct pool_lease *l, enum status why)
 
     BUG_ON(l->state == LEASE_HELD);
     if (l->state == LEASE_MAKES) {
+        if (l->call != 0) /* answered before the lease is freed */
+            cdp_cancel(instance_conn(s->home->instance), l->call, STATUS_CANCELLED);
         context_destroy(&s->ctx);
         s->home->n_leases--;
         home_settle(s->home);

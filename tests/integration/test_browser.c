@@ -840,8 +840,8 @@ static void test_browser_dies_under_it(void **state)
     assert_int_equal(go("http://a.test/never", SOON_MS), STATUS_BROWSER_GONE);
     assert_true(turn_until(&fx.over, SOON_MS));
     assert_int_equal(fx.over_why, STATUS_BROWSER_GONE);
-    fx.ctx = NULL; /* it went with its instance */
-    json_destroy(&fx.session.artifacts);
+    end_session(true); /* the rest of the context, which went with its instance */
+    fx.ctx = NULL;
 }
 
 /* --- captures --- */

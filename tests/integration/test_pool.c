@@ -1,0 +1,407 @@
+/* The pool with real Chromium: leases, contexts that are kept or fresh, instances that are due,
+ * that die, or that never come up. */
+#include <signal.h>
+#include <stdio.h>
+
+#include "browser/ops_page.h"
+#include "browser/page/session.h"
+#include "browser/pool.h"
+#include "tests/integration/browser_site.h"
+#include "tests/support/testing.h"
+
+enum { SOON_MS = 15000, N_MEMBERS = 3 };
+
+static struct fx {
+    struct loop *loop;
+    struct site *site;
+    struct reaper *reaper;
+    struct arena *arena;
+    char *state;
+    struct browser_program program;
+    struct identity identity[N_MEMBERS];
+    struct member member[N_MEMBERS];
+    struct member *members[N_MEMBERS];
+    struct pool *pool;
+    bool ready, stopped, reaper_stopped;
+    enum status ready_status;
+    struct err err;
+    unsigned started, died, recycled;
+} fx;
+
+struct use {
+    struct pool_lease *lease;
+    struct context *ctx;
+    struct page_session session;
+    bool answered;
+    enum status status;
+    struct err err;
+};
+
+static bool turn_until(const bool *flag)
+{
+    uint64_t end = test_now_ms() + SOON_MS;
+
+    while (!*flag && test_now_ms() < end)
+        loop_run_once(fx.loop, 50);
+    return *flag;
+}
+
+static void turn_for(unsigned ms)
+{
+    uint64_t end = test_now_ms() + ms;
+
+    while (test_now_ms() < end)
+        loop_run_once(fx.loop, 10);
+}
+
+static void on_event(void *arg, const char *what, const struct member *m, const char *text)
+{
+    (void)arg;
+    (void)m;
+    (void)text;
+    fx.started += strcmp(what, "instance started") == 0;
+    fx.died += strcmp(what, "instance died") == 0;
+    fx.recycled += strcmp(what, "instance recycled") == 0;
+}
+
+static void on_ready(void *arg, enum status s, const struct err *e)
+{
+    (void)arg;
+    fx.ready = true;
+    fx.ready_status = s;
+    fx.err = *e;
+}
+
+static void on_flag(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static void open_loop(void)
+{
+    struct reaper_opts ro = {.program = test_program("fleet-reaper")};
+
+    memset(&fx, 0, sizeof fx);
+    fx.state = test_mkdir();
+    ro.state_dir = fx.state;
+    assert_int_equal(loop_create(&fx.loop, NULL, &fx.err), STATUS_OK);
+    fx.arena = arena_create(NULL, 0);
+    fx.site = site_open(fx.loop);
+    if (reaper_start(fx.loop, &ro, &fx.reaper, &fx.err) != STATUS_OK)
+        fail_msg("%s", fx.err.text);
+    for (size_t i = 0; i < N_MEMBERS; i++) {
+        fx.identity[i] = (struct identity){.id = "i-1",
+                                           .honest = true,
+                                           .viewport_w = 800,
+                                           .viewport_h = 600,
+                                           .screen_w = 800,
+                                           .screen_h = 600,
+                                           .timezone = "Europe/Berlin"};
+        fx.member[i] = (struct member){
+            .index = (uint32_t)i, .identity = &fx.identity[i], .forward_port = site_port(fx.site)};
+        list_init(&fx.member[i].idle_link);
+        fx.members[i] = &fx.member[i];
+    }
+    site_answer(fx.site, "/set", 200, "Set-Cookie: who=me; Max-Age=3600\r\nSet-Cookie: s=1\r\n",
+                "<title>set</title>");
+}
+
+static void open_pool(enum isolation isolation, enum context_life life,
+                      const struct pool_limits *limits)
+{
+    struct pool_opts o = {
+        .loop = fx.loop,
+        .reaper = fx.reaper,
+        .program = &fx.program,
+        .isolation = isolation,
+        .context = life,
+        .sandbox = SANDBOX_PREFER,
+        .slots = 1,
+        .members = fx.members,
+        .n_members = N_MEMBERS,
+        .targets = {.on_event = on_event},
+    };
+
+    if (limits != NULL)
+        o.limits = *limits;
+    fx.pool = pool_create(&o);
+    pool_start(fx.pool, on_ready, NULL);
+    assert_false(fx.ready);
+    assert_true(turn_until(&fx.ready));
+}
+
+static void open_all(enum isolation isolation, enum context_life life,
+                     const struct pool_limits *limits)
+{
+    open_loop();
+    if (browser_find(fx.arena, BROWSER_HEADLESS_SHELL, &fx.program, &fx.err) != STATUS_OK)
+        test_skip("%s", fx.err.text);
+    open_pool(isolation, life, limits);
+    if (fx.ready_status != STATUS_OK)
+        fail_msg("%s", fx.err.text);
+}
+
+static void close_all(void)
+{
+    pool_stop(fx.pool, on_flag, &fx.stopped);
+    assert_true(turn_until(&fx.stopped));
+    pool_destroy(&fx.pool);
+    assert_int_equal(reaper_child_count(fx.reaper), 0);
+    reaper_stop(fx.reaper, on_flag, &fx.reaper_stopped);
+    assert_true(turn_until(&fx.reaper_stopped));
+    site_close(&fx.site);
+    turn_for(5);
+    loop_destroy(&fx.loop);
+    arena_destroy(&fx.arena);
+    test_rmdir(&fx.state);
+}
+
+static void on_lease(void *arg, struct context *c, enum status s, const struct err *e)
+{
+    struct use *u = arg;
+
+    u->answered = true;
+    u->status = s;
+    u->err = *e;
+    u->ctx = c;
+    if (s != STATUS_OK)
+        return;
+    u->session = (struct page_session){.loop = fx.loop, .arena = fx.arena};
+    context_begin(c, &u->session);
+}
+
+static enum status lease(struct use *u, size_t member)
+{
+    memset(u, 0, sizeof *u);
+    u->lease = pool_acquire(fx.pool, &fx.member[member], on_lease, u);
+    assert_false(u->answered);
+    assert_true(turn_until(&u->answered));
+    return u->status;
+}
+
+static struct {
+    bool done;
+    enum status status;
+} nav;
+
+static void on_nav(void *arg, const struct page_nav *n)
+{
+    (void)arg;
+    nav.done = true;
+    nav.status = n->status;
+}
+
+static enum status go(struct use *u, const char *url)
+{
+    const struct page_goto g = {.url = url,
+                                .until = UNTIL_LOAD,
+                                .admitted = true,
+                                .deadline_ms = loop_now_ms(fx.loop) + SOON_MS - 1000};
+
+    nav.done = false;
+    page_navigate(u->session.page, &g, on_nav, NULL);
+    assert_true(turn_until(&nav.done));
+    return nav.status;
+}
+
+static pid_t instance_of(size_t i)
+{
+    struct json *j = json_new_object();
+    const struct json *one;
+    pid_t pid;
+
+    pool_describe(fx.pool, j);
+    one = json_first(json_get(j, "instances"));
+    while (i-- > 0 && one != NULL)
+        one = json_next(one);
+    pid = (pid_t)json_int(json_get(one, "pid"), 0);
+    json_destroy(&j);
+    return pid;
+}
+
+static void test_kept_context_keeps_cookies_and_page(void **state)
+{
+    struct use a, b;
+
+    (void)state;
+    open_all(ISOLATION_CONTEXT, CONTEXT_KEPT, NULL);
+    assert_int_equal(lease(&a, 0), STATUS_OK);
+    assert_int_equal(go(&a, "http://a.test/set"), STATUS_OK);
+    assert_int_equal(lease(&b, 1), STATUS_OK); /* side by side */
+    assert_int_equal(go(&b, "http://a.test/other"), STATUS_OK);
+    assert_string_equal(site_last(fx.site, "/other")->cookie, "");
+    pool_release(a.lease, true);
+    assert_int_equal(lease(&a, 0), STATUS_OK);
+    assert_int_equal(page_state(a.session.page), PAGE_OPEN);
+    assert_int_equal(go(&a, "http://a.test/again"), STATUS_OK);
+    assert_string_equal(site_last(fx.site, "/again")->cookie, "who=me; s=1");
+    pool_release(a.lease, true);
+    turn_for(600); /* an idle page is sent to about:blank, and is of use afterwards */
+    assert_int_equal(lease(&a, 0), STATUS_OK);
+    assert_string_equal(page_url(a.session.page), "about:blank");
+    assert_int_equal(go(&a, "http://a.test/third"), STATUS_OK);
+    pool_release(a.lease, false); /* it went badly: another page, the same cookies */
+    assert_int_equal(lease(&a, 0), STATUS_OK);
+    assert_int_equal(page_state(a.session.page), PAGE_NEW);
+    assert_int_equal(go(&a, "http://a.test/fourth"), STATUS_OK);
+    assert_string_equal(site_last(fx.site, "/fourth")->cookie, "who=me; s=1");
+    pool_release(a.lease, true);
+    pool_release(b.lease, true);
+    assert_int_equal(fx.started, 1);
+    close_all();
+}
+
+static void test_fresh_context_forgets(void **state)
+{
+    struct use a;
+
+    (void)state;
+    open_all(ISOLATION_CONTEXT, CONTEXT_FRESH, NULL);
+    assert_int_equal(lease(&a, 0), STATUS_OK);
+    assert_int_equal(go(&a, "http://a.test/set"), STATUS_OK);
+    pool_release(a.lease, true);
+    assert_int_equal(lease(&a, 0), STATUS_OK);
+    assert_int_equal(go(&a, "http://a.test/again"), STATUS_OK);
+    assert_string_equal(site_last(fx.site, "/again")->cookie, "");
+    pool_release(a.lease, true);
+    close_all();
+}
+
+static void test_instance_that_is_due_hands_on_cookies(void **state)
+{
+    const struct pool_limits limits = {.pages = 1};
+    struct use a, b;
+    pid_t first;
+
+    (void)state;
+    open_all(ISOLATION_CONTEXT, CONTEXT_KEPT, &limits);
+    first = instance_of(0);
+    assert_int_equal(lease(&a, 0), STATUS_OK);
+    assert_int_equal(lease(&b, 1), STATUS_OK);
+    assert_int_equal(go(&a, "http://a.test/set"), STATUS_OK);
+    assert_int_equal(go(&b, "http://a.test/x"), STATUS_OK);
+    pool_release(a.lease, true); /* two pages were made: it is due */
+    assert_int_equal(fx.recycled, 1);
+    assert_int_equal(go(&b, "http://a.test/y"), STATUS_OK); /* what is leased goes on */
+    assert_int_equal(lease(&a, 0), STATUS_OK);
+    assert_int_equal(go(&a, "http://a.test/after"), STATUS_OK);
+    assert_string_equal(site_last(fx.site, "/after")->cookie, "who=me; s=1");
+    pool_release(b.lease, true);
+    turn_for(1500);
+    assert_int_equal(reaper_child_count(fx.reaper), 1);
+    assert_int_not_equal(instance_of(0), first);
+    pool_release(a.lease, true);
+    close_all();
+}
+
+static void test_instance_that_dies_is_replaced(void **state)
+{
+    struct use a, b;
+
+    (void)state;
+    open_all(ISOLATION_CONTEXT, CONTEXT_KEPT, NULL);
+    assert_int_equal(lease(&a, 0), STATUS_OK);
+    assert_int_equal(go(&a, "http://a.test/x"), STATUS_OK);
+    kill(instance_of(0), SIGKILL);
+    assert_int_equal(go(&a, "http://a.test/y"), STATUS_BROWSER_GONE);
+    assert_int_equal(lease(&b, 1), STATUS_OK);
+    assert_int_equal(fx.died, 1);
+    assert_int_equal(fx.started, 2);
+    assert_int_equal(go(&b, "http://a.test/z"), STATUS_OK);
+    assert_int_equal(go(&a, "http://a.test/y"),
+                     STATUS_BROWSER_GONE); /* its page is not another's */
+    pool_release(a.lease, false);
+    assert_int_equal(lease(&a, 0), STATUS_OK);
+    assert_int_equal(go(&a, "http://a.test/w"), STATUS_OK);
+    pool_release(a.lease, true);
+    pool_release(b.lease, true);
+    close_all();
+}
+
+static void test_an_instance_a_member(void **state)
+{
+    struct use a;
+
+    (void)state;
+    open_all(ISOLATION_PROCESS, CONTEXT_KEPT, NULL);
+    assert_int_equal(lease(&a, 0), STATUS_OK);
+    assert_int_equal(go(&a, "http://a.test/set"), STATUS_OK);
+    pool_release(a.lease, true);
+    for (size_t i = 1; i < N_MEMBERS; i++) { /* room for two: the first goes when the third comes */
+        assert_int_equal(lease(&a, i), STATUS_OK);
+        assert_int_equal(go(&a, "http://a.test/x"), STATUS_OK);
+        pool_release(a.lease, true);
+    }
+    turn_for(1500);
+    assert_int_equal(reaper_child_count(fx.reaper), 2);
+    assert_int_equal(lease(&a, 0), STATUS_OK);
+    assert_int_equal(go(&a, "http://a.test/after"), STATUS_OK);
+    assert_string_equal(site_last(fx.site, "/after")->cookie, "who=me; s=1");
+    pool_release(a.lease, true);
+    close_all();
+}
+
+static void test_lease_given_up(void **state)
+{
+    struct use a = {0};
+
+    (void)state;
+    open_all(ISOLATION_CONTEXT, CONTEXT_KEPT, NULL);
+    a.lease = pool_acquire(fx.pool, &fx.member[0], on_lease, &a);
+    pool_give_up(a.lease, STATUS_CANCELLED);
+    assert_false(a.answered);
+    assert_true(turn_until(&a.answered));
+    assert_int_equal(a.status, STATUS_CANCELLED);
+    a.answered = false;
+    a.lease = pool_acquire(fx.pool, &fx.member[0], on_lease, &a);
+    loop_run_once(fx.loop, 0); /* its context is being made */
+    pool_give_up(a.lease, STATUS_TIMEOUT);
+    assert_true(turn_until(&a.answered));
+    assert_int_equal(a.status, STATUS_TIMEOUT);
+    assert_int_equal(lease(&a, 0), STATUS_OK);
+    pool_release(a.lease, true);
+    close_all();
+}
+
+static void test_browser_that_does_not_start(void **state)
+{
+    (void)state;
+    open_loop();
+    fx.program = (struct browser_program){BROWSER_HEADLESS_SHELL, "/bin/false"};
+    open_pool(ISOLATION_CONTEXT, CONTEXT_KEPT, NULL);
+    assert_int_equal(fx.ready_status, STATUS_ENVIRONMENT);
+    assert_non_null(strstr(fx.err.text, "Chromium ended at start: "));
+    close_all();
+    setenv("FLEET_CHROMIUM", "/nonexistent", 1);
+    assert_int_equal(browser_find(NULL, BROWSER_CHROMIUM, &fx.program, &fx.err),
+                     STATUS_ENVIRONMENT);
+    assert_non_null(strstr(fx.err.text, "/nonexistent"));
+    unsetenv("FLEET_CHROMIUM");
+}
+
+static void test_memory_is_measured(void **state)
+{
+    const struct pool_limits limits = {.memory_bytes = 1024 * 1024, .measure_ms = 200};
+
+    (void)state;
+    open_all(ISOLATION_CONTEXT, CONTEXT_KEPT, &limits);
+    turn_for(700);
+    assert_true(fx.recycled >= 1); /* no browser is as small as that */
+    close_all();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_kept_context_keeps_cookies_and_page),
+        cmocka_unit_test(test_fresh_context_forgets),
+        cmocka_unit_test(test_instance_that_is_due_hands_on_cookies),
+        cmocka_unit_test(test_instance_that_dies_is_replaced),
+        cmocka_unit_test(test_an_instance_a_member),
+        cmocka_unit_test(test_lease_given_up),
+        cmocka_unit_test(test_browser_that_does_not_start),
+        cmocka_unit_test(test_memory_is_measured),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
