@@ -1,9 +1,11 @@
-/* The command line: a table of verbs. A program (core/main.c, browser/main.c) registers the verbs it has and calls cli_main; --help of
- * each, shell completion and the manual page come from the table.
+/* The command line: a table of verbs. A program (core/main.c, browser/main.c) registers the verbs
+ * it has and calls cli_main; --help of each, shell completion and the manual page come from the
+ * table.
  *
  *   fleet [--log LEVEL] [--state-dir DIR] VERB [options] [arguments]
  *
- * A verb may be two words ("audit verify"). Options are --name, --name=value, --name value, -x; "--" ends them. */
+ * A verb may be two words ("audit verify"). Options are --name, --name=value, --name value, -x;
+ * "--" ends them. */
 #ifndef CORE_CLI_CLI_H
 #define CORE_CLI_CLI_H
 
@@ -27,7 +29,8 @@ struct cli_verb {
     const char *name;    /* "run", "audit verify" */
     const char *summary; /* one line, no full stop */
     const char *usage;   /* arguments: "FILE" or "" */
-    const struct cli_option *options; /* beside --help, ended by a row with name NULL; may be NULL */
+    const struct cli_option
+        *options; /* beside --help, ended by a row with name NULL; may be NULL */
     unsigned min_args, max_args;
     bool takes_config;   /* every key of a campaign is an option as well */
     const char *details; /* paragraphs below the options in --help; may be NULL */
@@ -37,7 +40,7 @@ struct cli_verb {
 
 /** What a program is. */
 struct cli_program {
-    const char *name;    /* "fleet" */
+    const char *name; /* "fleet" */
     const char *summary;
     const struct cli_verb *const *verbs; /* ended by NULL */
     const struct run_kit *kit;
@@ -65,11 +68,13 @@ const char *cli_state_dir(const struct cli *c);
 int cli_fail(const struct cli *c, const struct err *e);
 /** A usage error: the sentence, and where help is. Returns EXIT_USAGE. */
 int cli_usage(const struct cli *c, const char *fmt, ...) printf_like(2, 3);
-/** The tree, pretty, to standard output. Returns EXIT_OK, or EXIT_ENVIRONMENT when it cannot be written. */
+/** The tree, pretty, to standard output. Returns EXIT_OK, or EXIT_ENVIRONMENT when it cannot be
+ * written. */
 int cli_print_json(const struct cli *c, const struct json *j);
 
-/** Runs a loaded campaign with progress and summary on this terminal until its end; signals drain it. What `fleet run` and `fleet
- *  demo` do. `extra` (may be NULL) looks on as well. Returns the exit code. */
+/** Runs a loaded campaign with progress and summary on this terminal until its end; signals drain
+ * it. What `fleet run` and `fleet demo` do. `extra` (may be NULL) looks on as well. Returns the
+ * exit code. */
 struct cli_run_opts {
     const struct campaign_conf *conf;
     const char *state_dir;
@@ -83,7 +88,7 @@ struct cli_run_opts {
 int cli_run(const struct cli *c, const struct cli_run_opts *opts);
 
 /* The verbs that need no browser. */
-extern const struct cli_verb verb_run, verb_config_show, verb_config_check, verb_audit_verify, verb_breaker_list,
-    verb_breaker_reset, verb_version, verb_completion;
+extern const struct cli_verb verb_run, verb_config_show, verb_config_check, verb_audit_verify,
+    verb_breaker_list, verb_breaker_reset, verb_version, verb_completion;
 
 #endif

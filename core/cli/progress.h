@@ -1,5 +1,6 @@
-/* Live progress on standard error: a few lines that are drawn over again on a terminal, an occasional line otherwise. Honours NO_COLOR,
- * TERM=dumb and the terminal's width. Log lines pass above the drawing. */
+/* Live progress on standard error: a few lines that are drawn over again on a terminal, an
+ * occasional line otherwise. Honours NO_COLOR, TERM=dumb and the terminal's width. Log lines pass
+ * above the drawing. */
 #ifndef CORE_CLI_PROGRESS_H
 #define CORE_CLI_PROGRESS_H
 
@@ -9,8 +10,8 @@ struct progress;
 
 struct progress_opts {
     struct loop *loop;
-    int fd;       /* standard error */
-    bool quiet;   /* draws nothing; the summary too is left out */
+    int fd;     /* standard error */
+    bool quiet; /* draws nothing; the summary too is left out */
 };
 
 /** Decides by fd and environment how to show. */

@@ -485,6 +485,11 @@ uint64_t run_age_ms(const struct run *r)
     return loop_now_ms(r->loop) - r->created_ms;
 }
 
+struct loop *run_loop(const struct run *r)
+{
+    return r->loop;
+}
+
 const char *run_state_dir(const struct run *r)
 {
     return r->state_dir;

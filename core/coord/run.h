@@ -26,7 +26,8 @@ struct run_kit {
     void (*add_ops)(struct op_table *t);
     /** Version of the browser that identities are to show ("156.0.8078.79"), asked of what will
      * run. */
-    enum status (*browser_version)(const struct campaign_conf *c, char out[32], struct err *e);
+    enum status (*browser_version)(const struct campaign_conf *c, const char *state_dir,
+                                   char out[32], struct err *e);
     bool needs_reaper;
 };
 
@@ -105,6 +106,7 @@ const struct campaign_conf *run_conf(const struct run *r);
 const struct tally *run_tally(const struct run *r);
 const struct run_end *run_end(const struct run *r); /* complete once it is over */
 uint64_t run_age_ms(const struct run *r);
+struct loop *run_loop(const struct run *r);
 const char *run_state_dir(const struct run *r);
 struct sched *run_sched(struct run *r); /* NULL until tasks are there */
 struct limiter *run_limiter(struct run *r);

@@ -194,7 +194,7 @@ static enum status make_members(struct run *r, struct err *e)
         .policy = r->policy,
         .roster = r->roster,
     };
-    enum status s = r->opts.kit->browser_version(r->conf, version, e);
+    enum status s = r->opts.kit->browser_version(r->conf, r->state_dir, version, e);
 
     return s == STATUS_OK ? members_create(r->arena, &env, &r->members, e) : s;
 }

@@ -1,5 +1,6 @@
-/* report.html: what a run came to, for a person. One file by itself: its styles and the little script for filtering are inside; screenshots
- * are links to the artefacts. Every value is escaped. */
+/* report.html: what a run came to, for a person. One file by itself: its styles and the little
+ * script for filtering are inside; screenshots are links to the artefacts. Every value is escaped.
+ */
 #ifndef CORE_REPORT_REPORT_H
 #define CORE_REPORT_REPORT_H
 
@@ -11,9 +12,11 @@ struct report;
 
 struct report *report_create(void);
 void report_destroy(struct report **r);
-/** To be put among the run's watches: collects. Of tasks the first REPORT_TASKS_MAX are shown, further ones only counted. */
+/** To be put among the run's watches: collects. Of tasks the first REPORT_TASKS_MAX are shown,
+ * further ones only counted. */
 struct run_watch report_watch(struct report *r);
-/** Renders a run that is over. `verified`: what checking the chain said; NULL: it was not checked. */
+/** Renders a run that is over. `verified`: what checking the chain said; NULL: it was not checked.
+ */
 void report_render(struct report *r, struct run *run, const char *verified, struct buf *out);
 
 #endif

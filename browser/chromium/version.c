@@ -1,0 +1,156 @@
+#include "browser/chromium/version.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "core/base/file.h"
+#include "core/base/log.h"
+
+enum { LINE_LEN = 4096 + 256, MAJOR_MIN = 90, MAJOR_MAX = 999 };
+
+/* --- the program's file --- */
+
+static size_t digits(const char *p, const char *end)
+{
+    size_t n = 0;
+
+    while (p + n < end && n < 6 && isdigit((unsigned char)p[n]))
+        n++;
+    return n;
+}
+
+/* A version around the ".0." at `dot`: "<major>.0.<build>.<patch>" as a whole string of its own. */
+static bool version_at(const char *start, const char *dot, const char *end, char out[32],
+                       unsigned *major)
+{
+    const char *from = dot, *p = dot + 3;
+    size_t n;
+
+    while (from > start && dot - from < 3 && isdigit((unsigned char)from[-1]))
+        from--;
+    if (from == dot || (from > start && from[-1] != '\0' && from[-1] != '/' && from[-1] != ' '))
+        return false;
+    n = digits(p, end);
+    if (n != 4 && n != 5)
+        return false;
+    p += n;
+    if (p >= end || *p != '.')
+        return false;
+    p++;
+    n = digits(p, end);
+    if (n == 0 || n > 3 || p + n >= end || (p[n] != '\0' && p[n] != ' '))
+        return false;
+    p += n;
+    if (p - from >= 31 || sscanf(from, "%u", major) != 1)
+        return false;
+    memcpy(out, from, (size_t)(p - from));
+    out[p - from] = '\0';
+    return true;
+}
+
+/* The file names older versions too (features that came with them): the newest is its own. */
+static bool scan(const char *text, size_t len, char out[32])
+{
+    const char *end = text + len, *p = text;
+    unsigned best = MAJOR_MIN - 1;
+
+    while ((p = memmem(p, (size_t)(end - p), ".0.", 3))) {
+        char found[32];
+        unsigned major;
+
+        if (version_at(text, p, end, found, &major) && major > best && major <= MAJOR_MAX) {
+            best = major;
+            memcpy(out, found, sizeof(found));
+        }
+        p += 3;
+    }
+    return best >= MAJOR_MIN;
+}
+
+static enum status read_program(const char *path, size_t size, char out[32], struct err *e)
+{
+    cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char *text;
+    bool found;
+
+    if (fd < 0)
+        return err_set_errno(e, STATUS_ENVIRONMENT, errno, "%s", path);
+    text = size > 0 ? mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0) : MAP_FAILED;
+    if (text == MAP_FAILED)
+        return err_set(e, STATUS_ENVIRONMENT, "%s: cannot be read", path);
+    found = scan(text, size, out);
+    munmap(text, size);
+    if (found)
+        return STATUS_OK;
+    return err_set(e, STATUS_ENVIRONMENT,
+                   "%s: its version cannot be told; FLEET_BROWSER_VERSION=156.0.8078.79 (as its "
+                   "--version prints) does",
+                   path);
+}
+
+/* --- what was read last time --- */
+
+/* "<path> <size> <seconds>.<nanoseconds> ": what the version behind it is of. */
+static void name_file(const char *path, const struct stat *st, char *out, size_t max)
+{
+    snprintf(out, max, "%s %lld %lld.%09ld ", path, (long long)st->st_size,
+             (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
+}
+
+static bool remembered(const char *cache, const char *name, char out[32])
+{
+    struct buf text = BUF_INIT(LINE_LEN + 32);
+    bool found = false;
+
+    if (file_read(cache, &text, NULL) == STATUS_OK) {
+        struct str s = str_trim(buf_str(&text));
+
+        found = str_starts(s, str_from(name)) && s.len - strlen(name) < 32 && s.len > strlen(name);
+        if (found)
+            snprintf(out, 32, "%.*s", STR_ARG(str_skip(s, strlen(name))));
+    }
+    buf_deinit(&text);
+    return found;
+}
+
+/* Only saves time: a cache that cannot be written is no trouble. */
+static void remember(const char *dir, const char *cache, const char *name, const char *version)
+{
+    struct buf text = BUF_INIT(LINE_LEN + 32);
+    struct err e = ERR_INIT;
+
+    buf_addf(&text, "%s%s\n", name, version);
+    if (file_mkdirs(dir, 0700, &e) != STATUS_OK ||
+        file_replace(cache, buf_str(&text), 0600, &e) != STATUS_OK)
+        log_debug(NULL, "version.not_kept", LOG_ERR(&e));
+    buf_deinit(&text);
+}
+
+enum status browser_version_of(const char *path, const char *state_dir, char out[32], struct err *e)
+{
+    const char *given = getenv("FLEET_BROWSER_VERSION");
+    cleanup_free char *dir = file_join(state_dir, "cache");
+    cleanup_free char *cache = file_join(dir, "browser-version");
+    char name[LINE_LEN];
+    struct stat st;
+    enum status s;
+
+    if (given && given[0] && strlen(given) < 32) {
+        snprintf(out, 32, "%s", given);
+        return STATUS_OK;
+    }
+    if (stat(path, &st) != 0)
+        return err_set_errno(e, STATUS_ENVIRONMENT, errno, "%s", path);
+    name_file(path, &st, name, sizeof(name));
+    if (remembered(cache, name, out))
+        return STATUS_OK;
+    s = read_program(path, (size_t)st.st_size, out, e);
+    if (s == STATUS_OK)
+        remember(dir, cache, name, out);
+    return s;
+}

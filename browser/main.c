@@ -1,0 +1,44 @@
+/* fleet: the whole thing. */
+#include "browser/chromium/args.h"
+#include "browser/chromium/version.h"
+#include "browser/executor.h"
+#include "browser/ops.h"
+#include "core/cli/cli.h"
+
+static enum status browser_version(const struct campaign_conf *c, const char *state_dir,
+                                   char out[32], struct err *e)
+{
+    struct arena *a = arena_create(NULL, 0);
+    struct browser_program program;
+    enum status s = browser_find(a, c->browser, &program, e);
+
+    if (s == STATUS_OK)
+        s = browser_version_of(program.path, state_dir, out, e);
+    arena_destroy(&a);
+    return s;
+}
+
+static const struct run_kit kit = {
+    .executor = &browser_executor,
+    .add_ops = ops_add_browser,
+    .browser_version = browser_version,
+    .needs_reaper = true,
+};
+
+static const struct cli_verb *const verbs[] = {
+    &verb_run,          &verb_config_show,  &verb_config_check,
+    &verb_audit_verify, &verb_breaker_list, &verb_breaker_reset,
+    &verb_completion,   &verb_version,      NULL,
+};
+
+int main(int argc, char **argv)
+{
+    static const struct cli_program program = {
+        .name = "fleet",
+        .summary = "browser campaigns that can be proved",
+        .verbs = verbs,
+        .kit = &kit,
+    };
+
+    return cli_main(&program, argc, argv);
+}

@@ -1,0 +1,228 @@
+/* One campaign on this terminal: loop, signals, progress, report, exit code. */
+#include <signal.h>
+#include <stdio.h>
+
+#include "core/base/file.h"
+#include "core/base/log.h"
+#include "core/base/loop.h"
+#include "core/cli/cli_internal.h"
+#include "core/cli/progress.h"
+#include "core/record/verify.h"
+#include "core/report/report.h"
+
+enum { HARD_STOP_MS = 8000 };
+
+struct session {
+    const struct cli *cli;
+    const struct cli_run_opts *opts;
+    struct loop *loop;
+    struct run *run;
+    struct progress *progress;
+    struct report *report;
+    struct loop_timer hard_stop;
+    int signal; /* the first that came, 0: none */
+    unsigned signals;
+    bool is_over;
+};
+
+/* --- signals --- */
+
+static void on_hard_stop(struct loop_timer *t)
+{
+    struct session *s = container_of(t, struct session, hard_stop);
+
+    log_flush();
+    _exit(128 + s->signal); /* what runs in sandboxes ends with this process */
+}
+
+static void on_signal(void *arg, int signum)
+{
+    struct session *s = arg;
+
+    if (s->signal == 0)
+        s->signal = signum;
+    s->signals++;
+    if (s->signals > 2)
+        on_hard_stop(&s->hard_stop);
+    if (s->signals == 2)
+        loop_timer_start(s->loop, &s->hard_stop, HARD_STOP_MS, on_hard_stop);
+    run_drain(s->run, signum == SIGINT ? "SIGINT" : signum == SIGHUP ? "SIGHUP" : "SIGTERM");
+}
+
+static enum status watch_signals(struct session *s, struct err *e)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    enum status st = STATUS_OK;
+
+    for (size_t i = 0; i < ARRAY_LEN(signals) && st == STATUS_OK; i++)
+        st = loop_signal(s->loop, signals[i], on_signal, s, e);
+    return st;
+}
+
+static void unwatch_signals(struct session *s)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+
+    for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
+        if (loop_signal(s->loop, signals[i], NULL, NULL, NULL) != STATUS_OK)
+            log_warn(NULL, "signal.kept", LOG_U64("signal", signals[i]));
+    }
+}
+
+/* --- the end --- */
+
+/* Checks the chain as `audit verify` does. False: it does not verify. */
+static bool verify(const struct session *s, struct audit_verdict *v)
+{
+    cleanup_free char *path = file_join(run_state_dir(s->run), "log.sqlite");
+    const struct audit_verify_opts opts = {.path = path};
+    struct err e = ERR_INIT;
+
+    *v = (struct audit_verdict){0};
+    if (audit_verify(&opts, v, &e) != STATUS_OK) {
+        v->exit_code = AUDIT_EXIT_NO_KEY;
+        snprintf(v->reason, sizeof(v->reason), "%s", err_text(&e));
+        return true; /* not readable is not broken; the reason is told */
+    }
+    return v->exit_code != AUDIT_EXIT_TAMPERED && v->exit_code != AUDIT_EXIT_TRUNCATED;
+}
+
+static void write_report(struct session *s, const struct audit_verdict *v)
+{
+    const char *path = s->opts->conf->output.report;
+    struct buf html = BUF_INIT(BUF_MAX_FILE);
+    struct err e = ERR_INIT;
+
+    report_render(s->report, s->run, v->reason, &html);
+    if (buf_status(&html) != STATUS_OK)
+        err_set(&e, STATUS_TOO_LARGE, "%s: more than %d bytes", path, BUF_MAX_FILE);
+    else
+        (void)!file_replace(path, buf_str(&html), 0644, &e);
+    if (e.status != STATUS_OK)
+        fprintf(stderr, "%s: report: %s\n", s->cli->program->name, err_text(&e));
+    buf_deinit(&html);
+}
+
+static struct json *summary_json(struct session *s, const struct audit_verdict *v, int code)
+{
+    const struct run_end *end = run_end(s->run);
+    const struct campaign_conf *c = s->opts->conf;
+    struct json *j = tally_to_json(run_tally(s->run)), *audit = json_new_object();
+
+    json_add_str(j, "campaign", c->name);
+    json_add_num(j, "took_ms", (double)end->took_ms);
+    json_add_bool(j, "drained", end->drained);
+    json_add_str(j, "trouble", end->status == STATUS_OK ? NULL : err_text(&end->err));
+    json_add_str(j, "results", c->output.results);
+    json_add_str(j, "report", c->output.report);
+    json_add_num(audit, "receipts", (double)end->receipts);
+    json_add_str(audit, "open", end->open);
+    json_add_str(audit, "close", end->close);
+    json_add_str(audit, "verdict", v->reason);
+    json_add(j, "audit", audit);
+    if (end->executor)
+        json_add(j, "executor", json_dup(end->executor));
+    return json_add_num(j, "exit_code", code);
+}
+
+static int exit_code(const struct session *s, bool verified)
+{
+    if (s->signal)
+        return 128 + (s->signal == SIGHUP ? SIGTERM : s->signal);
+    if (!verified)
+        return EXIT_AUDIT;
+    return run_exit_code(s->run);
+}
+
+static int finish(struct session *s)
+{
+    const struct run_end *end = run_end(s->run);
+    struct audit_verdict v;
+    bool verified = verify(s, &v);
+    int code = exit_code(s, verified);
+
+    write_report(s, &v);
+    progress_finish(s->progress, s->run);
+    if (end->status != STATUS_OK)
+        (void)cli_fail(s->cli, &end->err);
+    if (!verified)
+        fprintf(stderr, "%s: the audit chain does not verify: %s\n", s->cli->program->name,
+                v.reason);
+    if (s->opts->on_over)
+        s->opts->on_over(s->opts->arg, s->run);
+    if (s->opts->json) {
+        struct json *j = summary_json(s, &v, code);
+
+        if (cli_print_json(s->cli, j) != EXIT_OK)
+            code = EXIT_ENVIRONMENT;
+        json_destroy(&j);
+    }
+    return code;
+}
+
+/* --- the whole --- */
+
+static void on_over(void *arg, struct run *r)
+{
+    struct session *s = arg;
+
+    (void)r;
+    s->is_over = true;
+    loop_stop(s->loop);
+}
+
+static enum status make(struct session *s, struct err *e)
+{
+    const struct progress_opts show = {
+        .loop = s->loop,
+        .fd = STDERR_FILENO,
+        .quiet = s->opts->quiet || s->opts->json,
+    };
+    struct run_opts opts = {
+        .loop = s->loop,
+        .conf = s->opts->conf,
+        .kit = s->cli->program->kit,
+        .state_dir = s->opts->state_dir,
+    };
+    enum status st;
+
+    s->report = report_create();
+    s->progress = progress_create(&show);
+    opts.watch[opts.n_watch++] = progress_watch(s->progress);
+    opts.watch[opts.n_watch++] = report_watch(s->report);
+    if (s->opts->extra)
+        opts.watch[opts.n_watch++] = *s->opts->extra;
+    st = run_create(&opts, &s->run, e);
+    return st == STATUS_OK ? watch_signals(s, e) : st;
+}
+
+int cli_run(const struct cli *c, const struct cli_run_opts *opts)
+{
+    struct session s = {.cli = c, .opts = opts, .loop = opts->loop};
+    struct err e = ERR_INIT;
+    enum status st = STATUS_OK;
+    int code;
+
+    if (!s.loop)
+        st = loop_create(&s.loop, NULL, &e);
+    if (st == STATUS_OK)
+        st = make(&s, &e);
+    if (st == STATUS_OK) {
+        progress_start(s.progress, s.run);
+        run_start(s.run, on_over, &s);
+        while (!s.is_over)
+            loop_run(s.loop);
+        code = finish(&s);
+    } else {
+        code = cli_fail(c, &e);
+    }
+    loop_timer_stop(&s.hard_stop);
+    if (s.run)
+        unwatch_signals(&s);
+    progress_destroy(&s.progress);
+    run_destroy(&s.run);
+    report_destroy(&s.report);
+    if (!opts->loop)
+        loop_destroy(&s.loop);
+    return code;
+}

@@ -1,0 +1,187 @@
+#include <pwd.h>
+#include <stdio.h>
+
+#include "core/base/clock.h"
+#include "core/base/jcs.h"
+#include "core/base/loop.h"
+#include "core/cli/cli.h"
+#include "core/guard/breaker.h"
+#include "core/record/audit.h"
+
+static const struct cli_option options[] = {
+    {"json", 0, NULL, "print the result as JSON"},
+    {NULL, 0, NULL, NULL},
+};
+
+static const struct breaker_conf defaults = {
+    .failure_rate = 0.10,
+    .window_ms = 60000,
+    .min_samples = 20,
+};
+
+/* --- list --- */
+
+static struct json *state_json(const struct breaker_state *s)
+{
+    struct json *j = json_new_object();
+    char when[CLOCK_RFC3339_MAX];
+
+    json_add(j, "target", json_new_str(s->target));
+    json_add_str(j, "opened", clock_rfc3339(s->opened_wall_ms, when));
+    json_add_num(j, "samples", s->samples);
+    json_add_num(j, "failures", s->failures);
+    return json_add_str(j, "why", status_name(s->why));
+}
+
+static void print_state(const struct breaker_state *s)
+{
+    char when[CLOCK_RFC3339_MAX];
+
+    printf("%-40.*s open since %s: %u of %u failed, last %s\n", STR_ARG(s->target),
+           clock_rfc3339(s->opened_wall_ms, when), s->failures, s->samples, status_name(s->why));
+}
+
+static int list(struct cli *c)
+{
+    struct json *all = json_new_array();
+    struct breaker *b = NULL;
+    struct breaker_state s;
+    struct err e = ERR_INIT;
+    size_t it = 0, n = 0;
+    int code = EXIT_OK;
+
+    if (breaker_open_store(&defaults, cli_state_dir(c), &b, &e) != STATUS_OK) {
+        json_destroy(&all);
+        return cli_fail(c, &e);
+    }
+    while (breaker_next(b, &it, 0, &s)) {
+        if (!s.open)
+            continue;
+        n++;
+        if (cli_has(c, "json"))
+            json_push(all, state_json(&s));
+        else
+            print_state(&s);
+    }
+    if (cli_has(c, "json"))
+        code = cli_print_json(c, all);
+    else if (n == 0)
+        printf("no breaker is open\n");
+    breaker_close_store(&b);
+    json_destroy(&all);
+    return code;
+}
+
+/* --- reset --- */
+
+struct reset {
+    struct loop *loop;
+    bool told, closed;
+    enum status status;
+    struct err err;
+    char receipt[AUDIT_HEX_MAX];
+};
+
+static void on_receipt(void *arg, enum status s, const unsigned char *leaf, uint64_t seq,
+                       const struct err *e)
+{
+    struct reset *r = arg;
+
+    (void)seq;
+    r->told = true;
+    r->status = s;
+    if (s == STATUS_OK)
+        audit_hex(leaf, r->receipt);
+    else
+        r->err = *e;
+}
+
+static void on_closed(void *arg)
+{
+    struct reset *r = arg;
+
+    r->closed = true;
+}
+
+static void append(struct reset *r, struct audit *a, const char *target)
+{
+    struct json *j = json_new_object();
+    struct buf payload = BUF_INIT(BUF_MAX_LINE);
+    struct passwd pw, *found = NULL;
+    char names[1024];
+    struct receipt receipt = {.kind = "breaker.reset", .target = target, .outcome = "ok"};
+
+    if (getpwuid_r(getuid(), &pw, names, sizeof(names), &found) != 0)
+        found = NULL;
+    json_add_str(j, "operator", found ? found->pw_name : NULL);
+    json_add_num(j, "uid", getuid());
+    if (jcs_write(j, &payload, NULL) == STATUS_OK)
+        receipt.payload = buf_str(&payload);
+    audit_append(a, &receipt, on_receipt, r);
+    while (!r->told)
+        loop_run_once(r->loop, 100);
+    buf_deinit(&payload);
+    json_destroy(&j);
+}
+
+/* The receipt first: a reset that cannot be proved does not happen. */
+static enum status reset_with(struct reset *r, struct breaker *b, const char *state_dir,
+                              const char *target)
+{
+    struct audit *a;
+    enum status s;
+
+    if (breaker_allow(b, str_from(target)))
+        return err_set(&r->err, STATUS_NOT_FOUND, "the breaker of %s is not open", target);
+    s = audit_open(r->loop, state_dir, NULL, &a, &r->err);
+    if (s != STATUS_OK)
+        return s;
+    append(r, a, target);
+    s = r->status;
+    if (s == STATUS_OK)
+        s = breaker_reset(b, str_from(target), &r->err);
+    audit_close(a, on_closed, r);
+    while (!r->closed)
+        loop_run_once(r->loop, 100);
+    return s;
+}
+
+static int reset(struct cli *c)
+{
+    struct reset r = {0};
+    struct breaker *b = NULL;
+    enum status s = loop_create(&r.loop, NULL, &r.err);
+
+    if (s == STATUS_OK)
+        s = breaker_open_store(&defaults, cli_state_dir(c), &b, &r.err);
+    if (s == STATUS_OK)
+        s = reset_with(&r, b, cli_state_dir(c), cli_arg(c, 0));
+    breaker_close_store(&b);
+    if (r.loop)
+        loop_destroy(&r.loop);
+    if (s != STATUS_OK)
+        return cli_fail(c, &r.err);
+    if (cli_has(c, "json"))
+        printf("{\"target\":\"%s\",\"receipt\":\"%s\"}\n", cli_arg(c, 0), r.receipt);
+    else
+        printf("the breaker of %s is closed; receipt %s\n", cli_arg(c, 0), r.receipt);
+    return EXIT_OK;
+}
+
+const struct cli_verb verb_breaker_list = {
+    .name = "breaker list",
+    .summary = "List the targets whose circuit breaker is open",
+    .usage = "",
+    .options = options,
+    .run = list,
+};
+
+const struct cli_verb verb_breaker_reset = {
+    .name = "breaker reset",
+    .summary = "Close the circuit breaker of a target, with a signed receipt",
+    .usage = "TARGET",
+    .options = options,
+    .min_args = 1,
+    .max_args = 1,
+    .run = reset,
+};
