@@ -1,0 +1,272 @@
+/* What a call passes before it runs, in order: is the gate open, policy, robots.txt, breaker,
+ * limiter, proxy (design.md §3). Each says go on, wait, or end; one that waits is asked again when
+ * it is woken. */
+#include <libpsl.h>
+#include <string.h>
+
+#include "core/base/map.h"
+#include "core/guard/breaker.h"
+#include "core/guard/limit.h"
+#include "core/guard/policy.h"
+#include "core/op/gate_internal.h"
+#include "proxies/forward.h"
+#include "proxies/roster.h"
+
+enum { PROXY_POLL_MS = 1000 };
+
+/* --- targets --- */
+
+struct str gate_target_of(struct gate *g, struct arena *a, struct str host)
+{
+    const psl_ctx_t *psl = psl_builtin();
+    const char *domain;
+
+    if (!g->deps.group_by_site || psl == NULL || net_zone_of(host) != NET_NAME)
+        return host;
+    domain = psl_registrable_domain(psl, arena_strndup(a, host.ptr, host.len));
+    return domain != NULL ? arena_str(a, str_from(domain)) : host;
+}
+
+/* --- the stages --- */
+
+static enum step stage_open(struct gate *g, struct op_call *call)
+{
+    if (!g->shut)
+        return STEP_ON;
+    err_set(&call->err, STATUS_SHUTTING_DOWN, "%s: shutting down", call->op->name);
+    return STEP_END;
+}
+
+static enum step stage_policy(struct gate *g, struct op_call *call)
+{
+    enum status s = policy_check(g->deps.policy, str_from(call->op->name), call->host, &call->err);
+
+    return s == STATUS_OK ? STEP_ON : STEP_END;
+}
+
+static void robots_answered(void *arg, enum robots_answer a, uint64_t crawl_delay_ms,
+                            const char *why)
+{
+    struct op_call *call = arg;
+    struct pass *p = pass_of(call);
+
+    p->robots = NULL;
+    p->robots_known = true;
+    p->robots_answer = a;
+    p->robots_why = why;
+    if (crawl_delay_ms > 0)
+        limiter_set_crawl_delay(p->gate->deps.limiter, call->target, crawl_delay_ms);
+    gate_pass_wake(p);
+}
+
+static enum step stage_robots(struct gate *g, struct op_call *call)
+{
+    struct pass *p = pass_of(call);
+    struct url url;
+
+    if (g->deps.robots == NULL || call->target.len == 0 || (call->op->flags & OP_NO_ROBOTS) != 0)
+        return STEP_ON;
+    if (p->robots_known) {
+        if (p->robots_answer == ROBOTS_ALLOW)
+            return STEP_ON;
+        err_set(&call->err,
+                p->robots_answer == ROBOTS_DENY ? STATUS_ROBOTS_DENIED : STATUS_UNAVAILABLE,
+                "%.*s: %s", STR_ARG(call->url), p->robots_why);
+        return STEP_END;
+    }
+    /* An open breaker comes first here: robots.txt is not asked for in vain of a target that rests.
+     */
+    if (!breaker_allow(g->deps.breaker, call->target))
+        return STEP_ON;
+    if (url_parse(call->arena, call->url, "http https ws wss", &url, &call->err) != STATUS_OK)
+        return STEP_END;
+    p->robots = robots_ask(g->deps.robots, call->member, &url, call->deadline_ms, call->parent,
+                           robots_answered, call);
+    return STEP_WAIT;
+}
+
+static enum step stage_breaker(struct gate *g, struct op_call *call)
+{
+    if (call->target.len == 0 || breaker_allow(g->deps.breaker, call->target))
+        return STEP_ON;
+    err_set(&call->err, STATUS_BREAKER_OPEN,
+            "the breaker of %.*s is open; \"fleet breaker reset %.*s\" closes it",
+            STR_ARG(call->target), STR_ARG(call->target));
+    return STEP_END;
+}
+
+static void line_serve(struct line *l);
+
+static void line_timer(struct loop_timer *t)
+{
+    line_serve(container_of(t, struct line, timer));
+}
+
+/* Lets go of as many as there are tokens, in order. */
+static void line_serve(struct line *l)
+{
+    struct gate *g = l->gate;
+
+    while (!list_empty(&l->calls)) {
+        struct pass *p = list_entry(l->calls.next, struct pass, line_link);
+        uint64_t wait = 0;
+
+        if (breaker_allow(g->deps.breaker, str_from(l->target)))
+            wait = limiter_take(g->deps.limiter, str_from(l->target), now_ms(g));
+        if (wait > 0) {
+            loop_timer_start(g->deps.loop, &l->timer, wait, line_timer);
+            return;
+        }
+        list_remove(&p->line_link);
+        p->line = NULL;
+        if (!breaker_allow(g->deps.breaker, str_from(l->target)))
+            p->stage = STAGE_BREAKER; /* it opened meanwhile */
+        else
+            p->stage = STAGE_PROXY;
+        gate_pass_wake(p);
+    }
+}
+
+static struct line *line_get(struct gate *g, struct str target)
+{
+    struct line *l = map_find(g->lines, target);
+
+    if (l == NULL) {
+        l = xcalloc(1, sizeof *l);
+        l->gate = g;
+        l->target = xcalloc(1, target.len + 1);
+        memcpy(l->target, target.ptr, target.len);
+        list_init(&l->calls);
+        map_put(g->lines, target, l);
+    }
+    return l;
+}
+
+static bool credit_use(struct gate *g, struct op_call *call)
+{
+    if (call->credit == NULL || !*call->credit ||
+        !str_eq(gate_target_of(g, call->arena, call->credit_host), call->target))
+        return false;
+    *call->credit = false;
+    return true;
+}
+
+static enum step stage_limit(struct gate *g, struct op_call *call)
+{
+    struct pass *p = pass_of(call);
+    struct line *l;
+
+    if (call->target.len == 0 || credit_use(g, call))
+        return STEP_ON;
+    l = line_get(g, call->target);
+    p->line = l;
+    list_push(&l->calls, &p->line_link);
+    if (l->calls.next == &p->line_link)
+        line_serve(l);
+    return STEP_WAIT; /* line_serve wakes it, at once when there is a token */
+}
+
+static bool proxy_is_fit(const struct gate *g, const char *id)
+{
+    struct roster_info info;
+
+    for (size_t i = 0; i < roster_len(g->deps.roster); i++) {
+        roster_info(g->deps.roster, i, now_ms(g), &info);
+        if (strcmp(info.id, id) == 0)
+            return info.state != ROSTER_COOLING;
+    }
+    return false;
+}
+
+static void proxy_timer(struct loop_timer *t)
+{
+    gate_pass_wake(container_of(t, struct pass, proxy_timer));
+}
+
+static void proxy_set(struct gate *g, struct member *m, struct proxy *x, enum status why)
+{
+    char from[sizeof m->proxy_id];
+
+    memcpy(from, m->proxy_id, sizeof from);
+    m->proxy = x;
+    snprintf(m->proxy_id, sizeof m->proxy_id, "%s", proxy_id(x));
+    if (m->forward == NULL)
+        return;
+    forward_set_upstream(m->forward, x);
+    if (from[0] == '\0' || strcmp(from, m->proxy_id) == 0)
+        return;
+    /* Tunnels that stand would go on by the old way out. */
+    forward_cut_all(m->forward);
+    if (g->deps.on_rotated != NULL)
+        g->deps.on_rotated(g->deps.arg, m, from, m->proxy_id, why);
+}
+
+static enum step stage_proxy(struct gate *g, struct op_call *call)
+{
+    struct pass *p = pass_of(call);
+    struct member *m = call->member;
+    struct proxy *x;
+    uint64_t at, wait;
+
+    if (g->deps.roster == NULL || call->target.len == 0)
+        return STEP_ON;
+    if (m->proxy != NULL && !m->rotate_next && !m->pick_next && proxy_is_fit(g, m->proxy_id))
+        return STEP_ON;
+    if (roster_pick(g->deps.roster, m->index, NULL, now_ms(g), &x, &call->err) == STATUS_OK) {
+        proxy_set(g, m, x, m->rotate_next ? m->rotate_why : STATUS_OK);
+        m->rotate_next = m->pick_next = false;
+        err_clear(&call->err);
+        return STEP_ON;
+    }
+    at = roster_next_ms(g->deps.roster, NULL, now_ms(g));
+    if (at >= call->deadline_ms)
+        return STEP_END; /* PROXY_NONE, with when the next comes back */
+    wait = at > now_ms(g) ? at - now_ms(g) : 1;
+    loop_timer_start(g->deps.loop, &p->proxy_timer, wait < PROXY_POLL_MS ? wait : PROXY_POLL_MS,
+                     proxy_timer);
+    return STEP_WAIT;
+}
+
+static enum step (*const stages[STAGE_COUNT])(struct gate *, struct op_call *) = {
+    [STAGE_OPEN] = stage_open,       [STAGE_POLICY] = stage_policy, [STAGE_ROBOTS] = stage_robots,
+    [STAGE_BREAKER] = stage_breaker, [STAGE_LIMIT] = stage_limit,   [STAGE_PROXY] = stage_proxy,
+};
+
+enum step gate_stages_walk(struct gate *g, struct op_call *call)
+{
+    struct pass *p = pass_of(call);
+    enum step s = STEP_ON;
+
+    /* A stage may move the pass itself: a line that lets go of it says where it goes on. */
+    while (s == STEP_ON && p->stage < STAGE_COUNT) {
+        s = stages[p->stage](g, call);
+        if (s == STEP_ON)
+            p->stage++;
+    }
+    return s;
+}
+
+void gate_stages_leave(struct pass *p)
+{
+    robots_cancel(&p->robots);
+    loop_timer_stop(&p->proxy_timer);
+    if (p->line == NULL)
+        return;
+    list_remove(&p->line_link);
+    p->line = NULL;
+}
+
+void gate_stages_breaker_opened(struct gate *g, struct str target)
+{
+    line_serve(line_get(g, target));
+}
+
+void gate_line_free(void *line)
+{
+    struct line *l = line;
+
+    BUG_ON(!list_empty(&l->calls));
+    loop_timer_stop(&l->timer);
+    free(l->target);
+    free(l);
+}
