@@ -1,0 +1,39 @@
+/* fleet-core: the same verbs without the browser add-on. */
+#include <stdio.h>
+
+#include "core/cli/cli.h"
+#include "core/http/executor.h"
+
+/* Identities need the version of a browser; plain HTTP shows none of its own. */
+static enum status browser_version(const struct campaign_conf *c, const char *state_dir,
+                                   char out[32], struct err *e)
+{
+    (void)c;
+    (void)state_dir;
+    (void)e;
+    snprintf(out, 32, "%s", HTTP_EXECUTOR_BROWSER_VERSION);
+    return STATUS_OK;
+}
+
+static const struct run_kit kit = {
+    .executor = &http_executor,
+    .browser_version = browser_version,
+};
+
+static const struct cli_verb *const verbs[] = {
+    &verb_run,          &verb_config_show,  &verb_config_check,
+    &verb_audit_verify, &verb_breaker_list, &verb_breaker_reset,
+    &verb_completion,   &verb_version,      NULL,
+};
+
+int main(int argc, char **argv)
+{
+    static const struct cli_program program = {
+        .name = "fleet-core",
+        .summary = "campaigns over plain HTTP that can be proved",
+        .verbs = verbs,
+        .kit = &kit,
+    };
+
+    return cli_main(&program, argc, argv);
+}
