@@ -160,7 +160,8 @@ static int unknown_verb(const struct cli *c, char *const *words, int n)
     if (below.len && n < 2)
         (void)cli_usage(c, "%s: expected one of: %s", words[0], below.ptr);
     else if (near)
-        (void)cli_usage(c, "unknown verb \"%s\", did you mean \"%s\"?", words[0], near);
+        (void)cli_usage(c, "unknown verb \"%s\", did you mean \"%s\"?", below.len ? two : words[0],
+                        near);
     else if (below.len)
         (void)cli_usage(c, "unknown verb \"%s\": %s has %s", two, words[0], below.ptr);
     else

@@ -87,13 +87,14 @@ static bool verify(const struct session *s, struct audit_verdict *v)
     return v->exit_code != AUDIT_EXIT_TAMPERED && v->exit_code != AUDIT_EXIT_TRUNCATED;
 }
 
-static void write_report(struct session *s, const struct audit_verdict *v)
+static void write_report(struct session *s, const struct audit_verdict *v, bool verified)
 {
     const char *path = s->opts->conf->output.report;
     struct buf html = BUF_INIT(BUF_MAX_FILE);
     struct err e = ERR_INIT;
 
-    report_render(s->report, s->run, v->reason, &html);
+    report_render(s->report, s->run, v->reason, verified && v->exit_code != AUDIT_EXIT_NO_KEY,
+                  &html);
     if (buf_status(&html) != STATUS_OK)
         err_set(&e, STATUS_TOO_LARGE, "%s: more than %d bytes", path, BUF_MAX_FILE);
     else
@@ -141,7 +142,7 @@ static int finish(struct session *s)
     bool verified = verify(s, &v);
     int code = exit_code(s, verified);
 
-    write_report(s, &v);
+    write_report(s, &v, verified);
     progress_finish(s->progress, s->run);
     if (end->status != STATUS_OK)
         (void)cli_fail(s->cli, &end->err);

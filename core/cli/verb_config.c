@@ -50,6 +50,7 @@ static void show_key(void *arg, const char *path, const struct json_field *f)
     struct show *s = arg;
     const struct json *v = at_path(s->tree, path);
     struct buf text = BUF_INIT(BUF_MAX_LINE);
+    char name[JSON_PATH_MAX];
 
     (void)f;
     if (!v)
@@ -61,10 +62,13 @@ static void show_key(void *arg, const char *path, const struct json_field *f)
         return;
     }
     json_print(v, 0, &text);
+    snprintf(name, sizeof(name), "%s", path + 1);
+    for (char *p = name; *p; p++)
+        *p = *p == '/' ? '.' : *p;
     if (cli_has(s->cli, "origin"))
-        printf("%-36s %-28s %s\n", path + 1, text.ptr, origin_of(s, path));
+        printf("%-36s %-28s %s\n", name, text.ptr, origin_of(s, path));
     else
-        printf("%-36s %s\n", path + 1, text.ptr);
+        printf("%-36s %s\n", name, text.ptr);
     buf_deinit(&text);
 }
 

@@ -16,6 +16,7 @@ struct page {
     const struct tally *tally;
     const struct run_end *end;
     const char *verified;
+    bool verified_ok;
     struct buf *out;
     char *artifacts_base; /* what relative artefacts are relative to, seen from the report: "" or
                              "dir/" */
@@ -151,20 +152,20 @@ static void cards(struct page *p)
              (unsigned long long)t->total);
     card(p, "", text, "tasks finished");
     card_num(p, "ok", t->done[TASK_SUCCEEDED], "succeeded");
-    card_num(p, "bad", t->done[TASK_FAILED] + t->done[TASK_DEAD], "failed");
+    card_num(p, "bad", t->done[TASK_FAILED] + t->done[TASK_DEAD] + t->done[TASK_UNKNOWN],
+             "failed or unknown");
     card_num(p, "warn", t->done[TASK_BLOCKED], "blocked");
-    if (t->done[TASK_UNKNOWN] > 0)
-        card_num(p, "bad", t->done[TASK_UNKNOWN], "outcome unknown");
     snprintf(text, sizeof(text), "%.1f",
              p->end->took_ms ? (double)t->finished * 1000 / (double)p->end->took_ms : 0);
-    card(p, "", text, "tasks per second");
+    card(p, "", text, "tasks a second");
     snprintf(text, sizeof(text), "%llu ms", (unsigned long long)tally_quantile_ms(t, 0.5));
     card(p, "", text, "median duration");
     snprintf(text, sizeof(text), "%llu ms", (unsigned long long)tally_quantile_ms(t, 0.95));
     card(p, "", text, "95 % below");
-    card_num(p, "", t->ops, "ops through the gate");
+    card_num(p, "", t->ops, "ops, each gated");
     card_num(p, "", t->retries, "retries");
     card_num(p, "info", t->rotations, "proxies rotated");
+    card_num(p, "bad", t->breakers_opened, "breakers opened");
     card_num(p, "", p->end->receipts, "signed receipts");
     raw(p, "</div><div class=\"stack\">");
     stack_part(p, "ok", t->done[TASK_SUCCEEDED], "succeeded");
@@ -401,7 +402,8 @@ static void thumbs(struct page *p, const struct report_task *t)
 static void track(struct page *p, const struct report_task *t)
 {
     double all = p->r->last_ms ? (double)p->r->last_ms : 1;
-    double left = 100.0 * (double)t->started_ms / all;
+    uint64_t from = t->ended_ms > t->duration_ms ? t->ended_ms - t->duration_ms : 0;
+    double left = 100.0 * (double)from / all;
     double wide = 100.0 * (double)t->duration_ms / all;
 
     raw(p, "<td><div class=\"track\">");
@@ -524,10 +526,12 @@ static void audit(struct page *p)
     snprintf(n, sizeof(n), "%llu", (unsigned long long)p->end->receipts);
     open_table(p, "Audit chain",
                "\"fleet audit verify\" checks it again, by itself, on any machine", "what|value");
+    raw(p, "<tr><td>verification</td><td>");
+    tag(p, p->verified_ok ? "ok" : "bad", p->verified ? p->verified : "not checked");
+    raw(p, "</td></tr>");
     audit_row(p, "receipts in the log", n);
     audit_row(p, "opening receipt", p->end->open);
     audit_row(p, "closing receipt", p->end->close[0] ? p->end->close : "not written");
-    audit_row(p, "verification", p->verified ? p->verified : "not checked");
     if (p->conf->audit.sink)
         audit_row(p, "copy", p->conf->audit.sink);
     close_table(p);
@@ -548,7 +552,8 @@ static char *artifacts_base(const struct campaign_conf *c)
     return buf_take(&b, NULL);
 }
 
-void report_render(struct report *r, struct run *run, const char *verified, struct buf *out)
+void report_render(struct report *r, struct run *run, const char *verified, bool ok,
+                   struct buf *out)
 {
     struct page p = {
         .r = r,
@@ -557,6 +562,7 @@ void report_render(struct report *r, struct run *run, const char *verified, stru
         .tally = run_tally(run),
         .end = run_end(run),
         .verified = verified,
+        .verified_ok = ok,
         .out = out,
         .artifacts_base = artifacts_base(run_conf(run)),
     };

@@ -109,7 +109,7 @@ static void on_task(void *arg, const struct run_task *t)
         .status = t->status,
         .error_step = t->error_step,
         .ran = t->member != NULL,
-        .started_ms = t->started_ms,
+        .ended_ms = age_ms(r),
         .duration_ms = t->duration_ms,
         .receipt = arena_strdup(r->arena, t->receipt),
     };

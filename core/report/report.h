@@ -15,8 +15,9 @@ void report_destroy(struct report **r);
 /** To be put among the run's watches: collects. Of tasks the first REPORT_TASKS_MAX are shown,
  * further ones only counted. */
 struct run_watch report_watch(struct report *r);
-/** Renders a run that is over. `verified`: what checking the chain said; NULL: it was not checked.
- */
-void report_render(struct report *r, struct run *run, const char *verified, struct buf *out);
+/** Renders a run that is over. `verified`: what checking the chain said (NULL: it was not checked),
+ * and whether that was well. */
+void report_render(struct report *r, struct run *run, const char *verified, bool ok,
+                   struct buf *out);
 
 #endif

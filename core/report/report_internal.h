@@ -14,7 +14,7 @@ struct report_task {
     enum status status;
     int error_step;
     bool ran;
-    uint64_t started_ms, duration_ms;
+    uint64_t ended_ms, duration_ms; /* ended: since the run began */
     const char *receipt;
     const char **artifacts;
     size_t n_artifacts;
