@@ -269,7 +269,7 @@ static bool fill_words(struct member *m)
 /* Moves what the program gets to its numbers. All other descriptors are closed by execve. */
 static bool arrange_fds(struct member *m, struct report *r)
 {
-    int parked[WIRE_FDS_MAX];
+    int parked[WIRE_FDS_MAX] = {0};
     const struct wire_spec *s = &m->spec;
 
     if (!TRY(r, STEP_FDS, NULL, m->status_w = fcntl(m->status_w, F_DUPFD_CLOEXEC, FD_ABOVE)))
@@ -316,6 +316,7 @@ static void reset_signals(void)
     for (int i = 1; i < NSIG; i++)
         signal(i, SIG_DFL);
     sigemptyset(&none);
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
@@ -507,6 +508,7 @@ _Noreturn void init_main(int argc, char **argv)
     m.report.fail_at = m.args.fail_at;
     m.report.fail_errno = (int)m.args.fail_errno;
     sigfillset(&all);
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
     sigprocmask(SIG_SETMASK, &all, NULL);
     prctl(PR_SET_NAME, "fleet-init", 0, 0, 0);
     (void)setsid();

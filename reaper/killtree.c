@@ -37,6 +37,7 @@ static void children_by_scan(pid_t pid, void (*fn)(pid_t child, void *arg), void
 
     if (!d)
         return;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
     while ((e = readdir(d)) != NULL) {
         pid_t p = (pid_t)strtol(e->d_name, NULL, 10);
 
@@ -44,6 +45,28 @@ static void children_by_scan(pid_t pid, void (*fn)(pid_t child, void *arg), void
             fn(p, arg);
     }
     closedir(d);
+}
+
+/* The numbers of a children file. False when the kernel has none. */
+static bool children_of_thread(const char *path, void (*fn)(pid_t child, void *arg), void *arg)
+{
+    FILE *f = fopen(path, "re");
+    char *text = NULL;
+    size_t room = 0;
+
+    if (!f)
+        return false;
+    if (getline(&text, &room, f) > 0)
+        for (char *p = text, *end; *p; p = end) {
+            long child = strtol(p, &end, 10);
+
+            if (end == p)
+                break;
+            fn((pid_t)child, arg);
+        }
+    free(text);
+    fclose(f);
+    return true;
 }
 
 /* Each thread has a list of the children it made. */
@@ -58,20 +81,12 @@ static bool children_of_threads(pid_t pid, void (*fn)(pid_t child, void *arg), v
     d = opendir(path);
     if (!d)
         return true; /* it has gone */
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
     while ((e = readdir(d)) != NULL) {
-        FILE *f;
-        int child;
-
         if (e->d_name[0] == '.')
             continue;
         snprintf(path, sizeof(path), "/proc/%d/task/%.20s/children", (int)pid, e->d_name);
-        f = fopen(path, "re");
-        if (!f)
-            continue;
-        any = true;
-        while (fscanf(f, "%d", &child) == 1)
-            fn((pid_t)child, arg);
-        fclose(f);
+        any = children_of_thread(path, fn, arg) || any;
     }
     closedir(d);
     return any;

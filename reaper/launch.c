@@ -43,10 +43,15 @@ static enum status get_filter(struct reaper *r, const struct reaper_spec *s, str
 static void read_fault(struct spec_extra *x)
 {
 #ifdef FLEET_FAULTS
-    const char *v = getenv("FLEET_REAPER_FAIL");
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody writes the environment */
+    struct str rest = str_from(getenv("FLEET_REAPER_FAIL"));
+    struct str at = str_cut(&rest, ':');
+    uint64_t n, errnum;
 
-    if (v && sscanf(v, "%u:%u", &x->fail_at, &x->fail_errno) != 2)
-        x->fail_at = 0;
+    if (str_to_u64(at, UINT32_MAX, &n) && str_to_u64(rest, 4095, &errnum)) {
+        x->fail_at = (uint32_t)n;
+        x->fail_errno = (uint32_t)errnum;
+    }
 #else
     (void)x;
 #endif

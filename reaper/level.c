@@ -9,7 +9,7 @@
 static const struct {
     const char *name, *title;
 } layers[REAPER_LAYER_COUNT] = {
-#define LAYER_ROW(id, name_, title_) [REAPER_LAYER_##id] = {.name = name_, .title = title_},
+#define LAYER_ROW(id, name_, title_) [REAPER_LAYER_##id] = {.name = (name_), .title = (title_)},
     REAPER_LAYER_TABLE(LAYER_ROW)
 #undef LAYER_ROW
 };
@@ -148,7 +148,7 @@ void reaper_level_fill(struct reaper_level *out, uint32_t bits, bool root, bool 
 
 bool reaper_level_check(uint32_t bits, uint32_t required, struct err *e)
 {
-    struct buf b = BUF_INIT(ERR_TEXT_MAX * 2);
+    struct buf b = BUF_INIT(1024);
     uint32_t missing = required & ~bits;
 
     if (missing == 0)

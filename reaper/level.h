@@ -47,7 +47,7 @@ const char *reaper_layer_title(enum reaper_layer l);
 #define REAPER_LAYERS_TEXT_MAX 256
 /** "chromium-sandbox,pid-namespace,..." of the bits into out[REAPER_LAYERS_TEXT_MAX]; returns out.
  * "none" for 0. */
-char *reaper_layers_text(uint32_t layers, char *out);
+char *reaper_layers_text(uint32_t bits, char *out);
 
 enum reaper_row_state { REAPER_ROW_OK, REAPER_ROW_DEGRADED, REAPER_ROW_MISSING };
 
@@ -80,11 +80,11 @@ struct reaper_level {
 
 /** Fills `out` from the bits that can be had and, for the others, the errno of their probe
  * (0..REAPER_LAYER_COUNT-1). Pure. */
-void reaper_level_fill(struct reaper_level *out, uint32_t layers, bool root, bool userns,
+void reaper_level_fill(struct reaper_level *out, uint32_t bits, bool root, bool userns,
                        const int errnos[REAPER_LAYER_COUNT]);
 
 /** False when `layers` lacks one of `required`: the error (ENVIRONMENT) names each that is missing
  * with what to do. Pure. */
-must_check bool reaper_level_check(uint32_t layers, uint32_t required, struct err *e);
+must_check bool reaper_level_check(uint32_t bits, uint32_t required, struct err *e);
 
 #endif

@@ -108,18 +108,16 @@ static int probe_seccomp(void)
 
 static void probe_namespaces(struct probe *p, const struct who *w)
 {
-    struct found f = {0};
+    struct found f = {.clone = EPERM};
     int first = 0;
-    size_t i;
 
-    for (i = 0; i < ARRAY_LEN(tries); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(tries) && f.clone != 0; i++) {
         f = try_flags(tries[i], w);
         if (f.clone == 0)
-            break;
-        if (first == 0)
+            p->clone_flags = tries[i];
+        else if (first == 0)
             first = f.clone;
     }
-    p->clone_flags = f.clone == 0 ? tries[i] : 0;
     p->userns = (p->clone_flags & CLONE_NEWUSER) != 0;
     p->is_root = w->uid == 0 && !p->userns && f.ids == 0;
     p->masked_proc = f.masked_proc;

@@ -35,7 +35,7 @@ struct reaper_opts {
     uint32_t uid_base;     /* first of the uids given to members when root; 0: 64000 */
     uint32_t uid_count;    /* how many, 1..4096; 0: 1000 */
     bool subreaper;   /* make this process adopt its orphans (PR_SET_CHILD_SUBREAPER), so that a
-                         killed fleet-reaper leaves no   zombie. For programs of our own; not when
+                         killed fleet-reaper leaves no zombie. For programs of our own; not when
                          embedded in somebody else's */
     uint32_t without; /* layers to leave out everywhere (bits of 1u << enum reaper_layer): for tests
                          and for `fleet doctor` */
@@ -104,7 +104,7 @@ struct reaper_bind {
     const char *path; /* absolute */
     const char *at;   /* absolute; NULL: path */
     bool writable;    /* as root with a member's uid: files the member makes belong to this process
-                         outside (idmapped mount), or,    where the file system cannot do that, the
+                         outside (idmapped mount), or, where the file system cannot do that, the
                          directory itself is given to the member (chown) */
 };
 
@@ -241,14 +241,13 @@ uint32_t reaper_child_layers(const struct reaper_child *c); /* 0 until started *
 
 /* --- checks --- */
 
-/** What /proc says of a browser's renderers. */
+/** What /proc says of a browser's renderers. Not counted: those younger than a second that are not
+ *  sandboxed yet; a renderer is forked first, and confined before it runs any page. */
 struct reaper_renderers {
-    unsigned total;     /* renderer processes seen, less those younger than a second that are not
-                           sandboxed yet: a renderer is     forked first and confined afterwards, before
-                           it     runs any page */
-    unsigned sandboxed; /* of them: with a seccomp filter of their own and a PID namespace below the
-                           browser's */
-    struct err err;     /* when sandboxed < total: which one, and what it lacks */
+    unsigned total; /* renderer processes seen */
+    unsigned
+        sandboxed;  /* with a seccomp filter of their own, in a PID namespace below the browser's */
+    struct err err; /* when sandboxed < total: which one, and what it lacks */
 };
 /** Reads /proc (a few ms; call it after the first page is there, and again as renderers come).
  * False when a renderer is not sandboxed: Chromium goes on silently when its seccomp sandbox cannot

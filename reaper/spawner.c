@@ -95,6 +95,7 @@ static void clear_away(struct member *m)
     for (int i = 0; i < REMOVE_TRIES && !cgroup_remove(&m->cgroup); i++)
         pause_ms(1);
     if (m->tmp_path[0] != '\0')
+        /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
         nftw(m->tmp_path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     if (m->lock_path[0] != '\0')
         unlink(m->lock_path);
@@ -309,6 +310,7 @@ static bool write_notes(struct request *q, struct member *m)
 
 static const char *tmp_base(void)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
     const char *tmp = getenv("TMPDIR");
 
     return tmp && *tmp == '/' && access(tmp, W_OK) == 0 ? tmp : "/tmp";
@@ -544,6 +546,7 @@ static bool start(struct spawner *s, unsigned uid_base)
     sigset_t set;
 
     sigfillset(&set);
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
     sigprocmask(SIG_SETMASK, &set, NULL);
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
@@ -569,6 +572,7 @@ int spawner_main(int argc, char **argv)
     static struct spawner s;
 
     if (!start(&s, argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 64000u)) {
+        /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
         fprintf(stderr, "fleet-reaper: cannot start: %s\n", strerror(errno));
         return 1;
     }

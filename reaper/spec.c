@@ -195,6 +195,7 @@ static void add_numbers(struct buf *b, const struct reaper_spec *s, const struct
  * lead). */
 static enum status find_program(const char *name, char out[PATH_MAX], struct err *e)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody writes the environment */
     const char *path = getenv("PATH");
     struct str rest = str_from(path ? path : "/usr/local/bin:/usr/bin:/bin");
     char candidate[PATH_MAX];
@@ -235,6 +236,7 @@ static void bind_program(struct buf *b, const char *program)
     static const char *const too_wide[] = {"/",    "/tmp",  "/var/tmp", "/root",
                                            "/dev", "/proc", "/run"};
     char dir[PATH_MAX];
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody writes the environment */
     const char *home = getenv("HOME");
     bool wide;
 
@@ -253,10 +255,9 @@ static enum status add_binds(struct buf *b, const struct reaper_spec *s, const c
 {
     char real[PATH_MAX];
 
-    if (s->view == REAPER_VIEW_MINIMAL)
+    /* in the host's view it is there, unless the private /tmp hides it */
+    if (s->view == REAPER_VIEW_MINIMAL || strncmp(program, "/tmp/", 5) == 0)
         bind_program(b, program);
-    else if (strncmp(program, "/tmp/", 5) == 0)
-        bind_program(b, program); /* the private /tmp hides it */
     for (size_t i = 0; i < s->n_binds; i++) {
         const struct reaper_bind *w = &s->binds[i];
 

@@ -54,6 +54,7 @@ static char *look_around(struct buf *seen)
 enum status start_find(const char *given, char **out, struct err *e)
 {
     struct buf seen = BUF_INIT(PATH_MAX * 8);
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody writes the environment */
     const char *env = getenv("FLEET_REAPER");
 
     if (!given && env && *env)
@@ -94,7 +95,9 @@ static int spawn(const char *program, unsigned uid_base, int theirs, pid_t *pid)
     int rc;
 
     snprintf(base, sizeof(base), "%u", uid_base);
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody writes the environment */
     if (getenv("TMPDIR"))
+        /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody writes the environment */
         snprintf(tmpdir, sizeof(tmpdir), "TMPDIR=%s", getenv("TMPDIR"));
     if (posix_spawn_file_actions_init(&fa) != 0)
         return ENOMEM;

@@ -110,6 +110,7 @@ static unsigned kill_found(const struct sweep_notes *w)
     struct dirent *e;
     unsigned n = 0;
 
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): a stream of our own */
     while (d && (e = readdir(d)) != NULL) {
         uint64_t pid;
 
@@ -204,6 +205,7 @@ static void sweep_one(const char *dir, const char *name, struct reaper_swept *ou
 
 char *sweep_run_dir(const char *state_dir)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody writes the environment */
     const char *tmp = getenv("TMPDIR");
     char path[PATH_MAX], *real;
 
@@ -232,6 +234,7 @@ enum status reaper_sweep(const char *state_dir, struct reaper_swept *out, struct
     d = opendir(dir);
     if (!d)
         return errno == ENOENT ? STATUS_OK : err_set_errno(e, STATUS_IO, errno, "sweep %s", dir);
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): a stream of our own */
     while ((entry = readdir(d)) != NULL)
         if (sweep_is_lock_name(entry->d_name))
             sweep_one(dir, entry->d_name, out);

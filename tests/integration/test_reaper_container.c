@@ -50,53 +50,51 @@ struct container {
 };
 
 /* What is refused to a container without CAP_SYS_ADMIN, CAP_SYS_CHROOT and the like. */
-static const char *const refused[] = {
-    "mount",
-    "umount2",
-    "pivot_root",
-    "mount_setattr",
-    "move_mount",
-    "open_tree",
-    "fsopen",
-    "fsconfig",
-    "fsmount",
-    "fspick",
-    "setns",
-    "bpf",
-    "perf_event_open",
-    "keyctl",
-    "add_key",
-    "request_key",
-    "userfaultfd",
-    "kexec_load",
-    "init_module",
-    "finit_module",
-    "delete_module",
-    "reboot",
-    "swapon",
-    "swapoff",
-    "acct",
-    "settimeofday",
-    "clock_settime",
-    "sethostname",
-    "setdomainname",
-    "syslog",
-    "quotactl",
-    "open_by_handle_at",
-    "fanotify_init",
-    "iopl",
-    "ioperm",
-    "lookup_dcookie",
-    "mbind",
-    "set_mempolicy",
-    "move_pages",
-    "migrate_pages",
-    "kcmp",
-    "vhangup",
-    "personality",
-    "uselib",
-    "ustat",
-};
+static const char *const refused[] = {"mount",
+                                      "umount2",
+                                      "pivot_root",
+                                      "mount_setattr",
+                                      "move_mount",
+                                      "open_tree",
+                                      "fsopen",
+                                      "fsconfig",
+                                      "fsmount",
+                                      "fspick",
+                                      "setns",
+                                      "bpf",
+                                      "perf_event_open",
+                                      "keyctl",
+                                      "add_key",
+                                      "request_key",
+                                      "userfaultfd",
+                                      "kexec_load",
+                                      "init_module",
+                                      "finit_module",
+                                      "delete_module",
+                                      "reboot",
+                                      "swapon",
+                                      "swapoff",
+                                      "acct",
+                                      "settimeofday",
+                                      "clock_settime",
+                                      "sethostname",
+                                      "setdomainname",
+                                      "syslog",
+                                      "quotactl",
+                                      "open_by_handle_at",
+                                      "fanotify_init",
+                                      "iopl",
+                                      "ioperm",
+                                      "lookup_dcookie",
+                                      "mbind",
+                                      "set_mempolicy",
+                                      "move_pages",
+                                      "migrate_pages",
+                                      "kcmp",
+                                      "vhangup",
+                                      "personality",
+                                      "uselib",
+                                      "ustat"};
 
 enum { NS_MASK = 0x7e020080, NS_MASK_RULES = 0x0e020080 };
 
@@ -123,7 +121,7 @@ static void load_filter(bool rules)
     CHECK(seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0);
     if (rules) {
         CHECK(seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(unshare), 1,
-                               SCMP_A0(SCMP_CMP_NE, CLONE_NEWUSER)) == 0);
+                               SCMP_A0(SCMP_CMP_NE, CLONE_NEWUSER, 0)) == 0);
     } else {
         CHECK(seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(unshare), 0) == 0);
         CHECK(seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(chroot), 0) == 0);
@@ -167,8 +165,8 @@ static void load_shipped(void)
     CHECK(seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
                            SCMP_A0(SCMP_CMP_MASKED_EQ, NS_MASK_RULES, 0)) == 0);
     CHECK(seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(unshare), 1,
-                           SCMP_A0(SCMP_CMP_EQ, CLONE_NEWUSER)) == 0);
-    CHECK(seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_LE, 16)) ==
+                           SCMP_A0(SCMP_CMP_EQ, CLONE_NEWUSER, 0)) == 0);
+    CHECK(seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_LE, 16, 0)) ==
           0);
     CHECK(seccomp_load(ctx) == 0);
     seccomp_release(ctx);
