@@ -3,6 +3,7 @@
 #ifndef BROWSER_PAGE_SESSION_H
 #define BROWSER_PAGE_SESSION_H
 
+#include "browser/page/input.h"
 #include "browser/page/page.h"
 #include "core/base/loop.h"
 #include "core/conf/campaign.h"
@@ -25,6 +26,7 @@ struct page_session {
     struct json *vars;          /* object: values that steps set and extract; owned by the session, filled by the flow */
     uint64_t timeout_ms;        /* default timeout of a step: 5000 unless the flow says otherwise */
     struct op_call *running;    /* the op that acts on the page now, or NULL: whose doing document requests are */
+    struct keys keys;           /* held down by page.key_down until page.key_up */
     void *flow;                 /* the flow engine's own */
 };
 
