@@ -671,19 +671,19 @@ void pool_release(struct pool_lease *l, bool clean)
 
     BUG_ON(l->state != LEASE_HELD);
     s->lease = NULL;
+    if (h != NULL && !is_kept(p)) { /* its pages go with it */
+        h->pages += context_pages_made(s->ctx);
+        context_destroy(&s->ctx);
+        s->home = NULL;
+    }
     context_end(l->ctx, clean && h != NULL && is_kept(p) && !h->due);
     free(l);
     if (h == NULL) /* its instance died */
         return;
     h->n_leases--;
     h->idle_since_ms = now_ms(p);
-    if (!is_kept(p)) {
-        h->pages += context_pages_made(s->ctx);
-        context_destroy(&s->ctx);
-        s->home = NULL;
-    } else if (h->due) {
+    if (s->ctx != NULL && h->due)
         seat_leaves(h, s);
-    }
     home_check(h);
     home_settle(h);
 }

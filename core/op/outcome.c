@@ -114,11 +114,19 @@ static const struct block_rule block_rules[] = {
 
 static bool contains_nocase(struct str hay, struct str needle)
 {
+    unsigned char first, folded;
+
     if (needle.len == 0 || hay.len < needle.len)
         return false;
-    for (size_t i = 0; i + needle.len <= hay.len; i++)
-        if (str_eq_nocase(str_n(hay.ptr + i, needle.len), needle))
+    first = (unsigned char)needle.ptr[0];
+    folded = first >= 'a' && first <= 'z' ? (unsigned char)(first - 32)
+                                          : first; /* needles are lower case */
+    for (size_t i = 0; i + needle.len <= hay.len; i++) {
+        unsigned char c = (unsigned char)hay.ptr[i];
+
+        if ((c == first || c == folded) && str_eq_nocase(str_n(hay.ptr + i, needle.len), needle))
             return true;
+    }
     return false;
 }
 
