@@ -490,6 +490,102 @@ static void test_random_kills_chromium(void **state)
     random_kills(false, "chromium", 4, 600);
 }
 
+/* Somebody of the family is killed at a random moment, then the controller: nothing is left of any.
+ */
+enum victim { VICTIM_SPAWNER, VICTIM_INIT, VICTIM_BROWSER, VICTIM_RENDERER, VICTIMS };
+
+struct family {
+    const char *browser;
+    int tell; /* pids of fleet-reaper, init, browser */
+};
+
+static void control_family(const struct as *a, void *arg)
+{
+    const struct family *f = arg;
+    const char *argv[16];
+    struct reaper_spec s = browser_spec(f->browser, argv);
+    pid_t pids[VICTIM_RENDERER];
+    struct members m;
+    struct member x;
+
+    members_open(&m, a->state, a->program, 0);
+    member_launch(&m, &x, &s, true);
+    CHECK(member_wait_started(&x, SLOW_MS));
+    member_say(&x, page_call);
+    pids[VICTIM_SPAWNER] = reaper_pid(m.reaper);
+    pids[VICTIM_INIT] = x.started.init_pid;
+    pids[VICTIM_BROWSER] = x.started.pid;
+    CHECK(write(f->tell, pids, sizeof(pids)) == sizeof(pids));
+    for (;;)
+        loop_run_once(m.loop, 1000);
+}
+
+/* A child process of the browser, whichever is found first: renderers, zygotes, the GPU process. */
+static void kill_some_child(pid_t browser)
+{
+    char path[64];
+    int child = 0;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)browser, (int)browser);
+    f = fopen(path, "re");
+    if (!f)
+        return;
+    while (fscanf(f, "%d", &child) == 1)
+        ;
+    fclose(f);
+    if (child > 0)
+        kill(child, SIGKILL);
+}
+
+static void family_round(struct as *a, const char *browser, enum victim v, unsigned after_ms)
+{
+    struct family f = {.browser = browser};
+    pid_t pids[VICTIM_RENDERER], p;
+    int t[2], status;
+
+    assert_int_equal(pipe2(t, O_CLOEXEC), 0);
+    f.tell = t[1];
+    p = fork_as(a, control_family, &f);
+    close(t[1]);
+    assert_int_equal(read(t[0], pids, sizeof(pids)), sizeof(pids));
+    close(t[0]);
+    test_sleep_ms(after_ms);
+    if (v == VICTIM_RENDERER)
+        kill_some_child(pids[VICTIM_BROWSER]);
+    else
+        kill(pids[v], SIGKILL);
+    test_sleep_ms(after_ms % 20);
+    kill(p, SIGKILL);
+    assert_int_equal(waitpid(p, &status, 0), p);
+    assert_true(test_wait_until(nobody_left, a->ground, GONE_MS));
+}
+
+static void test_anybody_killed(void **state)
+{
+    const char *browser = member_browser(HEADLESS);
+    unsigned seed = (unsigned)test_now_ms();
+    struct reaper_swept swept;
+    struct as a;
+
+    (void)state;
+    if (geteuid() != 0)
+        test_skip("counting needs a cgroup: root");
+    if (!browser)
+        test_skip(HEADLESS " is not installed");
+    open_as(&a, false);
+    a.ground = ground_create();
+    if (!a.ground)
+        test_skip("no cgroup to count in");
+    for (unsigned i = 0; i < 4 * VICTIMS; i++) {
+        seed = seed * 1103515245u + 12345u;
+        family_round(&a, browser, (enum victim)(i % VICTIMS), (seed >> 16) % 150);
+    }
+    assert_int_equal(reaper_sweep(a.state, &swept, NULL), STATUS_OK);
+    assert_true(test_wait_until(run_is_empty, &a, GONE_MS));
+    close_as(&a);
+}
+
 /* --- endings --- */
 
 static void test_ladder_kills_what_is_deaf(void **state)
@@ -838,6 +934,7 @@ int main(void)
         cmocka_unit_test(test_random_kills_as_root),
         cmocka_unit_test(test_random_kills_unprivileged),
         cmocka_unit_test(test_random_kills_chromium),
+        cmocka_unit_test(test_anybody_killed),
         cmocka_unit_test(test_ladder_kills_what_is_deaf),
         cmocka_unit_test(test_tells_how_it_ended),
         cmocka_unit_test(test_says_what_it_could_not_execute),
