@@ -32,7 +32,7 @@ static void on_breaker(void *arg, struct str target, bool open)
     r->tally.breakers_opened += open;
     RUN_TELL(r, on_breaker, target, open);
     if (r->sched)
-        sched_poke(r->sched);
+        sched_target_changed(r->sched, target);
 }
 
 static void on_slowed(void *arg, struct str target, uint64_t until_ms, const char *why)

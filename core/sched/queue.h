@@ -63,8 +63,8 @@ void queue_member_idle(struct queue *q, uint32_t member);
 void queue_hold_blocked(struct queue *q, bool hold);
 /** Asks the breakers of resting targets again. Linear in their number. */
 void queue_release(struct queue *q);
-/** Tokens of the target come later or sooner than was thought (429, Retry-After): asks again at the
- * next turn. */
+/** The target's breaker opened, or its tokens come at another time than was thought (429,
+ * Retry-After): it is asked again at the next turn. */
 void queue_target_changed(struct queue *q, struct str target);
 
 size_t queue_len(const struct queue *q);     /* waiting, delayed and held together */

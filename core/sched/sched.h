@@ -108,7 +108,7 @@ void sched_drain(struct sched *s, uint64_t ms);
 void sched_pause(struct sched *s, bool paused);
 /** Breakers may have been reset, targets slowed: look again. */
 void sched_poke(struct sched *s);
-/** The target's tokens come at another time than was thought. */
+/** The target's breaker opened, or its tokens come at another time than was thought. */
 void sched_target_changed(struct sched *s, struct str target);
 
 size_t sched_waiting(const struct sched *s); /* in the queue, retries included */
