@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <sys/socket.h>
 
 #include "core/base/file.h"
@@ -202,6 +203,15 @@ static void destroy(struct forward *f)
     free(f);
 }
 
+/* splice(2) has no MSG_NOSIGNAL. */
+static void ignore_sigpipe(void)
+{
+    struct sigaction now;
+
+    if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+        signal(SIGPIPE, SIG_IGN);
+}
+
 enum status forward_open(struct loop *l, const struct forward_opts *opts, struct forward **out,
                          struct err *e)
 {
@@ -209,6 +219,7 @@ enum status forward_open(struct loop *l, const struct forward_opts *opts, struct
     enum status s = STATUS_OK;
     int fd = opts->listen_fd;
 
+    ignore_sigpipe();
     f->loop = f->shared.loop = l;
     f->fd = -1;
     list_init(&f->conns);

@@ -84,8 +84,9 @@ enum {
     FORWARD_HOSTS_MAX = 4096,     /* hosts counted apart; further ones count together as "*" */
 };
 
-/** Listens. PERMISSION, IO, INVALID (`listen_fd` is no listening socket; ca_file holds no
- * certificate), NOT_FOUND (ca_file). */
+/** Listens. From then on SIGPIPE is ignored in the process, if it had its default action.
+ * PERMISSION, IO, INVALID (`listen_fd` is no listening socket; ca_file holds no certificate),
+ * NOT_FOUND (ca_file). */
 must_check enum status forward_open(struct loop *l, const struct forward_opts *opts,
                                     struct forward **out, struct err *e);
 /** Cuts everything and stops listening; nothing is called after it. Sets *f to NULL; NULL is fine.

@@ -11,6 +11,9 @@
 struct side {
     struct wire wire;
     struct loop_watch *watch;
+    int pipe[2];    /* -1: none. Only while much goes through: see side_splice */
+    size_t piped;   /* bytes in it, to be written after `out` */
+    unsigned full;  /* reads in a row that filled the buffer, on the side that is read */
     struct buf out; /* from out_at on: to be written; no memory while nothing waits */
     size_t out_at;
     bool eof;    /* it sends no more */
@@ -28,7 +31,7 @@ static inline bool side_is_open(const struct side *s)
 }
 static inline bool side_is_waiting(const struct side *s)
 {
-    return s->out.len > 0;
+    return s->out.len > 0 || s->piped > 0;
 }
 /** Writes now or keeps for later. False when the wire is broken. */
 must_check bool side_send(struct side *s, const void *p, size_t n);
@@ -36,6 +39,16 @@ must_check bool side_send(struct side *s, const void *p, size_t n);
 must_check bool side_flush(struct side *s);
 /** No more will be sent: shuts the sending direction once all is written. */
 void side_end(struct side *s);
+/** After so many full reads in a row a stream is worth a pipe. */
+enum { SIDE_FULL_READS = 8 };
+/** Moves bytes from `src` to `dst` without a copy, by way of a pipe of `dst` (splice(2)); both
+ * plain, nothing waiting at `dst`. Bytes moved or kept in the pipe; WIRE_EOF, WIRE_AGAIN,
+ * WIRE_ERROR as wire_read; SIDE_NO_SPLICE when it cannot be done here: read and send instead.
+ * SIGPIPE must be ignored. */
+enum { SIDE_NO_SPLICE = -3 };
+ssize_t side_splice(struct side *src, struct side *dst);
+/** Gives the pipe back if it is empty. */
+void side_drop_pipe(struct side *s);
 /** Waits for these events (as the caller sees them: reading and writing; TLS may turn them). False
  * when the socket cannot be watched. */
 must_check bool side_watch(struct side *s, struct loop *l, int events, loop_watch_fn *fn,

@@ -1,5 +1,7 @@
 #include "proxies/forward_internal.h"
 
+enum { SIDE_CALM = 16 * 1024 }; /* a splice of less ends the haste */
+
 /* Both directions have ended and nothing waits. */
 static void end_if_over(struct conn *c)
 {
@@ -33,9 +35,37 @@ void tunnel_start(struct conn *c)
     tunnel_from_up(c); /* a server that speaks first may have spoken */
 }
 
-static void pump(struct conn *c, struct side *src, struct side *dst)
+/* One read and what becomes of it, as wire_read. */
+static ssize_t copy_once(struct conn *c, struct side *src, struct side *dst)
 {
     struct forward *f = c->f;
+    ssize_t n = wire_read(&src->wire, f->scratch, sizeof(f->scratch));
+
+    src->full = n == (ssize_t)sizeof(f->scratch) ? src->full + 1 : 0;
+    if (n > 0 && !side_send(dst, f->scratch, (size_t)n))
+        return WIRE_ERROR;
+    return n;
+}
+
+/* A stream that fills every read goes through a pipe of the kernel instead of through our memory,
+ * until it calms down. */
+static ssize_t move_once(struct conn *c, struct side *src, struct side *dst)
+{
+    ssize_t n = SIDE_NO_SPLICE;
+
+    if (src->full >= SIDE_FULL_READS && !src->wire.tls && !dst->wire.tls)
+        n = side_splice(src, dst);
+    else
+        side_drop_pipe(dst);
+    if (n == SIDE_NO_SPLICE)
+        return copy_once(c, src, dst);
+    if (n > 0 && n < SIDE_CALM)
+        src->full = 0;
+    return n;
+}
+
+static void pump(struct conn *c, struct side *src, struct side *dst)
+{
     bool in = src == &c->up;
 
     for (int i = 0; i < PUMP_ROUNDS || wire_has_pending(&src->wire); i++) {
@@ -43,7 +73,7 @@ static void pump(struct conn *c, struct side *src, struct side *dst)
 
         if (src->eof || side_is_waiting(dst))
             break;
-        n = wire_read(&src->wire, f->scratch, sizeof(f->scratch));
+        n = move_once(c, src, dst);
         if (n == WIRE_AGAIN)
             break;
         if (n == WIRE_EOF) {
@@ -51,14 +81,14 @@ static void pump(struct conn *c, struct side *src, struct side *dst)
             side_end(dst);
             break;
         }
-        if (n < 0 || !side_send(dst, f->scratch, (size_t)n)) {
+        if (n < 0) {
             conn_kill(c, true);
             return;
         }
         conn_count(c, in ? (size_t)n : 0, in ? 0 : (size_t)n);
         if (c->state == CONN_DEAD)
             return;
-        if ((size_t)n < sizeof(f->scratch) && !src->wire.tls)
+        if ((size_t)n < SCRATCH_SIZE && !src->wire.tls)
             break; /* that was all there was; the watch tells when there is more */
     }
     end_if_over(c);
