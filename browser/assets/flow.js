@@ -775,18 +775,29 @@
     return [];
   }
 
+  const isEmpty = (v) =>
+    v === null || v === undefined || (Array.isArray(v) ? v.length === 0 : typeof v === 'object' && Object.values(v).every(isEmpty));
+
+  const lacks = (spec, n, why) => ({ ok: false, why: spec.sel.length > 0 ? spec.sel.map((_, k) => ({ k, n, why })) : why });
+
   function lookExtract(spec) {
     const bad = [];
     const roots = spec.sel.length > 0 ? rootsOf(spec, bad) : [document];
     if (bad.length > 0 && bad.length === spec.sel.length) return { ok: false, final: true, why: bad };
     if (roots.length < spec.min)
-      return { ok: false, why: spec.sel.map((_, k) => ({ k, n: roots.length, why: roots.length + ' found, at least ' + spec.min + ' expected' })) };
+      return lacks(spec, roots.length, roots.length === 0 ? 'none' : 'at least ' + spec.min + ' expected');
     const faults = [];
-    const take = spec.list ? roots.slice(0, spec.max) : roots.slice(0, 1);
-    const records = take.map((r, i) => (spec.fields.length > 0
-      ? recordOf(r, spec.fields, faults, spec.list ? '[' + i + '].' : '')
-      : (valueOf(r, { type: spec.type || 'text' }).v)));
-    if (faults.length > 0) return { ok: false, faults: faults.slice(0, 5), n: faults.length };
+    const take = roots.slice(0, spec.list ? spec.max : 1);
+    const records = take.map((r, i) => {
+      const label = spec.list ? '[' + i + '].' : '';
+      if (spec.fields.length > 0) return recordOf(r, spec.fields, faults, label);
+      const v = valueOf(r, spec);
+      if (v.why !== undefined && spec.min > 0) faults.push({ field: label || 'value', why: v.why });
+      return v.why === undefined ? v.v : null;
+    });
+    if (faults.length > 0) return { ok: false, faults: faults.slice(0, 5) };
+    if (spec.min > 0 && records.every(isEmpty)) /* the page is not done yet */
+      return lacks(spec, roots.length, 'no field has a value: ' + spec.fields.map((f) => f.name).join(', '));
     return { ok: true, data: spec.list ? records : records.length > 0 ? records[0] : null };
   }
 
