@@ -266,6 +266,7 @@ static void flush_step(void *arg)
         return;
     if (!c->open || c->out.len == 0)
         return;
+    log_trace(NULL, "cdp.out", LOG_S("bytes", buf_str(&c->out)));
     s = transport_send(c->transport, buf_str(&c->out), &e);
     c->stats.writes++;
     c->stats.bytes_out += c->out.len;
@@ -509,6 +510,7 @@ static void on_message(void *arg, struct str message)
     if (!c->open)
         return;
     c->stats.bytes_in += message.len;
+    log_trace(NULL, "cdp.in", LOG_S("bytes", message));
     c->dispatching = true;
     if (!cdp_scan(message, &v))
         broken(c, "what is no DevTools message", message);

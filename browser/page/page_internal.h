@@ -46,6 +46,7 @@ struct context {
     void *ready_arg;
     struct loop_timer idle;
     size_t n_pages_made;
+    size_t n_strays; /* tabs that were asked for by pages that are dropped; tabs come in the order they are asked for */
     bool destroyed; /* a session still has it */
 };
 
@@ -115,6 +116,8 @@ struct page {
     struct frame *main;
     struct list tasks;
     uint64_t clock; /* counts events that navigations are told by */
+    bool blank; /* opened on about:blank */
+    char stray_in[DEVTOOLS_ID_MAX]; /* context that it was dropped from before its tab was there */
     bool lifecycle_events;
     /* the grant of an op that the gate admitted: the first document request of the main frame to this place goes on at once */
     bool granted;

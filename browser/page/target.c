@@ -195,7 +195,11 @@ static struct page *page_for_target(struct context *c, const struct json *info)
     struct str opener = member_str(info, "openerId");
     struct page *p = list_first(&c->pages, struct page, link);
 
-    if (p != NULL && p->state == PAGE_OPENING && opener.len == 0)
+    if (opener.len == 0 && c->n_strays > 0) {
+        c->n_strays--;
+        return NULL;
+    }
+    if (p != NULL && p->state == PAGE_OPENING && p->main_realm.session == NULL && opener.len == 0)
         return p;
     if (c->session == NULL)
         return NULL; /* a popup of a page that nobody uses now */

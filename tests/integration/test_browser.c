@@ -7,6 +7,7 @@
 #include "browser/chromium/instance.h"
 #include "browser/ops_page.h"
 #include "browser/page/session.h"
+#include "core/base/log.h"
 #include "core/guard/breaker.h"
 #include "core/guard/limit.h"
 #include "core/guard/policy.h"
@@ -924,5 +925,7 @@ int main(void)
                                         teardown),
     };
 
+    if (getenv("FLEET_TEST_TRACE") != NULL) /* all that goes over the DevTools pipe */
+        log_set(LOG_LEVEL_TRACE, LOG_FORMAT_TEXT);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -353,6 +353,29 @@ static void test_context_goes_under_a_session(void **state)
     ctx = NULL;
 }
 
+/* An attempt that ends before its tab is there: the next one's page is not given that tab. */
+static void test_tab_that_comes_too_late(void **state)
+{
+    (void)state;
+    go(&res[0], "http://a.test/old");
+    context_end(ctx, true);
+    turn();
+    assert_int_equal(res[0].status, STATUS_CLOSED);
+    context_begin(ctx, &session);
+    go(&res[1], "http://a.test/new");
+    say("{\"method\":\"Target.attachedToTarget\",\"params\":{\"sessionId\":\"S0\",\"targetInfo\":{"
+        "\"targetId\":\"F0\","
+        "\"type\":\"page\",\"url\":\"\",\"browserContextId\":\"C1\"},\"waitingForDebugger\":true}"
+        "}");
+    assert_int_not_equal(sent_id("Target.closeTarget"), 0);
+    assert_int_equal(page_state(session.page), PAGE_OPENING);
+    attach();
+    commit("L1", "http://a.test/new");
+    load();
+    assert_int_equal(res[1].n, 1);
+    assert_int_equal(res[1].status, STATUS_OK);
+}
+
 static void test_wait_and_settle(void **state)
 {
     struct page_mark mark;
@@ -440,6 +463,7 @@ int main(void)
         CASE(test_crash_while_it_loads),
         CASE(test_browser_ends_before_the_tab),
         CASE(test_context_goes_under_a_session),
+        CASE(test_tab_that_comes_too_late),
         CASE(test_wait_and_settle),
         CASE(test_frames_come_and_go),
     };
