@@ -75,9 +75,11 @@ static enum status make_state_dir(struct run *r, struct err *e)
     if (!given)
         given = getenv("FLEET_STATE_DIR");
     r->state_dir = xstrdup(given && given[0] ? given : ".fleet");
-    if (file_mkdirs(r->state_dir, 0700, e) != STATUS_OK)
-        return err_prefix(e, "state directory");
-    return STATUS_OK;
+    if (file_mkdirs(r->state_dir, 0700, e) == STATUS_OK)
+        return STATUS_OK;
+    if (e && status_exit(e->status) != EXIT_ENVIRONMENT)
+        e->status = STATUS_ENVIRONMENT; /* a file in its place: not the campaign's fault */
+    return err_prefix(e, "state directory");
 }
 
 static enum status make_audit(struct run *r, struct err *e)
