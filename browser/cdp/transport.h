@@ -1,5 +1,5 @@
-/* How DevTools messages travel: a pipe (pipe.h) or a WebSocket (wsclient.h). A transport carries whole messages in order and knows
- * nothing of what is in them. Loop thread only. */
+/* How DevTools messages travel: a pipe (pipe.h), or what a test plays. A transport carries whole messages in order and knows nothing of
+ * what is in them. Loop thread only. */
 #ifndef BROWSER_CDP_TRANSPORT_H
 #define BROWSER_CDP_TRANSPORT_H
 

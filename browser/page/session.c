@@ -1,6 +1,6 @@
 #include "browser/page/session.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 
 #include "core/base/file.h"
 #include "core/base/url.h"
@@ -95,14 +95,15 @@ static bool is_listed(const struct json *list, const char *path)
     return false;
 }
 
+/* What a reader of the results file finds from where that is. */
 static const char *relative(const struct page_session *s, const char *path)
 {
-    cleanup_free char *dir = s->conf != NULL && s->conf->output.results != NULL
-                                 ? file_dirname(s->conf->output.results)
-                                 : NULL;
-    size_t n = dir != NULL ? strlen(dir) : 0;
+    const char *results = s->conf != NULL ? s->conf->output.results : NULL;
+    cleanup_free char *dir = results != NULL ? file_dirname(results) : NULL;
+    cleanup_free char *real = dir != NULL ? realpath(dir[0] != '\0' ? dir : ".", NULL) : NULL;
+    size_t n = real != NULL ? strlen(real) : 0;
 
-    return n > 0 && strncmp(path, dir, n) == 0 && path[n] == '/' ? path + n + 1 : path;
+    return n > 1 && strncmp(path, real, n) == 0 && path[n] == '/' ? path + n + 1 : path;
 }
 
 const char *session_add_artifact(struct page_session *s, const char *name, const char *ext)
