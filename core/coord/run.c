@@ -255,7 +255,7 @@ static void on_executor_event(void *arg, const char *what, const struct member *
 {
     struct run *r = arg;
 
-    r->tally.pages_killed += strcmp(what, "page.killed") == 0;
+    r->tally.pages_killed += strcmp(what, "page killed") == 0;
     RUN_TELL(r, on_event, what, m, text);
 }
 

@@ -61,7 +61,7 @@ struct run_watch {
     void (*on_slowed)(void *arg, struct str target, uint64_t until_ms, const char *why);
     void (*on_rotated)(void *arg, const struct member *m, const char *from, const char *to,
                        enum status why);
-    /** What the executor tells ("instance.started", "page.killed", ...). */
+    /** What the executor tells ("instance started", "page killed", ...). */
     void (*on_event)(void *arg, const char *what, const struct member *m, const char *text);
     /** A condition of the run itself: "results: no space left". */
     void (*on_trouble)(void *arg, const struct err *e);

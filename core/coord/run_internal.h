@@ -54,6 +54,7 @@ struct run {
     struct map *targets; /* host -> key of limits, NUL-terminated */
     struct task *tasks;
     const char *artifacts_dir;
+    const char *results_base; /* absolute directory of the results */
     unsigned char open_leaf[AUDIT_LEAF];
     struct tally tally;
     struct run_end end;

@@ -209,6 +209,18 @@ static void on_results_error(void *arg, const struct err *e)
     run_fail(arg, e->status, &told);
 }
 
+/* The directory is there or will be; "" when it cannot be told: names then stay absolute. */
+static const char *base_of(struct run *r, const char *path)
+{
+    cleanup_free char *dir = file_dirname(path);
+    cleanup_free char *absolute = NULL;
+
+    if (dir[0] && file_mkdirs(dir, 0755, NULL) != STATUS_OK)
+        return "";
+    absolute = realpath(dir[0] ? dir : ".", NULL);
+    return absolute ? arena_strdup(r->arena, absolute) : "";
+}
+
 static enum status make_outputs(struct run *r, struct err *e)
 {
     const char *dir = r->conf->output.artifacts;
@@ -221,6 +233,7 @@ static enum status make_outputs(struct run *r, struct err *e)
     if (!absolute)
         return err_set_errno(e, STATUS_IO, errno, "artifacts: %s", dir);
     r->artifacts_dir = arena_strdup(r->arena, absolute);
+    r->results_base = base_of(r, r->conf->output.results);
     s = results_open(r->loop, r->conf->output.results, on_results_error, r, &r->results, e);
     return s == STATUS_OK ? s : err_prefix(e, "results");
 }

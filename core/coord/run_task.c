@@ -217,6 +217,25 @@ static void on_retry(void *arg, const struct task *t, const struct attempt *a, u
     RUN_TELL(r, on_retry, t, a, delay_ms);
 }
 
+/* Artefacts are named relative to the results, so that both can be moved together. */
+static struct json *relative(const struct run *r, struct json *list)
+{
+    size_t n = strlen(r->results_base);
+    struct json *out;
+
+    if (!list || n == 0)
+        return list;
+    out = json_new_array();
+    for (const struct json *c = json_first(list); c; c = json_next(c)) {
+        const char *path = json_str(c, "");
+        bool inside = strncmp(path, r->results_base, n) == 0 && path[n] == '/';
+
+        json_push(out, json_new_str(str_from(inside ? path + n + 1 : path)));
+    }
+    json_destroy(&list);
+    return out;
+}
+
 static struct settle *settle_create(struct run *r, struct sched_result *x)
 {
     struct settle *f = xcalloc(1, sizeof(*f));
@@ -229,7 +248,7 @@ static struct settle *settle_create(struct run *r, struct sched_result *x)
     f->retryable = x->retryable;
     snprintf(f->id, sizeof(f->id), "%s", x->task_id);
     f->output = x->output;
-    f->artifacts = x->artifacts;
+    f->artifacts = relative(r, x->artifacts);
     x->output = x->artifacts = NULL;
     f->told = (struct run_task){
         .id = f->id,
