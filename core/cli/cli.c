@@ -149,6 +149,8 @@ static int unknown_verb(const struct cli *c, char *const *words, int n)
 
     snprintf(two, sizeof(two), "%s%s%s", words[0], n > 1 ? " " : "", n > 1 ? words[1] : "");
     for (size_t i = 0; c->program->verbs[i] && n_names < ARRAY_LEN(names); i++) {
+        if (c->program->verbs[i]->hidden)
+            continue;
         names[n_names++] = c->program->verbs[i]->name;
         if (is_first_word(c->program->verbs[i]->name, words[0]))
             buf_addf(&below, "%s%s", below.len ? ", " : "",

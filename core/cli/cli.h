@@ -32,6 +32,7 @@ struct cli_verb {
     const struct cli_option
         *options; /* beside --help, ended by a row with name NULL; may be NULL */
     unsigned min_args, max_args;
+    bool hidden;         /* for the program itself: not listed, suggested or completed */
     bool takes_config;   /* every key of a campaign is an option as well */
     const char *details; /* paragraphs below the options in --help; may be NULL */
     /** Returns the exit code. */

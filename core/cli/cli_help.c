@@ -110,6 +110,8 @@ void cli_help_program(const struct cli_program *p, FILE *out)
     for (size_t i = 0; p->verbs[i]; i++) {
         char left[96];
 
+        if (p->verbs[i]->hidden)
+            continue;
         snprintf(left, sizeof(left), "%s %s", p->verbs[i]->name, p->verbs[i]->usage);
         line(out, left, p->verbs[i]->summary);
     }

@@ -42,12 +42,16 @@ static int run(struct cli *c)
            p->name, p->name, (int)strcspn(p->name, "-"), p->name);
     printf("    local word=${COMP_WORDS[COMP_CWORD]} said=\"${COMP_WORDS[*]:1:COMP_CWORD-1} \" "
            "words=\"\"\n    case $said in\n        \" \")");
-    for (size_t i = 0; p->verbs[i]; i++)
-        printf("%s%.*s", i ? " " : " words=\"", (int)strcspn(p->verbs[i]->name, " "),
-               p->verbs[i]->name);
+    printf(" words=\"");
+    for (size_t i = 0; p->verbs[i]; i++) {
+        if (!p->verbs[i]->hidden)
+            printf("%.*s ", (int)strcspn(p->verbs[i]->name, " "), p->verbs[i]->name);
+    }
     printf("\" ;;\n    esac\n    case $said in\n");
     second_words(p);
     for (size_t i = 0; p->verbs[i]; i++) {
+        if (p->verbs[i]->hidden)
+            continue;
         printf("        \"%s \"*) words+=\"", p->verbs[i]->name);
         verb_options(p->verbs[i]);
         printf("\" ;;&\n");
