@@ -1,4 +1,5 @@
-/* core's executor over the pool: an attempt is a flow run by a member in its own browser context. */
+/* core's executor over the pool: an attempt is a flow run by a member in its own browser context.
+ */
 #ifndef BROWSER_EXECUTOR_H
 #define BROWSER_EXECUTOR_H
 

@@ -1,10 +1,12 @@
-/* The browser's rows of the op table that are about a page as a whole. call->session is a struct page_session (browser/page/session.h). */
+/* The browser's rows of the op table that are about a page as a whole. call->session is a struct
+ * page_session (browser/page/session.h). */
 #ifndef BROWSER_OPS_PAGE_H
 #define BROWSER_OPS_PAGE_H
 
 #include "core/op/op.h"
 
-/** page.navigate, page.screenshot, page.pdf, page.set_viewport, page.emulate_network, page.close, page.document. Static rows. */
+/** page.navigate, page.screenshot, page.pdf, page.set_viewport, page.emulate_network, page.close,
+ * page.document. Static rows. */
 extern const struct op ops_page[];
 extern const size_t n_ops_page;
 

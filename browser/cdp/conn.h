@@ -1,14 +1,16 @@
-/* A DevTools connection: numbered calls, their answers, and sessions that share it (flat mode: each message names its sessionId).
+/* A DevTools connection: numbered calls, their answers, and sessions that share it (flat mode: each
+ * message names its sessionId).
  *
- * - Every call with a callback is answered exactly once: by the browser, by its deadline (TIMEOUT), by cdp_cancel, or by the end of
- *   its session or of the connection, with the reason. Never from inside cdp_call, cdp_cancel or cdp_session_destroy.
- * - All commands given in one turn of the loop leave in one write, in order. So "one write for all overrides" needs no more than
- *   giving them in a row.
- * - Messages are scanned for id, method and sessionId; only what somebody waits for or listens to is parsed into a tree. Trees are
- *   borrowed and end with the callback.
- * - Messages are foreign bytes: what is no message at all ends the connection (PROTOCOL); an answer or event whose inside cannot be
- *   read fails that call or is dropped, since pages choose what is in it; what nobody knows is dropped.
- * Loop thread only. */
+ * - Every call with a callback is answered exactly once: by the browser, by its deadline (TIMEOUT),
+ * by cdp_cancel, or by the end of its session or of the connection, with the reason. Never from
+ * inside cdp_call, cdp_cancel or cdp_session_destroy.
+ * - All commands given in one turn of the loop leave in one write, in order. So "one write for all
+ * overrides" needs no more than giving them in a row.
+ * - Messages are scanned for id, method and sessionId; only what somebody waits for or listens to
+ * is parsed into a tree. Trees are borrowed and end with the callback.
+ * - Messages are foreign bytes: what is no message at all ends the connection (PROTOCOL); an answer
+ * or event whose inside cannot be read fails that call or is dropped, since pages choose what is in
+ * it; what nobody knows is dropped. Loop thread only. */
 #ifndef BROWSER_CDP_CONN_H
 #define BROWSER_CDP_CONN_H
 
@@ -20,13 +22,14 @@
 struct cdp_conn;
 struct cdp_session;
 
-/** The answer to a call. `result` is borrowed, an object when `s` is OK, else NULL. `e` is never NULL; e->peer_code is DevTools' own
- *  code when the browser refused.
- *  OK; PROTOCOL: the browser refused, with its sentence; TIMEOUT; CLOSED: its session ended (or never was); BROWSER_GONE: the connection
- *  ended; otherwise what cdp_cancel or cdp_session_destroy were given. */
+/** The answer to a call. `result` is borrowed, an object when `s` is OK, else NULL. `e` is never
+ * NULL; e->peer_code is DevTools' own code when the browser refused. OK; PROTOCOL: the browser
+ * refused, with its sentence; TIMEOUT; CLOSED: its session ended (or never was); BROWSER_GONE: the
+ * connection ended; otherwise what cdp_cancel or cdp_session_destroy were given. */
 typedef void cdp_reply_fn(void *arg, enum status s, const struct json *result, const struct err *e);
 
-/** An event. `params` is borrowed until the return, an object (empty when there were none). The session may be destroyed in it. */
+/** An event. `params` is borrowed until the return, an object (empty when there were none). The
+ * session may be destroyed in it. */
 typedef void cdp_event_fn(void *arg, struct cdp_session *s, const struct json *params);
 
 struct cdp_handler {
@@ -34,8 +37,8 @@ struct cdp_handler {
     cdp_event_fn *fn;
 };
 
-/** Who hears events of a session: a static table. Embedded in its owner; several listeners of a session are called in the order they
- *  were added. */
+/** Who hears events of a session: a static table. Embedded in its owner; several listeners of a
+ * session are called in the order they were added. */
 struct cdp_listener {
     struct list link; /* private */
     const struct cdp_handler *handlers;
@@ -43,40 +46,44 @@ struct cdp_listener {
     void *arg;
 };
 
-/** `t` is the connection's from now on. `on_close(arg, why, e)` once, from the loop, after all pending calls were answered; not after
- *  cdp_conn_destroy. */
+/** `t` is the connection's from now on. `on_close(arg, why, e)` once, from the loop, after all
+ * pending calls were answered; not after cdp_conn_destroy. */
 struct cdp_conn *cdp_conn_create(struct loop *l, struct transport *t,
                                  void (*on_close)(void *arg, enum status why, const struct err *e),
                                  void *arg);
-/** Closes the transport, forgets its sessions and frees all; calls that are pending are answered first, from inside this call, with
- *  BROWSER_GONE. Sets *c to NULL; NULL is fine. */
+/** Closes the transport, forgets its sessions and frees all; calls that are pending are answered
+ * first, from inside this call, with BROWSER_GONE. Sets *c to NULL; NULL is fine. */
 void cdp_conn_destroy(struct cdp_conn **c);
 bool cdp_conn_is_open(const struct cdp_conn *c);
 /** The session of the browser target itself; lives as long as the connection. */
 struct cdp_session *cdp_conn_root(struct cdp_conn *c);
 struct loop *cdp_conn_loop(const struct cdp_conn *c);
 
-/** A session that the browser named in Target.attachedToTarget. Ids that are known already give NULL. */
+/** A session that the browser named in Target.attachedToTarget. Ids that are known already give
+ * NULL. */
 must_check struct cdp_session *cdp_session_create(struct cdp_conn *c, struct str id);
-/** Forgets the session (the browser detached it); its pending calls are answered with `why` and the sentence, from the loop. Sets *s to
- *  NULL; NULL is fine. */
+/** Forgets the session (the browser detached it); its pending calls are answered with `why` and the
+ * sentence, from the loop. Sets *s to NULL; NULL is fine. */
 void cdp_session_destroy(struct cdp_session **s, enum status why, const char *sentence);
 struct cdp_session *cdp_session_find(struct cdp_conn *c, struct str id);
 struct cdp_conn *cdp_session_conn(const struct cdp_session *s);
 const char *cdp_session_id(const struct cdp_session *s); /* "" for the root */
 
-void cdp_listen(struct cdp_session *s, struct cdp_listener *l, const struct cdp_handler *handlers, size_t n,
-                void *arg);
-/** Harmless when it does not listen (the struct must be zeroed before its first use). Sessions drop their listeners when they end. */
+void cdp_listen(struct cdp_session *s, struct cdp_listener *l, const struct cdp_handler *handlers,
+                size_t n, void *arg);
+/** Harmless when it does not listen (the struct must be zeroed before its first use). Sessions drop
+ * their listeners when they end. */
 void cdp_unlisten(struct cdp_listener *l);
 
-/** Sends a command. `params` is JSON text of an object, or empty. `deadline_ms` is monotonic; 0 means CDP_TIMEOUT_MS from now. `fn` NULL:
- *  the answer does not matter (a refusal is logged at debug). Returns the id, > 0. */
-uint64_t cdp_call(struct cdp_session *s, const char *method, struct str params, uint64_t deadline_ms,
-                  cdp_reply_fn *fn, void *arg);
-/** As cdp_call, the params made by a format. For numbers and text that needs no quoting (ids of the browser's). */
-uint64_t cdp_callf(struct cdp_session *s, const char *method, uint64_t deadline_ms, cdp_reply_fn *fn,
-                   void *arg, const char *fmt, ...) printf_like(6, 7);
+/** Sends a command. `params` is JSON text of an object, or empty. `deadline_ms` is monotonic; 0
+ * means CDP_TIMEOUT_MS from now. `fn` NULL: the answer does not matter (a refusal is logged at
+ * debug). Returns the id, > 0. */
+uint64_t cdp_call(struct cdp_session *s, const char *method, struct str params,
+                  uint64_t deadline_ms, cdp_reply_fn *fn, void *arg);
+/** As cdp_call, the params made by a format. For numbers and text that needs no quoting (ids of the
+ * browser's). */
+uint64_t cdp_callf(struct cdp_session *s, const char *method, uint64_t deadline_ms,
+                   cdp_reply_fn *fn, void *arg, const char *fmt, ...) printf_like(6, 7);
 /** A command nobody waits for. */
 static inline void cdp_tell(struct cdp_session *s, const char *method, struct str params)
 {
@@ -100,11 +107,11 @@ const struct cdp_stats *cdp_conn_stats(const struct cdp_conn *c);
 struct cdp_envelope {
     bool has_id;
     uint64_t id;
-    struct str method, session_id; /* without quotes; DevTools escapes nothing in these */
+    struct str method, session_id;    /* without quotes; DevTools escapes nothing in these */
     struct str params, result, error; /* JSON text */
 };
-/** False when `message` is no JSON object as far as it must be read to tell. What is inside params, result and error is only skipped,
- *  not checked. */
+/** False when `message` is no JSON object as far as it must be read to tell. What is inside params,
+ * result and error is only skipped, not checked. */
 must_check bool cdp_scan(struct str message, struct cdp_envelope *out);
 
 #endif

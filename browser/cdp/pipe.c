@@ -200,11 +200,14 @@ enum status pipe_open(struct loop *l, int read_fd, int write_fd, struct transpor
     p->write_fd = write_fd;
     buf_init(&p->in, BUF_MAX_MESSAGE);
     buf_init(&p->out, TRANSPORT_QUEUE_MAX);
-    if ((s = file_nonblock(read_fd, e)) != STATUS_OK ||
-        (s = file_nonblock(write_fd, e)) != STATUS_OK ||
-        (s = loop_watch_open(l, read_fd, LOOP_READ, on_readable, p, &p->read_watch, e)) !=
-            STATUS_OK ||
-        (s = loop_watch_open(l, write_fd, 0, on_writable, p, &p->write_watch, e)) != STATUS_OK) {
+    s = file_nonblock(read_fd, e);
+    if (s == STATUS_OK)
+        s = file_nonblock(write_fd, e);
+    if (s == STATUS_OK)
+        s = loop_watch_open(l, read_fd, LOOP_READ, on_readable, p, &p->read_watch, e);
+    if (s == STATUS_OK)
+        s = loop_watch_open(l, write_fd, 0, on_writable, p, &p->write_watch, e);
+    if (s != STATUS_OK) {
         pipe_destroy(&p->base);
         return err_prefix(e, "open the DevTools pipe");
     }

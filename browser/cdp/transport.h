@@ -1,5 +1,5 @@
-/* How DevTools messages travel: a pipe (pipe.h), or what a test plays. A transport carries whole messages in order and knows nothing of
- * what is in them. Loop thread only. */
+/* How DevTools messages travel: a pipe (pipe.h), or what a test plays. A transport carries whole
+ * messages in order and knows nothing of what is in them. Loop thread only. */
 #ifndef BROWSER_CDP_TRANSPORT_H
 #define BROWSER_CDP_TRANSPORT_H
 
@@ -12,15 +12,17 @@ struct transport;
 struct transport_events {
     /** One message, borrowed until the return. transport_destroy may be called in it. */
     void (*on_message)(void *arg, struct str message);
-    /** The peer is gone or broke the framing: CLOSED, PROTOCOL, TOO_LARGE, IO. At most once; nothing is called after it. */
+    /** The peer is gone or broke the framing: CLOSED, PROTOCOL, TOO_LARGE, IO. At most once;
+     * nothing is called after it. */
     void (*on_close)(void *arg, enum status why, const struct err *e);
     void *arg;
 };
 
 struct transport_ops {
     const char *name; /* "pipe" */
-    /** Queues messages, each followed by a NUL byte, and writes what goes without waiting. All of `batch` is taken or, with
-     *  TOO_LARGE, nothing: what waits would pass the transport's cap (TRANSPORT_QUEUE_MAX), as the peer does not read. CLOSED. */
+    /** Queues messages, each followed by a NUL byte, and writes what goes without waiting. All of
+     * `batch` is taken or, with TOO_LARGE, nothing: what waits would pass the transport's cap
+     * (TRANSPORT_QUEUE_MAX), as the peer does not read. CLOSED. */
     enum status (*send)(struct transport *t, struct str batch, struct err *e);
     void (*destroy)(struct transport *t);
 };

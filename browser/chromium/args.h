@@ -1,5 +1,6 @@
-/* The command line of a Chromium: switches in one place, each once. Lists (features, Blink features, Blink settings) given from several
- * sides are merged into one switch, because Chromium takes only the last of each. Memory is the arena's. Pure. */
+/* The command line of a Chromium: switches in one place, each once. Lists (features, Blink
+ * features, Blink settings) given from several sides are merged into one switch, because Chromium
+ * takes only the last of each. Memory is the arena's. Pure. */
 #ifndef BROWSER_CHROMIUM_ARGS_H
 #define BROWSER_CHROMIUM_ARGS_H
 
@@ -18,7 +19,8 @@ struct args {
 };
 
 void args_init(struct args *a, struct arena *arena);
-/** "--name" or "--name=value". A name that is there already: lists gain what is new, anything else takes the later value. */
+/** "--name" or "--name=value". A name that is there already: lists gain what is new, anything else
+ * takes the later value. */
 void args_add(struct args *a, const char *arg);
 void args_addf(struct args *a, const char *fmt, ...) printf_like(2, 3);
 /** The value, ptr NULL when the switch is absent or has none. */
@@ -34,9 +36,10 @@ struct browser_program {
     enum browser_kind kind; /* never BROWSER_AUTO */
     const char *path;       /* absolute */
 };
-/** Looks for `want` (BROWSER_AUTO: headless-shell, then chromium): FLEET_CHROMIUM or FLEET_HEADLESS_SHELL, the distribution's places, PATH.
- *  ENVIRONMENT names the Debian package that has it. */
-must_check enum status browser_find(struct arena *arena, enum browser_kind want, struct browser_program *out,
-                                    struct err *e);
+/** Looks for `want` (BROWSER_AUTO: headless-shell, then chromium): FLEET_CHROMIUM or
+ * FLEET_HEADLESS_SHELL, the distribution's places, PATH. ENVIRONMENT names the Debian package that
+ * has it. */
+must_check enum status browser_find(struct arena *arena, enum browser_kind want,
+                                    struct browser_program *out, struct err *e);
 
 #endif

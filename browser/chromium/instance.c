@@ -36,10 +36,7 @@ const char *instance_state_name(enum instance_state s)
     return state_names[s];
 }
 
-#define STAY(s)                                                                                    \
-    [INSTANCE_ON_LAUNCH] = s, [INSTANCE_ON_ANSWER] = s, [INSTANCE_ON_DRAIN] = s,                   \
-    [INSTANCE_ON_CLOSE] = s, [INSTANCE_ON_LOST] = s, [INSTANCE_ON_EXIT] = s
-
+/* Columns in the order of enum instance_event: launch, answer, drain, close, lost, exit. */
 static const enum instance_state moves[INSTANCE_STATE_COUNT][INSTANCE_EVENT_COUNT] = {
     [INSTANCE_NEW] = {INSTANCE_LAUNCHING, INSTANCE_NEW, INSTANCE_NEW, INSTANCE_GONE,
                       INSTANCE_FAILED, INSTANCE_FAILED},
@@ -51,8 +48,10 @@ static const enum instance_state moves[INSTANCE_STATE_COUNT][INSTANCE_EVENT_COUN
                            INSTANCE_CLOSING, INSTANCE_CLOSING, INSTANCE_GONE},
     [INSTANCE_CLOSING] = {INSTANCE_CLOSING, INSTANCE_CLOSING, INSTANCE_CLOSING, INSTANCE_CLOSING,
                           INSTANCE_CLOSING, INSTANCE_GONE},
-    [INSTANCE_GONE] = {STAY(INSTANCE_GONE)},
-    [INSTANCE_FAILED] = {STAY(INSTANCE_FAILED)},
+    [INSTANCE_GONE] = {INSTANCE_GONE, INSTANCE_GONE, INSTANCE_GONE, INSTANCE_GONE, INSTANCE_GONE,
+                       INSTANCE_GONE},
+    [INSTANCE_FAILED] = {INSTANCE_FAILED, INSTANCE_FAILED, INSTANCE_FAILED, INSTANCE_FAILED,
+                         INSTANCE_FAILED, INSTANCE_FAILED},
 };
 
 enum instance_state instance_next(enum instance_state s, enum instance_event ev)

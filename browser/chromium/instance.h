@@ -1,10 +1,12 @@
-/* One Chromium: its process tree in the reaper's sandbox, the DevTools pipe, and what is attached of it.
+/* One Chromium: its process tree in the reaper's sandbox, the DevTools pipe, and what is attached
+ * of it.
  *
  *   new -> launching -> ready -> draining -> closing -> gone
  *              |          \________________/    ^
  *              +-> failed (it never answered; then gone is not told)
  *
- * It ends through Browser.close, then the reaper's ladder. Loop thread only; callbacks come from the loop. */
+ * It ends through Browser.close, then the reaper's ladder. Loop thread only; callbacks come from
+ * the loop. */
 #ifndef BROWSER_CHROMIUM_INSTANCE_H
 #define BROWSER_CHROMIUM_INSTANCE_H
 
@@ -44,14 +46,17 @@ struct instance_opts {
     const char *name; /* "browser-0": for logs and the sandbox */
     const struct browser_program *program;
     enum sandbox_want sandbox;
-    const struct identity *identity; /* of the one member it is for (isolation "process"); NULL: shared */
-    uint16_t proxy_port;             /* its forwarder's, with `identity`; 0: only contexts have proxies */
-    bool direct;                     /* contexts may go without a proxy (no forwarder): names are then resolved locally */
+    const struct identity
+        *identity;       /* of the one member it is for (isolation "process"); NULL: shared */
+    uint16_t proxy_port; /* its forwarder's, with `identity`; 0: only contexts have proxies */
+    bool direct; /* contexts may go without a proxy (no forwarder): names are then resolved locally
+                  */
     struct targets_opts targets;
     /** It answers: contexts can be made. At most once. */
     void (*on_ready)(struct instance *i, void *arg);
-    /** It ended: asked (OK), by itself (BROWSER_GONE), or it never came up (ENVIRONMENT "Chromium ended at start: ..."). Exactly once;
-     *  every context is over by then. instance_destroy may be called in it. */
+    /** It ended: asked (OK), by itself (BROWSER_GONE), or it never came up (ENVIRONMENT "Chromium
+     * ended at start: ..."). Exactly once; every context is over by then. instance_destroy may be
+     * called in it. */
     void (*on_over)(struct instance *i, enum status why, const struct err *e, void *arg);
     void *arg;
 };
@@ -63,7 +68,8 @@ enum {
 };
 
 /** Launches. What fails later comes with on_over. */
-must_check enum status instance_start(const struct instance_opts *opts, struct instance **out, struct err *e);
+must_check enum status instance_start(const struct instance_opts *opts, struct instance **out,
+                                      struct err *e);
 /** Nothing new on it; those that are under way go on. */
 void instance_drain(struct instance *i);
 /** Asks it to end; on_over follows. Again: at once, with SIGKILL. */

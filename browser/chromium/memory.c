@@ -1,5 +1,7 @@
 #include "browser/chromium/memory.h"
 
+#include "core/base/str.h"
+
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,41 +11,59 @@
 /* Deeper or larger trees are not browsers of ours. */
 enum { DEPTH_MAX = 8, PROCESSES_MAX = 4096 };
 
+/* The next number in *rest, past what is none. */
+static bool take_number(struct str *rest, uint64_t *out)
+{
+    while (rest->ptr != NULL && rest->len > 0)
+        if (str_to_u64(str_cut(rest, ' '), UINT64_MAX, out))
+            return true;
+    return false;
+}
+
+/* "Pss:              1234 kB" */
 static bool pss_of(pid_t pid, uint64_t *bytes)
 {
     char path[64], line[256];
-    unsigned long long kb;
     bool found = false;
+    uint64_t kb;
     FILE *f;
 
     snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)pid);
     f = fopen(path, "re");
     if (f == NULL)
         return false;
-    while (!found && fgets(line, sizeof line, f) != NULL)
-        found = sscanf(line, "Pss: %llu kB", &kb) == 1;
+    while (!found && fgets(line, sizeof line, f) != NULL) {
+        struct str rest = str_from(line);
+
+        found = str_starts(rest, STR("Pss: ")) && take_number(&rest, &kb);
+    }
     fclose(f);
     if (found)
         *bytes += kb * 1024;
     return found;
 }
 
+/* "size resident shared ...", in pages */
 static bool resident_of(pid_t pid, uint64_t *bytes)
 {
-    unsigned long long size, resident, shared;
-    char path[64];
-    bool found;
+    uint64_t size, resident, shared;
+    char path[64], line[256];
+    struct str rest = STR_NONE;
     FILE *f;
 
     snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
     f = fopen(path, "re");
     if (f == NULL)
         return false;
-    found = fscanf(f, "%llu %llu %llu", &size, &resident, &shared) == 3;
+    if (fgets(line, sizeof line, f) != NULL)
+        rest = str_from(line);
     fclose(f);
-    if (found && resident > shared)
+    if (!take_number(&rest, &size) || !take_number(&rest, &resident) ||
+        !take_number(&rest, &shared))
+        return false;
+    if (resident > shared)
         *bytes += (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
-    return found;
+    return true;
 }
 
 static bool add_tree(pid_t pid, unsigned depth, uint64_t *bytes, unsigned *n);
@@ -51,17 +71,20 @@ static bool add_tree(pid_t pid, unsigned depth, uint64_t *bytes, unsigned *n);
 static void add_children(pid_t pid, const char *thread, unsigned depth, uint64_t *bytes,
                          unsigned *n)
 {
-    char path[96];
-    int child;
+    char path[96], line[4096];
+    struct str rest = STR_NONE;
+    uint64_t child;
     FILE *f;
 
     snprintf(path, sizeof path, "/proc/%d/task/%.16s/children", (int)pid, thread);
     f = fopen(path, "re");
     if (f == NULL)
         return;
-    while (fscanf(f, "%d", &child) == 1)
-        add_tree(child, depth + 1, bytes, n);
+    if (fgets(line, sizeof line, f) != NULL)
+        rest = str_from(line);
     fclose(f);
+    while (take_number(&rest, &child))
+        add_tree((pid_t)child, depth + 1, bytes, n);
 }
 
 static bool add_tree(pid_t pid, unsigned depth, uint64_t *bytes, unsigned *n)

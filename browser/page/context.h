@@ -1,4 +1,5 @@
-/* Contexts: a member's own browser context (cookies, storage, cache, proxy) in an instance; and targets, what is attached of an instance.
+/* Contexts: a member's own browser context (cookies, storage, cache, proxy) in an instance; and
+ * targets, what is attached of an instance.
  *
  *   context:  making -> ready -> (session) -> ready ... -> disposed
  *
@@ -18,46 +19,54 @@ struct page_session;
 struct targets;
 
 struct targets_opts {
-    struct gate *gate;          /* NULL: nothing is held and nothing charged (doctor, tests) */
-    const struct op *document;  /* the row page.document */
+    struct gate *gate;         /* NULL: nothing is held and nothing charged (doctor, tests) */
+    const struct op *document; /* the row page.document */
     enum enforce enforce;
-    bool url_at_creation;       /* headless-shell: a target may be created with its final URL */
-    /** "page killed", "page crashed", "popup opened": words of the table in browser/README.md. May be NULL. */
+    bool url_at_creation; /* headless-shell: a target may be created with its final URL */
+    /** "page killed", "page crashed", "popup opened": words of the table in browser/README.md. May
+     * be NULL. */
     void (*on_event)(void *arg, const char *what, const struct member *m, const char *text);
     void *arg;
-    /** May be NULL: counts documents that are in the gate, also those of targets that are destroyed; when it falls to 0, on_quiet(quiet_arg) is
-     *  called: only then may the gate go. */
+    /** May be NULL: counts documents that are in the gate, also those of targets that are
+     * destroyed; when it falls to 0, on_quiet(quiet_arg) is called: only then may the gate go. */
     size_t *n_holds;
     void (*on_quiet)(void *arg);
     void *quiet_arg;
 };
 
-/** Listens on the connection's root and sends the commands that begin everything (auto-attach, Fetch). */
+/** Listens on the connection's root and sends the commands that begin everything (auto-attach,
+ * Fetch). */
 struct targets *targets_create(struct cdp_conn *c, const struct targets_opts *opts);
-/** All contexts end with BROWSER_GONE. The connection must be closed or unused afterwards. Document requests may still be in the gate
- *  (targets_holds): the memory goes with the last. Sets *t to NULL. */
+/** All contexts end with BROWSER_GONE. The connection must be closed or unused afterwards. Document
+ * requests may still be in the gate (targets_holds): the memory goes with the last. Sets *t to
+ * NULL. */
 void targets_destroy(struct targets **t);
 size_t targets_holds(const struct targets *t);
 
 typedef void context_fn(void *arg, struct context *c, enum status s, const struct err *e);
 
-/** A new browser context of the member, whose traffic goes to its forwarder. `ready` once, from the loop; with a failure the context is
- *  destroyed before (c NULL). `applied` lives as long as the context. */
+/** A new browser context of the member, whose traffic goes to its forwarder. `ready` once, from the
+ * loop; with a failure the context is destroyed before (c NULL). `applied` lives as long as the
+ * context. */
 struct context *context_create(struct targets *t, struct member *m, const struct applied *applied,
                                context_fn *ready, void *arg);
-/** Disposes it: all pages end, `ready` is not called any more. A session that has it goes on with pages that are gone, and must still be
- *  ended with context_end, which frees the rest. Sets *c to NULL; NULL is fine. */
+/** Disposes it: all pages end, `ready` is not called any more. A session that has it goes on with
+ * pages that are gone, and must still be ended with context_end, which frees the rest. Sets *c to
+ * NULL; NULL is fine. */
 void context_destroy(struct context **c);
 struct member *context_member(const struct context *c);
 const char *context_id(const struct context *c); /* DevTools' browserContextId */
 /** The browser is there and has it. */
 bool context_is_usable(const struct context *c);
 
-/** An attempt takes the context: s->member, attempt, gate ... are filled in by the caller, main and page here. */
+/** An attempt takes the context: s->member, attempt, gate ... are filled in by the caller, main and
+ * page here. */
 void context_begin(struct context *c, struct page_session *s);
-/** The attempt gives it back: what is under way on its pages ends CANCELLED, popups are closed. `keep`: the main page stays for the next
- *  attempt, with its settings reset; when that does not come within a quarter of a second the page is sent to about:blank, so that no script
- *  of an idle member runs on, and killed when it does not answer. Otherwise it is closed. The context, its cookies and storage stay. */
+/** The attempt gives it back: what is under way on its pages ends CANCELLED, popups are closed.
+ * `keep`: the main page stays for the next attempt, with its settings reset; when that does not
+ * come within a quarter of a second the page is sent to about:blank, so that no script of an idle
+ * member runs on, and killed when it does not answer. Otherwise it is closed. The context, its
+ * cookies and storage stay. */
 void context_end(struct context *c, bool keep);
 /** Pages made so far: for recycling. */
 size_t context_pages_made(const struct context *c);

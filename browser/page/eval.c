@@ -60,7 +60,7 @@ static void exception_text(const struct json *details, struct err *e)
     const struct json *ex = json_get(details, "exception");
     const char *text = json_str(json_get(ex, "description"), NULL);
     const struct json *value = json_get(ex, "value");
-    struct buf b = BUF_INIT(ERR_TEXT_MAX * 4);
+    struct buf b = BUF_INIT(4096);
 
     if (text != NULL) {
         struct str rest = str_from(text);
@@ -280,14 +280,13 @@ static void eval_begin(struct task *t)
     if (f == NULL)
         return;
     ev->document = f->document;
-    if (ev->self != NULL || ev->n_handles > 0)
+    if (ev->self != NULL || ev->n_handles > 0 ||
+        (ev->world == PAGE_WORLD_MAIN && frame_is_local_root(f)))
         run_in(ev, f, 0);
     else if (ev->world == PAGE_WORLD_ISOLATED && f->isolated_context != 0)
         run_in(ev, f, f->isolated_context);
     else if (ev->world == PAGE_WORLD_ISOLATED)
         make_world(ev, f);
-    else if (frame_is_local_root(f))
-        run_in(ev, f, 0);
     else if (f->main_context != 0)
         run_in(ev, f, f->main_context);
     else

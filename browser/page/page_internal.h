@@ -2,8 +2,9 @@
  *
  *   targets (one an instance) -> contexts (one a member) -> pages -> frames, tasks
  *
- * A page is freed when its context lets go of it and no answer that names it is on its way (refs). A task is one call of page.h under
- * way; it ends in task_end, once. Ids of DevTools are kept as text in fixed arrays: they have 32 hexadecimal digits. */
+ * A page is freed when its context lets go of it and no answer that names it is on its way (refs).
+ * A task is one call of page.h under way; it ends in task_end, once. Ids of DevTools are kept as
+ * text in fixed arrays: they have 32 hexadecimal digits. */
 #ifndef BROWSER_PAGE_PAGE_INTERNAL_H
 #define BROWSER_PAGE_PAGE_INTERNAL_H
 
@@ -40,14 +41,16 @@ struct context {
     struct member *member;
     const struct applied *applied;
     char id[DEVTOOLS_ID_MAX];
-    struct list pages; /* main first, then popups in order */
-    struct page_session *session; /* the attempt that has it, or NULL: then nothing may ask the network for a document */
+    struct list pages;            /* main first, then popups in order */
+    struct page_session *session; /* the attempt that has it, or NULL: then nothing may ask the
+                                     network for a document */
     context_fn *ready;
     void *ready_arg;
     struct loop_timer idle;
     size_t n_pages_made;
-    size_t n_strays; /* tabs that were asked for by pages that are dropped; tabs come in the order they are asked for */
-    bool destroyed; /* a session still has it */
+    size_t n_strays; /* tabs that were asked for by pages that are dropped; tabs come in the order
+                        they are asked for */
+    bool destroyed;  /* a session still has it */
 };
 
 /* --- frames (frame.c) --- */
@@ -71,11 +74,12 @@ struct frame {
     char loader[DEVTOOLS_ID_MAX]; /* of the document that is there */
     char *url;
     struct cdp_session *session; /* that hears of it: its own, or its nearest ancestor's with one */
-    struct frame_realm *realm;   /* when the session is its own and it is not the main frame; else NULL */
+    struct frame_realm
+        *realm; /* when the session is its own and it is not the main frame; else NULL */
     int64_t isolated_context, main_context; /* execution contexts, 0: not made (known) yet */
-    uint32_t document;           /* counts commits */
-    bool dcl, loaded, idle;      /* of the document that is there */
-    bool unreachable;            /* it is an error page */
+    uint32_t document;                      /* counts commits */
+    bool dcl, loaded, idle;                 /* of the document that is there */
+    bool unreachable;                       /* it is an error page */
     /* the navigation under way */
     bool requested, scheduled, started;
     char starting[DEVTOOLS_ID_MAX]; /* its loader */
@@ -115,11 +119,12 @@ struct page {
     struct list realms;            /* frames' and workers' */
     struct frame *main;
     struct list tasks;
-    uint64_t clock; /* counts events that navigations are told by */
-    bool blank; /* opened on about:blank */
+    uint64_t clock;                 /* counts events that navigations are told by */
+    bool blank;                     /* opened on about:blank */
     char stray_in[DEVTOOLS_ID_MAX]; /* context that it was dropped from before its tab was there */
     bool lifecycle_events;
-    /* the grant of an op that the gate admitted: the first document request of the main frame to this place goes on at once */
+    /* the grant of an op that the gate admitted: the first document request of the main frame to
+     * this place goes on at once */
     bool granted;
     char *grant_url;
     struct refusal refused, popup_refused;
@@ -140,7 +145,8 @@ struct task_kind {
     size_t size;
     /** The page is open: go on (send the first command). */
     void (*begin)(struct task *t);
-    /** It ends with `s`, which is not OK: call the caller's callback. The task is freed after it. */
+    /** It ends with `s`, which is not OK: call the caller's callback. The task is freed after it.
+     */
     void (*fail)(struct task *t, enum status s, const struct err *e);
     /** Optional: frees what it holds. */
     void (*free)(struct task *t);
@@ -151,15 +157,16 @@ struct task {
     struct page *page; /* holds a reference */
     struct list link;  /* in page->tasks or targets->doomed */
     uint64_t id;
-    uint64_t call;     /* DevTools call under way, 0: none; its answer ends or goes on with the task */
+    uint64_t call; /* DevTools call under way, 0: none; its answer ends or goes on with the task */
     uint64_t deadline_ms;
     struct loop_timer timer;
     struct err doom;
     bool begun;
 };
 
-/** A zeroed task of the kind, in the page's list. Opens a NEW page on `open_url` (NULL: about:blank); begin is called as soon as the page
- *  is open, at once when it is. A page that is gone: it fails at the end of this turn. */
+/** A zeroed task of the kind, in the page's list. Opens a NEW page on `open_url` (NULL:
+ * about:blank); begin is called as soon as the page is open, at once when it is. A page that is
+ * gone: it fails at the end of this turn. */
 struct task *task_create(struct page *p, const struct task_kind *kind, uint64_t deadline_ms);
 void task_start(struct task *t, const char *open_url);
 /** Takes it out of all lists and frees it. */
@@ -168,7 +175,8 @@ void task_end(struct task **t);
 void task_doom(struct task *t, enum status why, const char *sentence);
 /** Calls kind->fail and ends it. */
 void task_fail(struct task *t, enum status s, const struct err *e);
-/** A timer to its deadline that fails it with TIMEOUT and the sentence "<what> ...". For tasks that wait for events. */
+/** A timer to its deadline that fails it with TIMEOUT and the sentence "<what> ...". For tasks that
+ * wait for events. */
 void task_wait(struct task *t);
 /** cdp_call on a session; `fn` gets the task, whose `call` is 0 by then. */
 void task_call(struct task *t, struct cdp_session *s, const char *method, struct str params,
@@ -186,7 +194,8 @@ void page_open(struct page *p, const char *url);
 void page_attached(struct page *p, struct cdp_session *s, const char *target_id);
 /** The page is over: sessions, frames and tasks end with `why`. */
 void page_lost(struct page *p, enum status why, const char *sentence);
-/** Lets go of it (session's end, context's end): it is out of its context and freed when nothing names it. */
+/** Lets go of it (session's end, context's end): it is out of its context and freed when nothing
+ * names it. */
 void page_drop(struct page *p);
 /** Kills what does not answer; `page_lost` follows with PAGE_HUNG. */
 void page_kill(struct page *p);
@@ -219,7 +228,8 @@ void realm_listen(struct frame_realm *r, struct cdp_session *s, const char *targ
 struct page *page_by_target(struct context *c, struct str id);
 struct context *context_by_id(struct targets *t, struct str id);
 
-/* --- lifecycle.c: what happened to a frame; called by the handlers after the frame's state was changed --- */
+/* --- lifecycle.c: what happened to a frame; called by the handlers after the frame's state was
+ * changed --- */
 
 void lifecycle_changed(struct page *p, struct frame *f);
 /** A call of a navigation ended the frame's start without a commit (download, 204, stop). */

@@ -1,5 +1,6 @@
-/* What one attempt of a task has of the browser: op_call.session points to one of these. Made by the executor when the member's context is
- * ready, ended by it when the attempt ends. Loop thread only. */
+/* What one attempt of a task has of the browser: op_call.session points to one of these. Made by
+ * the executor when the member's context is ready, ended by it when the attempt ends. Loop thread
+ * only. */
 #ifndef BROWSER_PAGE_SESSION_H
 #define BROWSER_PAGE_SESSION_H
 
@@ -12,7 +13,8 @@
 #include "core/sched/executor.h"
 
 struct page_session {
-    struct page *page; /* what ops act on: `main`, or the page that the step's `target` chose. Set by the flow */
+    struct page *page; /* what ops act on: `main`, or the page that the step's `target` chose. Set
+                          by the flow */
     struct page *main; /* the attempt's own page; never NULL */
     struct member *member;
     struct attempt *attempt;
@@ -20,14 +22,16 @@ struct page_session {
     struct gate *gate;
     struct op_table *ops;
     struct loop *loop;
-    struct arena *arena;        /* the attempt's */
-    const char *artifacts_dir;  /* absolute, exists; NULL: none are written */
-    struct json *artifacts;     /* array of paths, made by the executor; session_add_artifact appends */
-    struct json *vars;          /* object: values that steps set and extract; owned by the session, filled by the flow */
-    uint64_t timeout_ms;        /* default timeout of a step: 5000 unless the flow says otherwise */
-    struct op_call *running;    /* the op that acts on the page now, or NULL: whose doing document requests are */
-    struct keys keys;           /* held down by page.key_down until page.key_up */
-    void *flow;                 /* the flow engine's own */
+    struct arena *arena;       /* the attempt's */
+    const char *artifacts_dir; /* absolute, exists; NULL: none are written */
+    struct json *artifacts; /* array of paths, made by the executor; session_add_artifact appends */
+    struct json *vars; /* object: values that steps set and extract; owned by the session, filled by
+                          the flow */
+    uint64_t timeout_ms; /* default timeout of a step: 5000 unless the flow says otherwise */
+    struct op_call
+        *running; /* the op that acts on the page now, or NULL: whose doing document requests are */
+    struct keys keys; /* held down by page.key_down until page.key_up */
+    void *flow;       /* the flow engine's own */
 };
 
 /** The session of a call of one of the browser's ops. */
@@ -36,20 +40,24 @@ static inline struct page_session *session_of(const struct op_call *call)
     return call->session;
 }
 
-/** An op begins or ends to act on the page (s->running): document requests meanwhile have its deadline. */
+/** An op begins or ends to act on the page (s->running): document requests meanwhile have its
+ * deadline. */
 void session_enter(struct page_session *s, struct op_call *call);
 void session_leave(struct page_session *s, struct op_call *call);
 
-/** What a navigation showed goes into call->seen, for classification: HTTP status, Retry-After, block page, the proxy's part in it, and whose
- *  answer it was. For page.navigate and for every op after which page_settle said that the page navigated. */
+/** What a navigation showed goes into call->seen, for classification: HTTP status, Retry-After,
+ * block page, the proxy's part in it, and whose answer it was. For page.navigate and for every op
+ * after which page_settle said that the page navigated. */
 void session_observe(struct op_call *call, const struct page_nav *nav);
 
-/** Ends the op: as op_call_finish, but TIMEOUT and CANCELLED first ask whether the page's script hangs (page_verdict), so that it may end
- *  PAGE_HUNG. `result` is the call's. For the end of every op that works on a page. */
+/** Ends the op: as op_call_finish, but TIMEOUT and CANCELLED first ask whether the page's script
+ * hangs (page_verdict), so that it may end PAGE_HUNG. `result` is the call's. For the end of every
+ * op that works on a page. */
 void session_finish(struct op_call *call, enum status s, const struct err *e, struct json *result);
 
-/** A new path in artifacts_dir, "<dir>/<task>-<attempt>-<name>.<ext>", unique within the attempt; added to artifacts (relative to the
- *  results file's directory). Lives in the arena. NULL when the campaign writes none. */
+/** A new path in artifacts_dir, "<dir>/<task>-<attempt>-<name>.<ext>", unique within the attempt;
+ * added to artifacts (relative to the results file's directory). Lives in the arena. NULL when the
+ * campaign writes none. */
 const char *session_add_artifact(struct page_session *s, const char *name, const char *ext);
 
 #endif
