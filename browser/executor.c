@@ -19,7 +19,7 @@ struct executor {
     struct arena *arena;
     struct op_table *ops;
     struct browser_program program;
-    struct flow **flows; /* one a stage */
+    struct flow **flows; /* by asked_at's order */
     size_t n_flows;
     struct pool *pool;
     size_t n_running;
@@ -36,28 +36,60 @@ struct browsing {
 
 /* --- before anything starts --- */
 
-static size_t n_stages(const struct campaign_conf *conf)
+/* A flow that attempts may ask for, and where errors of it are told. */
+struct asked {
+    const struct json *json;
+    const char *where; /* "flow", "stages", "row_flows" */
+    bool listed;       /* where/index */
+    size_t index;
+    const char *name; /* of its file */
+};
+
+/* In order: the campaign's own flow or its stages, then those of rows. */
+static size_t n_own(const struct campaign_conf *conf)
 {
     return conf->stages.n > 0 ? conf->stages.n : 1;
 }
 
-static const struct json *stage_json(const struct campaign_conf *conf, size_t i)
+static size_t n_asked(const struct campaign_conf *conf)
 {
-    return conf->stages.n > 0 ? conf->stages_json[i] : conf->flow_json;
+    return n_own(conf) + conf->n_row_flows;
 }
 
+static struct asked asked_at(const struct campaign_conf *conf, size_t i)
+{
+    if (i >= n_own(conf)) {
+        const struct row_flow *r = &conf->row_flows[i - n_own(conf)];
+
+        return (struct asked){r->json, "row_flows", true, i - n_own(conf), r->path};
+    }
+    if (conf->stages.n > 0)
+        return (struct asked){conf->stages_json[i], "stages", true, i, conf->stages.v[i]};
+    return (struct asked){conf->flow_json, "flow", false, 0, conf->flow};
+}
+
+/* The place of the flow that an attempt carries out. */
+static size_t asked_by(const struct campaign_conf *conf, const struct attempt *a)
+{
+    uint32_t own = conf->targets[a->row_index].flow;
+
+    return own > 0 ? n_own(conf) + own - 1 : a->stage;
+}
+
+/* *out NULL: rows have flows of their own, and the campaign none. */
 static bool decode_flow(const struct campaign_conf *conf, size_t i, struct arena *a,
                         struct json_decode *d, struct flow **out)
 {
-    size_t before = d->n_errors;
-    size_t mark = json_enter(d, conf->stages.n > 0 ? "stages" : "flow", 0);
-    size_t inner = conf->stages.n > 0 ? json_enter(d, NULL, i) : 0;
+    struct asked asked = asked_at(conf, i);
+    size_t before = d->n_errors, mark = json_enter(d, asked.where, 0);
+    size_t inner = asked.listed ? json_enter(d, NULL, asked.index) : 0;
 
-    if (stage_json(conf, i) == NULL)
+    *out = NULL;
+    if (asked.json != NULL)
+        *out = flow_decode(a, asked.json, d);
+    else if (conf->n_row_flows == 0)
         json_fail(d, NULL, "a browser campaign needs a flow");
-    else
-        *out = flow_decode(a, stage_json(conf, i), d);
-    if (conf->stages.n > 0)
+    if (asked.listed)
         json_leave(d, inner);
     json_leave(d, mark);
     return d->n_errors == before;
@@ -67,7 +99,7 @@ static bool browser_check(const struct campaign_conf *conf, struct json_decode *
 {
     bool ok = true;
 
-    for (size_t i = 0; i < n_stages(conf); i++) {
+    for (size_t i = 0; i < n_asked(conf); i++) {
         struct flow *f;
 
         ok = decode_flow(conf, i, d->arena, d, &f) && ok;
@@ -78,15 +110,18 @@ static bool browser_check(const struct campaign_conf *conf, struct json_decode *
 static enum status decode_flows(struct executor *x, struct err *e)
 {
     const struct campaign_conf *conf = x->env.conf;
-    struct json_decode d;
-    bool ok = true;
 
-    json_decode_init(&d, x->arena, NULL);
-    x->n_flows = n_stages(conf);
+    x->n_flows = n_asked(conf);
     x->flows = arena_array(x->arena, struct flow *, x->n_flows);
-    for (size_t i = 0; i < x->n_flows; i++)
-        ok = decode_flow(conf, i, x->arena, &d, &x->flows[i]) && ok;
-    return ok ? STATUS_OK : json_decode_status(&d, conf->flow != NULL ? conf->flow : "flow", e);
+    for (size_t i = 0; i < x->n_flows; i++) {
+        const char *name = asked_at(conf, i).name;
+        struct json_decode d;
+
+        json_decode_init(&d, x->arena, NULL);
+        if (!decode_flow(conf, i, x->arena, &d, &x->flows[i]))
+            return json_decode_status(&d, name != NULL && name[0] != '\0' ? name : "flow", e);
+    }
+    return STATUS_OK;
 }
 
 /* --- making --- */
@@ -230,8 +265,7 @@ static void on_lease(void *arg, struct context *c, enum status s, const struct e
     }
     fill_session(b);
     context_begin(c, &b->session);
-    BUG_ON(a->stage >= b->x->n_flows);
-    b->flow = flow_run(b->x->flows[a->stage], &b->session, on_flow_over, b);
+    b->flow = flow_run(b->x->flows[asked_by(b->x->env.conf, a)], &b->session, on_flow_over, b);
     if (b->cancel != STATUS_OK)
         flow_cancel(b->flow, b->cancel);
 }

@@ -1,6 +1,7 @@
 /* fleet: the whole thing. */
 #include "browser/chromium/args.h"
 #include "browser/chromium/version.h"
+#include "browser/demo/verb_demo.h"
 #include "browser/executor.h"
 #include "browser/ops.h"
 #include "core/cli/cli.h"
@@ -26,9 +27,17 @@ static const struct run_kit kit = {
 };
 
 static const struct cli_verb *const verbs[] = {
-    &verb_run,          &verb_config_show,  &verb_config_check,
-    &verb_audit_verify, &verb_breaker_list, &verb_breaker_reset,
-    &verb_completion,   &verb_version,      NULL,
+    &verb_run,
+    &verb_demo,
+    &verb_config_show,
+    &verb_config_check,
+    &verb_audit_verify,
+    &verb_breaker_list,
+    &verb_breaker_reset,
+    &verb_completion,
+    &verb_version,
+    &verb_demo_site,
+    NULL,
 };
 
 int main(int argc, char **argv)

@@ -437,10 +437,12 @@ static uint16_t port_from_system(void)
     return ntohs(sa.sin_port);
 }
 
-static enum status port_choose(uint16_t wanted, uint16_t *out, struct err *e)
+static enum status port_choose(uint16_t wanted, uint16_t preferred, uint16_t *out, struct err *e)
 {
     for (int i = 0; i < PORT_TRIES; i++) {
-        uint16_t port = wanted != 0 ? wanted : port_from_system();
+        uint16_t port = wanted != 0                ? wanted
+                        : i == 0 && preferred != 0 ? preferred
+                                                   : port_from_system();
         size_t k = 0;
 
         while (port != 0 && k < SITE_COUNT && port_is_free((enum site_kind)k, port))
@@ -483,7 +485,7 @@ enum status site_serve(const struct site_opts *o, struct err *e)
     struct lws_context_creation_info info = {0};
     struct sigaction sa = {.sa_handler = on_signal};
     uint16_t port;
-    enum status st = port_choose(o->port, &port, e);
+    enum status st = port_choose(o->port, o->preferred_port, &port, e);
 
     if (st != STATUS_OK)
         return st;
