@@ -314,8 +314,13 @@ static char *lower_copy(struct str s)
 {
     char *z = xcalloc(1, s.len + 1);
 
-    for (size_t i = 0; i < s.len; i++)
-        z[i] = s.ptr[i] >= 'A' && s.ptr[i] <= 'Z' ? (char)(s.ptr[i] | 0x20) : s.ptr[i];
+    for (size_t i = 0; i < s.len; i++) {
+        char b = s.ptr[i];
+
+        z[i] = b;
+        if (b >= 'A' && b <= 'Z')
+            z[i] = (char)(b - 'A' + 'a');
+    }
     return z;
 }
 
@@ -582,7 +587,7 @@ void conn_open(struct forward *f, int fd)
     side_init(&c->down);
     side_init(&c->up);
     c->down.wire.fd = fd;
-    buf_init(&c->in, 4 * FORWARD_HEAD_MAX);
+    buf_init(&c->in, IN_MAX);
     c->since_ms = c->last_ms = c->bytes_ms = loop_now_ms(f->loop);
     list_push(&f->conns, &c->link);
     f->stats.open++;

@@ -18,7 +18,7 @@ struct exchange *exchange_create(const struct http1_request *r, uint64_t now_ms)
     x->upgrade = r->upgrade;
     x->may_repeat = r->is_idempotent && r->framing == HTTP1_EMPTY;
     http1_body_init(&x->request, r->framing, r->length);
-    buf_init(&x->sent, 2 * FORWARD_HEAD_MAX);
+    buf_init(&x->sent, IN_MAX);
     buf_init(&x->head, FORWARD_HEAD_MAX);
     return x;
 }

@@ -197,7 +197,8 @@ static void destroy(struct forward *f)
         close(f->fd);
     proxy_unref(&f->upstream);
     resolver_destroy(&f->shared.resolver);
-    tls_ctx_close(&f->shared.tls);
+    if (!f->opts.tls)
+        tls_ctx_close(&f->shared.tls);
     map_destroy(&f->hosts, free);
     free(f->ca_file);
     free(f);
@@ -227,7 +228,8 @@ enum status forward_open(struct loop *l, const struct forward_opts *opts, struct
     f->hosts = map_create();
     f->shared.resolver = resolver_create(l);
     set_opts(f, opts);
-    if (f->ca_file)
+    f->shared.tls = opts->tls;
+    if (f->ca_file && !f->shared.tls)
         s = tls_ctx_open(f->ca_file, &f->shared.tls, e);
     if (s == STATUS_OK)
         s = fd >= 0 ? check_listener(fd, e) : listen_loopback(&fd, e);

@@ -27,6 +27,7 @@
 
 struct forward;
 struct sockaddr;
+struct tls_ctx;
 
 /** May the member go to host:port? Asked before anything is connected (`resolved` NULL), and again
  * for each address that the name turned out to have (direct), or that the host is by itself
@@ -61,6 +62,10 @@ struct forward_opts {
     /** PEM file of the authorities that https upstreams are verified against; NULL: the system's.
      */
     const char *ca_file;
+    /** Made once by tls_ctx_open (proxies/tls.h) and shared by all forwarders and probes: reading
+     * the system's authorities takes some 40 ms and 1 MiB. Borrowed, and instead of ca_file. NULL:
+     * each forwarder reads its own at its first https upstream, on the loop. */
+    struct tls_ctx *tls;
     /** From the request until the way out stands: names, connection, TLS and handshake; 0: 10 s. */
     uint64_t connect_ms;
     /** No byte in either direction, also while a response is waited for; 0: 5 min. */

@@ -12,10 +12,11 @@
 #include "proxies/side.h"
 
 enum {
-    SCRATCH_SIZE = 64 * 1024, /* of a read */
-    PUMP_ROUNDS = 4,          /* reads of one connection before others get their turn */
-    INTERIM_MAX = 16,         /* 1xx heads before a response */
-    LINGER_MS = 2000,         /* for a browser to read a last answer */
+    SCRATCH_SIZE = 64 * 1024,      /* of a read */
+    IN_MAX = 4 * FORWARD_HEAD_MAX, /* read and not used, or written anew: a head and a read fit */
+    PUMP_ROUNDS = 4,               /* reads of one connection before others get their turn */
+    INTERIM_MAX = 16,              /* 1xx heads before a response */
+    LINGER_MS = 2000,              /* for a browser to read a last answer */
     BYTES_EVERY_MS = 10000,
 };
 

@@ -22,7 +22,7 @@ typedef void link_fn(struct link *k, void *arg);
 struct link_shared {
     struct loop *loop;
     struct resolver *resolver;
-    struct tls_ctx *tls; /* made at the first https upstream */
+    struct tls_ctx *tls; /* NULL: made from ca_file at the first https upstream */
     const char *ca_file;
 };
 

@@ -10,7 +10,7 @@
 #include "proxies/side.h"
 #include "proxies/vault.h"
 
-enum { TIMEOUT_MS = 10000 };
+enum { TIMEOUT_MS = 10000, REQUEST_MAX = 4 * URL_MAX };
 
 struct probe {
     struct link_shared shared;
@@ -20,7 +20,7 @@ struct probe {
     struct loop_timer timer; /* the deadline, and what calls back after it was settled at once */
     struct buf request, head;
     size_t scanned;
-    bool tunnel, settled;
+    bool tunnel, settled, shares_tls;
     uint64_t started_ms, timeout_ms;
     struct probe_result result;
     probe_fn *fn;
@@ -47,7 +47,8 @@ static void destroy(struct probe *p)
     drop(&p->request);
     buf_deinit(&p->head);
     resolver_destroy(&p->shared.resolver);
-    tls_ctx_close(&p->shared.tls);
+    if (!p->shares_tls)
+        tls_ctx_close(&p->shared.tls);
     proxy_unref(&p->proxy);
     free(p);
 }
@@ -158,7 +159,7 @@ static void on_link(struct link *k, void *arg)
 static enum status write_request(struct probe *p, const struct url *u, struct err *e)
 {
     bool absolute = proxy_scheme(p->proxy) != PROXY_SOCKS5;
-    struct buf text = BUF_INIT(2 * URL_MAX), basic = BUF_INIT(2048);
+    struct buf text = BUF_INIT(REQUEST_MAX), basic = BUF_INIT(2048);
     struct http1_onward how = {.absolute = absolute};
     struct http1_request r;
     enum status s;
@@ -186,6 +187,8 @@ static struct probe *create(struct loop *l, const struct probe_opts *o, probe_fn
 
     p->shared.loop = l;
     p->shared.ca_file = o->ca_file;
+    p->shared.tls = o->tls;
+    p->shares_tls = o->tls != NULL;
     p->shared.resolver = resolver_create(l);
     p->proxy = proxy_ref(o->proxy);
     p->timeout_ms = o->timeout_ms ? o->timeout_ms : TIMEOUT_MS;
@@ -193,7 +196,7 @@ static struct probe *create(struct loop *l, const struct probe_opts *o, probe_fn
     p->fn = fn;
     p->arg = arg;
     side_init(&p->up);
-    buf_init(&p->request, 4 * URL_MAX);
+    buf_init(&p->request, REQUEST_MAX);
     buf_init(&p->head, FORWARD_HEAD_MAX);
     return p;
 }

@@ -7,6 +7,7 @@
 #include "proxies/proxy.h"
 
 struct probe;
+struct tls_ctx;
 
 struct probe_opts {
     const struct proxy *proxy; /* held by the probe; not NULL */
@@ -14,6 +15,7 @@ struct probe_opts {
      * host, no more. Copied. */
     const char *url;
     uint64_t timeout_ms; /* 0: 10 s */
+    struct tls_ctx *tls; /* as in struct forward_opts */
     const char *ca_file; /* for https upstreams; NULL: the system's. Borrowed until the end */
 };
 

@@ -204,8 +204,10 @@ enum status proxy_build(const struct proxy_draft *d, const char *id, struct vaul
     memcpy(p->country, d->country, sizeof(p->country));
     p->id = dup_str(tagged ? d->tag : str_from(id));
     p->host = dup_str(d->host);
-    for (char *c = p->host; *c; c++)
-        *c = *c >= 'A' && *c <= 'Z' ? (char)(*c | 0x20) : *c;
+    for (char *c = p->host; *c; c++) {
+        if (*c >= 'A' && *c <= 'Z')
+            *c = (char)(*c - 'A' + 'a');
+    }
     p->label = make_label(p, tagged);
     if (d->has_credentials)
         s = set_credentials(p, d, v, e);

@@ -21,7 +21,7 @@ static enum status want_int(const struct json *j, int64_t max, int64_t *out, str
 
 static enum status on_url(const struct json *j, struct proxy_draft *d, struct err *e)
 {
-    struct str s;
+    struct str s = STR_NONE;
     enum status st = want_str(j, &s, e);
 
     return st == STATUS_OK ? proxy_read_line(s, d, e) : st;
@@ -29,7 +29,7 @@ static enum status on_url(const struct json *j, struct proxy_draft *d, struct er
 
 static enum status on_scheme(const struct json *j, struct proxy_draft *d, struct err *e)
 {
-    struct str s;
+    struct str s = STR_NONE;
     enum status st = want_str(j, &s, e);
 
     return st == STATUS_OK ? proxy_read_scheme(s, &d->scheme, e) : st;
@@ -37,7 +37,7 @@ static enum status on_scheme(const struct json *j, struct proxy_draft *d, struct
 
 static enum status on_host(const struct json *j, struct proxy_draft *d, struct err *e)
 {
-    struct str s;
+    struct str s = STR_NONE;
     enum status st = want_str(j, &s, e);
 
     if (st == STATUS_OK && s.len > 1 && s.ptr[0] == '[' && s.ptr[s.len - 1] == ']')
@@ -47,7 +47,7 @@ static enum status on_host(const struct json *j, struct proxy_draft *d, struct e
 
 static enum status on_port(const struct json *j, struct proxy_draft *d, struct err *e)
 {
-    int64_t v;
+    int64_t v = 0;
     enum status st = want_int(j, 65535, &v, e);
 
     if (st == STATUS_OK)
@@ -69,7 +69,7 @@ static enum status on_password(const struct json *j, struct proxy_draft *d, stru
 
 static enum status on_tag(const struct json *j, struct proxy_draft *d, struct err *e)
 {
-    struct str s;
+    struct str s = STR_NONE;
     enum status st = want_str(j, &s, e);
 
     return st == STATUS_OK ? proxy_read_tag(s, d, e) : st;
@@ -77,7 +77,7 @@ static enum status on_tag(const struct json *j, struct proxy_draft *d, struct er
 
 static enum status on_weight(const struct json *j, struct proxy_draft *d, struct err *e)
 {
-    int64_t v;
+    int64_t v = 0;
     enum status st = want_int(j, PROXY_WEIGHT_MAX, &v, e);
 
     if (st == STATUS_OK)
@@ -87,7 +87,7 @@ static enum status on_weight(const struct json *j, struct proxy_draft *d, struct
 
 static enum status on_country(const struct json *j, struct proxy_draft *d, struct err *e)
 {
-    struct str s;
+    struct str s = STR_NONE;
     enum status st = want_str(j, &s, e);
 
     return st == STATUS_OK ? proxy_read_country(s, d, e) : st;

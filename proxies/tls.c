@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Both are OpenSSL's own objects under our names. */
@@ -74,12 +75,12 @@ void tls_ctx_close(struct tls_ctx **c)
 static bool set_host(SSL *ssl, const char *host)
 {
     unsigned char address[16];
+    char name[256]; /* OpenSSL's macro wants it without const */
 
     if (inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1)
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1;
-    return SSL_set1_host(ssl, host) == 1 &&
-           SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
-                    (void *)(uintptr_t)host) == 1;
+    snprintf(name, sizeof(name), "%s", host);
+    return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
 enum status tls_open(struct tls_ctx *c, int fd, const char *host, struct tls **out, struct err *e)
