@@ -158,12 +158,13 @@ void queue_destroy(struct queue **qp)
 
     if (!q)
         return;
-    map_destroy(&q->lanes, lane_free);
-    map_destroy(&q->targets, target_free);
+    /* A heap touches its elements when it goes: outer ones first. */
     heap_deinit(&q->eligible);
     heap_deinit(&q->waiting);
     heap_deinit(&q->delayed);
     heap_deinit(&q->expire);
+    map_destroy(&q->targets, target_free);
+    map_destroy(&q->lanes, lane_free);
     free(q->parked);
     free(q);
     *qp = NULL;

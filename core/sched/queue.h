@@ -32,7 +32,7 @@ struct queue_guards {
 };
 
 struct queue *queue_create(const struct queue_guards *guards) must_check;
-/** Forgets the tasks in it; they are the submitters'. */
+/** Forgets the tasks in it, which must still be there: they are the submitters'. */
 void queue_destroy(struct queue **q);
 
 /** Adds a PENDING task, or one that is DELAYED until not_before_ms. `target`: key of limits;
