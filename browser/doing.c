@@ -2,6 +2,8 @@
 
 #include <inttypes.h>
 
+enum { ANSWER_GRACE_MS = 1000 };
+
 /* --- parameters --- */
 
 bool common_frame(struct json_decode *d, const struct json *j, void *field)
@@ -273,6 +275,10 @@ static void on_settled(void *arg, const struct page_nav *nav)
         json_add_str(result_of(d), "url", nav->url);
     if (nav->download)
         json_add_bool(result_of(d), "download", true);
+    if (!nav->navigated && d->settled != NULL) {
+        d->settled(d);
+        return;
+    }
     doing_end(d, STATUS_OK, NULL, d->result);
 }
 
@@ -351,7 +357,7 @@ void doing_evaluate(struct doing *d, page_eval_fn *fn)
     const struct page_eval ev = {
         .world = PAGE_WORLD_MAIN,
         .source = d->source,
-        .deadline_ms = loop_now_ms(d->loop) + doing_left_ms(d) + 1,
+        .deadline_ms = loop_now_ms(d->loop) + doing_left_ms(d) + ANSWER_GRACE_MS,
     };
 
     d->page_id = page_evaluate(d->page, doing_frame(d), &ev, fn, d);

@@ -70,6 +70,8 @@ struct doing {
     uint64_t deadline_ms; /* of finding */
     void (*next)(struct doing *d,
                  const struct json *answer); /* after the query; the answer is borrowed */
+    void (*settled)(
+        struct doing *d); /* instead of the end, after an action that led to no navigation; NULL */
     struct query_spec spec;
     struct query *query;
     struct input *input;

@@ -10,6 +10,9 @@ enum {
     POLL_FIRST_MS = 20, /* of expressions and URLs: the first rounds */
     POLL_MS = 100,
     POLL_FIRST_ROUNDS = 10,
+    TITLE_GRACE_MS = 1000,
+    REST_MOST_MS = 3000, /* content that changes after a click */
+    REST_QUIET_MS = 200,
 };
 
 #define SCHEMA(rows, T, title)                                                                     \
@@ -25,6 +28,7 @@ struct click_args {
     bool has_x, has_y;
     int button, deviceType;
     double duration;
+    bool await_change;
 };
 
 static const char *const button_names[] = {"primary", "auxiliary", "secondary",
@@ -48,6 +52,10 @@ static const struct json_field click_fields[] = {
      .doc = "mouse (default), pen or touch."},
     {JF_COMMON(struct click_args, duration), .kind = JK_DOUBLE, .dmin = 0, .dmax = 60000,
      .doc = "Milliseconds between press and release, default 0."},
+    {JF_COMMON(struct click_args, await_change), .kind = JK_BOOL,
+     .doc = "Wait until the page's content has changed and come to rest, at most 3000 ms, unless "
+            "the click "
+            "navigated; default false."},
 };
 static const struct json_schema click_schema = SCHEMA(click_fields, click_args, "page.click");
 
@@ -58,6 +66,22 @@ static const struct json_field hover_fields[] = {
     COMMON_EVENTS(click_args),
 };
 static const struct json_schema hover_schema = SCHEMA(hover_fields, click_args, "page.hover");
+
+static void click_rested(struct doing *d, const struct json *answer)
+{
+    (void)answer;
+    doing_end(d, STATUS_OK, NULL, d->result);
+}
+
+/* Without a navigation: a list that is drawn anew, say. */
+static void click_settled(struct doing *d)
+{
+    char more[64];
+
+    (void)snprintf(more, sizeof(more), "\"most\":%d,\"quiet\":%d", REST_MOST_MS, REST_QUIET_MS);
+    d->deadline_ms = loop_now_ms(d->loop) + REST_MOST_MS;
+    doing_query(d, "rested", more, click_rested);
+}
 
 static void click_found(struct doing *d, const struct json *answer)
 {
@@ -81,14 +105,15 @@ static void click_run(struct op_call *call)
 {
     const struct click_args *a = call->args;
     bool hover = strcmp(call->op->name, "page.hover") == 0;
-    char more[160];
+    struct doing *d = doing_begin(call, &a->common);
+    char more[160], at[96] = "";
 
     if (a->has_x || a->has_y)
-        (void)snprintf(more, sizeof(more), "\"need\":\"click\",\"ox\":%.3f,\"oy\":%.3f", a->offsetX,
-                       a->offsetY);
-    else
-        (void)snprintf(more, sizeof(more), "\"need\":\"%s\"", hover ? "hover" : "click");
-    doing_query(doing_begin(call, &a->common), "find", more, click_found);
+        (void)snprintf(at, sizeof(at), ",\"ox\":%.3f,\"oy\":%.3f", a->offsetX, a->offsetY);
+    (void)snprintf(more, sizeof(more), "\"need\":\"%s\"%s%s", hover ? "hover" : "click", at,
+                   a->await_change ? ",\"watch\":true" : "");
+    d->settled = a->await_change ? click_settled : NULL;
+    doing_query(d, "find", more, click_found);
 }
 
 /* --- page.change --- */
@@ -551,6 +576,9 @@ static void expression_known(void *arg, enum status s, const struct json *value,
         err_set(&d->last, waiting ? STATUS_TIMEOUT : STATUS_ASSERTION_FAILED,
                 "after %" PRIu64 " ms the expression is not true: %.200s",
                 d->deadline_ms - d->begun_ms, a->expression);
+    else if (s == STATUS_TIMEOUT)
+        err_set(&d->last, s, "after %" PRIu64 " ms the expression has no value yet: %.200s",
+                d->deadline_ms - d->begun_ms, a->expression);
     else if (s == STATUS_SCRIPT_FAILED)
         err_set(&d->last, s, "the expression threw %.300s: %.120s", e->text, a->expression);
     else
@@ -615,8 +643,10 @@ static void title_known(void *arg, enum status s, const struct json *value, cons
 
 static void look_title(struct doing *d)
 {
-    const struct page_eval ev = {.source = STR("document.title"),
-                                 .deadline_ms = loop_now_ms(d->loop) + doing_left_ms(d) + 1};
+    const struct page_eval ev = {
+        .source = STR("document.title"),
+        .deadline_ms = loop_now_ms(d->loop) + doing_left_ms(d) + TITLE_GRACE_MS,
+    };
 
     d->page_id = page_evaluate(d->page, NULL, &ev, title_known, d);
 }

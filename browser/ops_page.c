@@ -34,10 +34,13 @@ static struct acting *act(struct op_call *call)
 
 /* --- page.navigate --- */
 
+enum { NAVIGATE_TIMEOUT_MS = 30000 };
+
 struct navigate_args {
     const char *url;
     const char *referrer;
     int until;
+    uint32_t timeout;
 };
 
 static const char *const until_names[] = {"commit", "domcontentloaded", "load", "networkidle",
@@ -58,6 +61,8 @@ static const struct json_field navigate_fields[] = {
      .fn = navigate_default_until,
      .names = until_names,
      .doc = "How far: commit, domcontentloaded, load (default), networkidle."},
+    {F(navigate_args, timeout), .kind = JK_UINT, .min = 1, .max = 600000,
+     .doc = "Milliseconds from when the gate lets it go, 1..600000, default 30000."},
 };
 
 /* Stored one higher, so that a zeroed struct means the default. */
@@ -105,6 +110,16 @@ static bool is_admitted(struct op_call *call, const char *url)
            str_eq(u.href, call->url);
 }
 
+/* Waiting for a token does not count. */
+static uint64_t navigate_deadline(const struct op_call *call)
+{
+    const struct navigate_args *args = call->args;
+    uint64_t at = loop_now_ms(session_of(call)->loop) +
+                  (args->timeout > 0 ? args->timeout : NAVIGATE_TIMEOUT_MS);
+
+    return at < call->deadline_ms ? at : call->deadline_ms;
+}
+
 static void navigate_run(struct op_call *call)
 {
     const struct navigate_args *args = call->args;
@@ -115,7 +130,7 @@ static void navigate_run(struct op_call *call)
         .until = args->until > 0 ? (enum page_until)(args->until - 1) : UNTIL_LOAD,
         .admitted = is_admitted(call, args->url),
         .look = true,
-        .deadline_ms = call->deadline_ms,
+        .deadline_ms = navigate_deadline(call),
     };
 
     a->id = page_navigate(a->page, &go, navigated, call);

@@ -291,18 +291,20 @@
 
     stateOf(el) {
       let s = this.seen.get(el);
-      if (!s) this.seen.set(el, (s = { rect: null, rest: 0, moves: 0, scrolled: 0, at: 0, point: null }));
+      if (!s) this.seen.set(el, (s = { rect: null, rest: 0, moves: 0, scrolled: 0, point: null, cover: null }));
       return s;
     }
 
-    /* Moves it into view, at most once in 100 ms; each time to another place, past sticky bars. */
+    /* Moves it into view; each time to another place, out from under bars at the top or bottom, and at
+     * last to the middle. */
     scroll(el, s) {
-      const now = performance.now();
-      if (s.scrolled > 0 && now - s.at < 100) return;
-      const block = ['center', 'center', 'end', 'start', 'nearest'][s.scrolled % 5];
+      const places = [['center', 0], ['start', 0.25], ['start', 0.7], ['end', 0], ['start', 0], ['center', 0]];
+      if (s.scrolled >= places.length) return;
+      const [block, share] = places[s.scrolled++];
       el.scrollIntoView({ block, inline: 'center', behavior: 'instant' });
-      s.scrolled++;
-      s.at = now;
+      if (share > 0) scrollBy({ top: -innerHeight * share, behavior: 'instant' });
+      s.rest = s.moves = 0;
+      s.rect = null;
     }
 
     isAtRest(el, s) {
@@ -323,28 +325,28 @@
         return 'not visible (' + hidden + ')';
       }
       if (need === 'box') return null;
-      if (window !== window.top && s.scrolled === 0) {
+      if (window !== window.top && !s.shown) {
         el.scrollIntoViewIfNeeded(true); /* scrolls the frames around this one as well */
-        s.scrolled = 1;
+        s.shown = true;
       }
       if (pointsOf(el, this.spec).length === 0) this.scroll(el, s);
       const points = pointsOf(el, this.spec);
-      if (!this.isAtRest(el, s)) return s.moves > 3 ? 'moving' : 'not at rest';
+      if (!this.isAtRest(el, s)) return s.moves > 3 ? 'moving' : s.cover || 'not at rest';
       if ((need === 'click' || need === 'fill') && isDisabled(el)) return 'disabled';
       if (points.length === 0) return 'outside of the viewport';
       if (need === 'fill' || need === 'scroll') return null;
       const at = { x: 0, y: 0 };
-      let cover = null;
+      s.cover = null;
       for (const p of points) {
         const over = coverOf(el, p, at);
         if (over === null) {
           s.point = at;
           return null;
         }
-        cover = cover || over;
+        s.cover = s.cover || 'covered by ' + over;
       }
       this.scroll(el, s);
-      return 'covered by ' + cover;
+      return s.cover;
     }
 
     /* One round over all alternatives, in order: the first element that is ready. */
@@ -380,7 +382,7 @@
           break;
         }
       }
-      if (first) return { near: first === 'not at rest' || first === 'moving', why: first };
+      if (first) return { near: /^(not at rest|moving|covered)/.test(first), why: first };
       if (els.length === 0) return { why: 'none' };
       return { why: els.length > 1 ? 'none visible, the first is ' + hidden.slice(4) : hidden };
     }
@@ -401,11 +403,37 @@
     };
   }
 
+  /* Changes of the page's content since a find with spec.watch. */
+  let watch = null;
+
+  function startWatch() {
+    const w = { changes: 0, at: 0 };
+    w.observer = new MutationObserver((list) => {
+      w.changes += list.length;
+      w.at = performance.now();
+    });
+    w.observer.observe(document, { subtree: true, childList: true, characterData: true });
+    if (watch) watch.observer.disconnect();
+    watch = w;
+  }
+
+  /* Until the content has changed and come to rest, or the time is over. */
+  async function rested(spec) {
+    const w = watch;
+    if (!w) return { ok: true };
+    const end = performance.now() + spec.most;
+    while (performance.now() < end && !(w.changes > 0 && performance.now() - w.at > spec.quiet)) await pause(25);
+    w.observer.disconnect();
+    watch = null;
+    return { ok: true, changes: w.changes };
+  }
+
   async function find(spec) {
     const finder = new Finder(spec);
     const r = await poll(spec.ms, () => finder.look());
     if (!r.ok) return { ok: false, why: r.why.map(({ k, n, why, bad }) => ({ k, n, why, bad })), final: r.final };
     held = r.el;
+    if (spec.watch) startWatch();
     const answer = answerOf(r.el, r, finder);
     if (spec.act) Object.assign(answer, await actions[spec.act](r.el, spec, finder));
     return answer;
@@ -813,7 +841,7 @@
     const r = got
       ? walk(parts, got[1], got[2].map(insideOf))
       : walk(parts, 0, [document]);
-    roots = r.els.slice(0, 50);
+    roots = r.els.slice(0, 50).map((n) => (isShadow(n) ? n.host : n)); /* shadow roots are not in that tree */
     return { ok: true, n: roots.length, at: r.at };
   }
 
@@ -824,6 +852,7 @@
     extract,
     changed,
     ariaRoots,
+    rested,
     scrollWindow: (spec) => (window.scroll({ left: spec.x || 0, top: spec.y || 0, behavior: 'instant' }), { ok: true }),
     size: () => ({ ok: true, w: innerWidth, h: innerHeight }),
   };

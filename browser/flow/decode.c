@@ -300,8 +300,8 @@ static struct json *op_params(const struct step_type *t, const struct op *op, co
     for (const struct json *c = json_first(j); c != NULL; c = json_next(c)) {
         const char *name = param_of(t, json_key(c));
 
-        if (json_type(c) != JSON_NULL && !is_listed(t->own, json_key(c)) &&
-            field_of(op, name) != NULL)
+        if (json_type(c) != JSON_NULL && strcmp(json_key(c), "type") != 0 &&
+            !is_listed(t->own, json_key(c)) && field_of(op, name) != NULL)
             json_add(params, name, json_dup(c));
     }
     return params;
@@ -379,6 +379,7 @@ static void decode_paginate(struct decoding *dec, const struct json *j, struct f
     for (const struct json *c = json_first(j); c != NULL; c = json_next(c))
         if (strcmp(json_key(c), "frame") == 0 || strcmp(json_key(c), "timeout") == 0)
             json_add(params, json_key(c), json_dup(c));
+    json_add_bool(params, "await_change", true);
     s->params = keep(dec, params);
     s->max = (uint32_t)get_int(dec, j, "max", 1, ROUNDS_MAX, ROUNDS_DEFAULT);
     decode_steps(dec, json_get(j, "steps"), "steps", false, &s->body);

@@ -372,22 +372,34 @@ static void add_escaped(struct str s, struct buf *b)
     }
 }
 
+/* {{n|0}} in a script is the number. */
+static bool is_literal(struct str s)
+{
+    struct json *j = json_parse(s, true, NULL);
+    bool is = j != NULL;
+
+    json_destroy(&j);
+    return is;
+}
+
 static enum status add_variable(const struct vars *v, const struct piece *p, bool script,
                                 char quote, struct buf *b, struct err *e)
 {
     const struct json *j = lookup(v, p->name);
     struct buf text = BUF_INIT(TEXT_MAX);
-    bool is_text = json_type(j) == JSON_STRING;
+    bool is_text = json_type(j) == JSON_STRING, literal = false;
 
     if (j == NULL && random_text(v, p->name, &text))
         is_text = true;
-    else if ((j == NULL || json_type(j) == JSON_NULL) && p->otherwise.ptr != NULL)
-        buf_addstr(&text, p->otherwise), is_text = true;
-    else if (j == NULL)
+    else if ((j == NULL || json_type(j) == JSON_NULL) && p->otherwise.ptr != NULL) {
+        buf_addstr(&text, p->otherwise);
+        literal = is_literal(p->otherwise);
+        is_text = true;
+    } else if (j == NULL)
         return unknown(v, p->name, e);
     else
         add_value(j, &text);
-    if (!script)
+    if (!script || (literal && quote == 0))
         buf_addstr(b, buf_str(&text));
     else if (quote != 0)
         add_escaped(buf_str(&text), b);

@@ -68,7 +68,7 @@ void extract_spec(const struct extract *x, struct buf *out);
          .doc =                                                                                    \
              "Object: name of a value to a selector within the record, or {selector, attribute, "  \
              "property, type, required, many, default, fields}."},                                 \
-        {.name = "type",                                                                           \
+        {.name = "as",                                                                             \
          .kind = JK_ENUM,                                                                          \
          .names = extract_types,                                                                   \
          .offset = offsetof(T, m.type),                                                            \

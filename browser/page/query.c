@@ -13,6 +13,7 @@ enum {
     FRAME_POLL_MS = 30, /* a frame that is not there yet is asked for again */
     ARIA_FIRST_MS = 60, /* first wait inside the page between two looks at the accessibility tree */
     ARIA_SLICE_MS = 250,    /* later ones */
+    ARIA_ANSWER_MS = 1500,  /* a document that is not laid out does not answer: nothing is in it */
     ARIA_NODES_MAX = 100,   /* nodes taken of one look */
     ANSWER_GRACE_MS = 1000, /* the page's clock and ours need not agree */
     DOCUMENT_PAUSE_MS = 20,
@@ -485,7 +486,7 @@ static void on_tree(void *arg, enum status s, const struct json *result, const s
     struct query *q = arg;
 
     q->call = 0;
-    if (s != STATUS_OK) {
+    if (s != STATUS_OK && (s != STATUS_TIMEOUT || q->cancelled != STATUS_OK)) {
         call_failed(q, s, e);
         return;
     }
@@ -533,7 +534,7 @@ static void on_root(void *arg, enum status s, const struct json *value, const ch
     }
     buf_addc(&b, '}');
     q->call = page_call(q->page, f, "Accessibility.queryAXTree", buf_str(&b),
-                        q->deadline_ms + ANSWER_GRACE_MS, on_tree, q);
+                        loop_now_ms(q->loop) + ARIA_ANSWER_MS, on_tree, q);
     page_release(q->page, f, handle);
     buf_deinit(&b);
 }
@@ -542,13 +543,17 @@ static void ask_root(struct query *q)
 {
     struct frame *f = query_frame(q);
     struct page_eval ev = {.by_handle = true, .deadline_ms = q->deadline_ms + ANSWER_GRACE_MS};
-    char source[64];
+    char source[96];
 
     if (f == NULL) {
         gone_again(q);
         return;
     }
-    if (q->part == 0)
+    if (q->part == 0 &&
+        frame_parent(f) != NULL) /* a frame out of sight is not laid out: it would not answer */
+        (void)snprintf(source, sizeof(source),
+                       "(document.documentElement.scrollIntoViewIfNeeded(),document)");
+    else if (q->part == 0)
         (void)snprintf(source, sizeof(source), "document");
     else
         (void)snprintf(source, sizeof(source), "globalThis.fleet.root(%zu)", q->root);
