@@ -260,8 +260,10 @@ static void nav_arrived(struct nav_task *n, const struct frame *f)
     if (f->current.proxy != STATUS_OK) {
         struct err e = ERR_INIT;
 
-        n->nav.from_proxy = true;
-        err_set(&e, f->current.proxy, "%s: %s", f->url, status_text(f->current.proxy));
+        n->nav.from_proxy = f->current.from_proxy;
+        err_set(&e, f->current.proxy, "%s: %s", f->url,
+                f->current.proxy == STATUS_UNAVAILABLE ? "the target cannot be reached"
+                                                       : status_text(f->current.proxy));
         nav_over(n, f->current.proxy, &e);
         return;
     }

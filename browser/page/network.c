@@ -284,12 +284,24 @@ static void read_response(const struct json *params, uint64_t wall_ms, struct re
         r->http_status = 0; /* the forwarder's, not the target's */
 }
 
+/* The forwarder also tells of a target that could not be reached and of what policy refused:
+ * neither is the way's fault. */
+static bool is_of_proxy(const struct hold *h, enum status said)
+{
+    const struct member *m = h->page->ctx != NULL ? h->page->ctx->member : NULL;
+
+    if (said == STATUS_TIMEOUT)
+        return m != NULL && m->proxy != NULL;
+    return said == STATUS_PROXY_FAILED || said == STATUS_PROXY_AUTH || said == STATUS_PROXY_NONE;
+}
+
 static void on_response(struct hold *h, const struct json *params)
 {
     struct response r;
 
     read_response(params, loop_wall_ms(h->targets->loop), &r);
     r.accounted = !h->own;
+    r.from_proxy = is_of_proxy(h, r.proxy);
     if (h->frame != NULL)
         h->frame->pending = r;
     let_go(h);
@@ -299,7 +311,7 @@ static void on_response(struct hold *h, const struct json *params)
     }
     h->call.seen.http_status = r.http_status;
     h->call.seen.retry_after_ms = r.retry_after_ms;
-    h->call.seen.from_proxy = r.proxy != STATUS_OK;
+    h->call.seen.from_proxy = r.from_proxy;
     if (r.proxy != STATUS_OK)
         finish(h, r.proxy, status_text(r.proxy));
     else if (r.failure[0] != '\0')

@@ -59,6 +59,7 @@ struct context {
 struct response {
     int http_status; /* 0: none seen */
     int64_t retry_after_ms;
+    bool from_proxy;   /* it is the proxy's failure */
     enum status proxy; /* what the forwarder answered by itself, OK: nothing */
     char failure[40];  /* Fetch's error reason: "ConnectionRefused", "" when none */
     bool download;     /* Content-Disposition: attachment */

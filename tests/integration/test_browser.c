@@ -727,6 +727,7 @@ static void test_answers_are_classified(void **state)
         {"/captcha-here", 200, "", "<title>Are you a robot?</title>prove it",
          STATUS_CAPTCHA_DETECTED},
         {"/proxy", 502, "x-fleet-error: PROXY_AUTH\r\n", "proxy", STATUS_PROXY_AUTH},
+        {"/unreachable", 502, "x-fleet-error: UNAVAILABLE\r\n", "no way", STATUS_UNAVAILABLE},
         {"/204", 204, "", "", STATUS_OK},
         {"/file", 200, "Content-Disposition: attachment; filename=x\r\n", "data",
          STATUS_NAVIGATION_FAILED},
