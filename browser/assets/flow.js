@@ -153,15 +153,25 @@
     return { at: parts.length, els };
   }
 
-  /* Alternatives of spec.sel; for one with an aria/ part spec.got says what the accessibility tree
-   * gave: [alternative, index of its next part, elements]. */
+  /* Where aria/ parts of a chain were to be looked for, by alternative. The accessibility tree is always
+   * searched from a document: custom elements and shadow roots need not be in it. */
+  const scopes = new Map();
+
+  function scopeOf(spec, k, part) {
+    if (part <= 0) return null;
+    const before = spec.sel[k].slice(0, part);
+    return before.some(isAria) ? scopes.get(k) : walk(before, 0, [document]).els.map(insideOf);
+  }
+
+  /* Elements of the k-th alternative; for one with an aria/ part spec.got says what the accessibility
+   * tree gave: [alternative, index of its next part, elements]. */
   function elementsOf(spec, k) {
     const parts = spec.sel[k];
     const got = spec.got && spec.got.find((g) => g[0] === k);
     if (got) {
-      const last = got[1] >= parts.length;
-      const live = got[2].filter((e) => e.isConnected);
-      return walk(parts, got[1], last ? live : live.map(insideOf)).els;
+      const scope = scopeOf(spec, k, got[1] - 1);
+      const live = got[2].filter((e) => e.isConnected && (!scope || scope.some((s) => isWithin(e, s))));
+      return walk(parts, got[1], got[1] >= parts.length ? live : live.map(insideOf)).els;
     }
     if (parts.some(isAria)) return [];
     return walk(parts, 0, [document]).els;
@@ -833,15 +843,15 @@
 
   /* --- the door --- */
 
-  /* For aria/ parts: where the accessibility tree is to be searched. */
+  /* For aria/ parts: the documents in which the accessibility tree is to be searched. */
   let roots = [];
   function ariaRoots(spec) {
     const parts = spec.sel[spec.k];
     const got = spec.got && spec.got.find((g) => g[0] === spec.k);
-    const r = got
-      ? walk(parts, got[1], got[2].map(insideOf))
-      : walk(parts, 0, [document]);
-    roots = r.els.slice(0, 50).map((n) => (isShadow(n) ? n.host : n)); /* shadow roots are not in that tree */
+    const r = got ? walk(parts, got[1], got[2].map(insideOf)) : walk(parts, 0, [document]);
+    const els = r.els.map(insideOf);
+    scopes.set(spec.k, els);
+    roots = [...new Set(els.map((n) => (n.nodeType === 9 ? n : n.ownerDocument)))].slice(0, 50);
     return { ok: true, n: roots.length, at: r.at };
   }
 

@@ -596,7 +596,6 @@ static void selectors(void **state)
 
         for (char *c = strstr(steps, "\\'"); c != NULL; c = strstr(c, "\\'"))
             memcpy(c, "\\\"", 2);
-        print_message("%s\n", cases[i].steps + 49);
         expect_output(steps, cases[i].output);
         free(steps);
     }
