@@ -19,8 +19,9 @@ struct target {
     struct heap lanes; /* ready ones */
     size_t n_lanes;
     size_t n_tasks;
-    uint64_t at_ms; /* when it has a token, while waiting */
-    uint64_t tick;  /* when it was last served */
+    int16_t priority; /* of its first ready lane */
+    uint64_t at_ms;   /* when it has a token, while waiting */
+    uint64_t tick;    /* when it was last served */
     uint64_t seq;
 };
 
@@ -28,6 +29,7 @@ struct queue_lane {
     struct target *target;
     uint32_t submitter;
     int32_t pin;
+    int16_t priority; /* of its first task: beside its tick, so that comparing touches no task */
     struct heap tasks;
     size_t n;              /* tasks that refer to it */
     struct heap_node node; /* among its target's ready lanes */
@@ -62,7 +64,7 @@ static const struct task *top_task(const struct queue_lane *l)
     return container_of(heap_peek(&l->tasks), struct task, node);
 }
 
-static const struct queue_lane *top_lane(const struct target *t)
+static struct queue_lane *top_lane(const struct target *t)
 {
     return container_of(heap_peek(&t->lanes), struct queue_lane, node);
 }
@@ -79,10 +81,9 @@ static bool lane_before(const struct heap_node *a, const struct heap_node *b)
 {
     const struct queue_lane *x = container_of(a, struct queue_lane, node);
     const struct queue_lane *y = container_of(b, struct queue_lane, node);
-    int px = top_task(x)->priority, py = top_task(y)->priority;
 
-    if (px != py)
-        return px > py;
+    if (x->priority != y->priority)
+        return x->priority > y->priority;
     return x->tick != y->tick ? x->tick < y->tick : x->seq < y->seq;
 }
 
@@ -90,10 +91,9 @@ static bool eligible_before(const struct heap_node *a, const struct heap_node *b
 {
     const struct target *x = container_of(a, struct target, node);
     const struct target *y = container_of(b, struct target, node);
-    int px = top_task(top_lane(x))->priority, py = top_task(top_lane(y))->priority;
 
-    if (px != py)
-        return px > py;
+    if (x->priority != y->priority)
+        return x->priority > y->priority;
     return x->tick != y->tick ? x->tick < y->tick : x->seq < y->seq;
 }
 
@@ -198,9 +198,12 @@ static void target_enter(struct queue *q, struct target *t, enum place place)
 /* Its ready lanes, or the first of them, changed. */
 static void target_settle(struct queue *q, struct target *t)
 {
-    if (t->lanes.len == 0)
+    if (t->lanes.len == 0) {
         target_leave(q, t);
-    else if (t->place == PLACE_NONE)
+        return;
+    }
+    t->priority = top_lane(t)->priority;
+    if (t->place == PLACE_NONE)
         target_enter(q, t, PLACE_ELIGIBLE);
     else if (t->place == PLACE_ELIGIBLE)
         heap_update(&q->eligible, &t->node);
@@ -282,6 +285,8 @@ static void lane_unref(struct queue *q, struct queue_lane *l)
 /* Its tasks, or the first of them, changed. */
 static void lane_settle(struct queue *q, struct queue_lane *l)
 {
+    if (l->tasks.len > 0)
+        l->priority = top_task(l)->priority;
     if (l->tasks.len == 0) {
         heap_remove(&l->target->lanes, &l->node);
         list_remove(&l->parked);
