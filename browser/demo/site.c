@@ -329,6 +329,8 @@ static int begin_reply(struct lws *wsi, struct exchange *x)
     reply_make(wsi, server_of(wsi), x);
     if (buf_status(&x->reply) != STATUS_OK || headers_send(wsi, x) != 0)
         return 1;
+    if (x->never_ends) /* otherwise the library would end it after some seconds */
+        lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0);
     lws_callback_on_writable(wsi);
     return 0;
 }
