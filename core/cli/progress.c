@@ -29,6 +29,7 @@ struct progress {
     unsigned drawn; /* lines on the screen */
     unsigned turn;
     char news[NEWS_SHOWN][NEWS_MAX]; /* the newest last */
+    unsigned again;                  /* how often the newest came in a row */
     struct {
         uint64_t at_ms, finished;
     } speed[SPEED_SPAN];
@@ -140,7 +141,7 @@ static void add_counts(struct progress *p, struct buf *b, const uint64_t *done)
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (done[rows[i].state] > 0 || i == 0)
-            buf_addf(b, "  %s%llu %s%s", ink(p, rows[i].ink),
+            buf_addf(b, "  %s%5llu %s%s", ink(p, rows[i].ink),
                      (unsigned long long)done[rows[i].state], rows[i].name, ink(p, INK_NONE));
     }
 }
@@ -184,7 +185,7 @@ static void target_line(struct progress *p, struct buf *b, const struct tally_ta
     if (limiter_get(run_limiter(p->run), str_from(t->name), now, &l)) {
         buf_addf(b, "  %s%g/s%s", ink(p, INK_DIM), l.rate_per_s, ink(p, INK_NONE));
         if (l.slowed_until_ms > now)
-            buf_addf(b, "  %sslowed %.0f s%s", ink(p, INK_YELLOW),
+            buf_addf(b, "  %sslowed %.1f s%s", ink(p, INK_YELLOW),
                      (double)(l.slowed_until_ms - now) / 1000, ink(p, INK_NONE));
     }
     if (t->hits_429 > 0)
@@ -292,6 +293,8 @@ static void draw(struct progress *p)
         if (!p->news[i][0])
             continue;
         buf_addf(&line, "  %s%s", ink(p, INK_DIM), p->news[i]);
+        if (i + 1 == NEWS_SHOWN && p->again > 1)
+            buf_addf(&line, " (%u times)", p->again);
         emit(p, &frame, &line);
     }
     buf_adds(&frame, "\033[J");
@@ -350,7 +353,10 @@ static void news(struct progress *p, const char *fmt, ...)
     va_start(ap, fmt);
     buf_vaddf(&b, fmt, ap);
     va_end(ap);
-    if (p->live) {
+    if (p->live && str_eqz(buf_str(&b), p->news[NEWS_SHOWN - 1])) {
+        p->again++;
+    } else if (p->live) {
+        p->again = 1;
         memmove(p->news[0], p->news[1], sizeof(p->news) - sizeof(p->news[0]));
         snprintf(p->news[NEWS_SHOWN - 1], NEWS_MAX, "%.*s", STR_ARG(buf_str(&b)));
     } else {
