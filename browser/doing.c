@@ -245,12 +245,31 @@ static bool is_failure(const struct doing *d, const struct page_nav *nav)
     return nav->status != STATUS_TIMEOUT && nav->status != STATUS_CLOSED;
 }
 
+/* It took long: a navigation, or a page whose script lets nothing through? */
+static void on_verdict(void *arg, enum status verdict)
+{
+    struct doing *d = arg;
+    struct err e = ERR_INIT;
+
+    if (verdict == STATUS_PAGE_HUNG) {
+        err_set(&e, verdict, "the page's script hung after the action; the page was killed");
+        doing_end(d, verdict, &e, NULL);
+    } else if (!doing_is_cancelled(d)) {
+        settle(d);
+    }
+}
+
 static void on_settled(void *arg, const struct page_nav *nav)
 {
     struct doing *d = arg;
     bool checking = d->checking;
 
     d->page_id = 0;
+    if (nav->status == STATUS_TIMEOUT && !d->patient && d->cancelled == STATUS_OK) {
+        d->patient = true;
+        page_verdict(d->page, STATUS_TIMEOUT, on_verdict, d);
+        return;
+    }
     d->checking = false;
     if (is_gone(d)) {
         json_add_bool(result_of(d), "closed", true);
@@ -282,15 +301,22 @@ static void on_settled(void *arg, const struct page_nav *nav)
     doing_end(d, STATUS_OK, NULL, d->result);
 }
 
+/* How long a page that is well takes at most to answer. */
+static uint64_t answer_ms(const struct doing *d)
+{
+    uint64_t own = d->deadline_ms - d->begun_ms;
+
+    return own > STEP_TIMEOUT_MS ? own : STEP_TIMEOUT_MS;
+}
+
 static void settle(struct doing *d)
 {
-    uint64_t now = loop_now_ms(d->loop),
-             until = sooner(now + NAVIGATION_TIMEOUT_MS, d->call->deadline_ms);
+    uint64_t ms = d->patient ? NAVIGATION_TIMEOUT_MS : answer_ms(d);
 
     loop_timer_stop(&d->timer);
     d->page_id =
         page_settle(d->page, d->mark, d->common->navigates ? UNTIL_LOAD : UNTIL_DOMCONTENTLOADED,
-                    until, on_settled, d);
+                    sooner(loop_now_ms(d->loop) + ms, d->call->deadline_ms), on_settled, d);
 }
 
 void doing_acted(void *arg, enum status s, const struct err *e)
@@ -322,7 +348,7 @@ void doing_click(struct doing *d, const struct json *answer, struct input_click 
     click.frame_w = json_num(json_get(answer, "w"), 0);
     click.frame_h = json_num(json_get(answer, "h"), 0);
     click.deadline_ms =
-        sooner(loop_now_ms(d->loop) + click.hold_ms + NAVIGATION_TIMEOUT_MS, d->call->deadline_ms);
+        sooner(loop_now_ms(d->loop) + click.hold_ms + answer_ms(d), d->call->deadline_ms);
     json_add_str(result_of(d), "element", json_str(json_get(answer, "what"), ""));
     doing_watch(d);
     d->input = input_click(d->page, d->loop, &click, &d->session->keys, doing_acted, d);

@@ -80,6 +80,7 @@ struct doing {
     uint64_t wait_id;       /* the asserted navigation's */
     bool waited;            /* it came */
     bool checking;          /* whether one is under way, at the end of its time */
+    bool patient;           /* the page answers: what takes long is a navigation */
     struct page_mark mark;
     struct loop_timer timer;
     enum status cancelled;

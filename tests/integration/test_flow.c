@@ -342,6 +342,8 @@ static enum status run_with(const char *steps, const char *row_text, unsigned ca
     }
     assert_true(turn_until(&fx.done, 40000));
     got.took_ms = test_now_ms() - got.took_ms;
+    if (getenv("FLOW_TIMES") != NULL)
+        print_message("%5u ms  %.150s\n", (unsigned)got.took_ms, steps);
     print(fx.attempt.output, got.output, sizeof got.output);
     print(fx.session.artifacts, got.artifacts, sizeof got.artifacts);
     fx.err = fx.attempt.err;
