@@ -7,7 +7,12 @@
 #include "core/base/jcs.h"
 #include "core/coord/run_internal.h"
 
-enum { PAYLOAD_MAX = 64 * 1024, LINE_MAX_BYTES = 64 * 1024 * 1024, ERROR_SHOWN_MAX = 400 };
+enum {
+    SETTLING_MAX = 16384, /* receipts of tasks on their way before the scheduler is held back */
+    PAYLOAD_MAX = 64 * 1024,
+    LINE_MAX_BYTES = 64 * 1024 * 1024,
+    ERROR_SHOWN_MAX = 400
+};
 
 /* A finished task whose receipt is on its way. */
 struct settle {
@@ -132,7 +137,8 @@ static void on_receipt(void *arg, enum status s, const unsigned char *leaf, uint
     struct run *r = f->run;
 
     (void)seq;
-    r->n_settling--;
+    if (--r->n_settling == SETTLING_MAX / 2)
+        sched_pause(r->sched, false);
     if (s != STATUS_OK) {
         /* No receipt, no result: the task is not told, and a later run does it again. */
         struct err told = *e;
@@ -165,7 +171,8 @@ static void append_receipt(struct run *r, struct settle *f)
 
     payload_write(f, &payload);
     receipt.payload = buf_str(&payload);
-    r->n_settling++;
+    if (++r->n_settling == SETTLING_MAX)
+        sched_pause(r->sched, true);
     audit_append(r->audit, &receipt, on_receipt, f);
     buf_deinit(&payload);
 }

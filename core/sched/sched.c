@@ -457,8 +457,8 @@ static void tell_cancelled(struct sched *s)
 /* Hands out what can be handed out now. */
 static void hand_out(struct sched *s)
 {
-    for (;;) {
-        struct place *p = s->draining || s->paused ? NULL : free_place(s);
+    while (!s->paused) {
+        struct place *p = free_place(s);
         struct task *t;
 
         switch (queue_next(s->queue, now_ms(s), p != NULL, &t)) {

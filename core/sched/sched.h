@@ -104,7 +104,8 @@ void sched_cancel(struct sched *s, struct task *t);
  * SHUTTING_DOWN. Tasks that wait stay in the queue: sched_waiting. on_idle comes when nothing runs.
  */
 void sched_drain(struct sched *s, uint64_t ms);
-/** Stops dispatching for now (a full disk), and goes on. */
+/** Stops handing anything out for now, also what expired or is blocked; and goes on. Fit to be
+ * called from on_done: back-pressure. */
 void sched_pause(struct sched *s, bool paused);
 /** Breakers may have been reset, targets slowed: look again. */
 void sched_poke(struct sched *s);
