@@ -10,6 +10,7 @@ struct input {
     struct input_click click;
     unsigned modifiers;
     struct frame_ref level; /* the frame whose offset is asked for now */
+    bool crossed;           /* into another process */
     double x, y, w, h;      /* of the point, and of its viewport, as far as it is known */
     uint64_t call, deadline_ms;
     struct loop_timer timer;
@@ -266,6 +267,7 @@ static void on_box(void *arg, enum status s, const struct json *result, const st
     }
     across = i->w > 0 ? i->x / i->w : 0;
     down = i->h > 0 ? i->y / i->h : 0;
+    i->crossed = i->crossed || frame_is_local_root(f);
     i->x = x0 + (x1 - x0) * across + (x3 - x0) * down;
     i->y = y0 + (y1 - y0) * across + (y3 - y0) * down;
     f = local_root(frame_parent(f));
@@ -319,6 +321,33 @@ static void on_size(void *arg, enum status s, const struct json *value, const ch
     ask_owner(i, f);
 }
 
+/* The browser itself decides which process gets the event, by what was last drawn: after scrolling,
+ * frames of other processes are there two frames of the page later (Chromium 156). */
+static void on_drawn(void *arg, enum status s, const struct json *value, const char *handle,
+                     const struct err *e)
+{
+    struct input *i = arg;
+
+    (void)value;
+    (void)handle;
+    i->call = 0;
+    if (s != STATUS_OK)
+        input_over(i, s, e);
+    else
+        act(i);
+}
+
+static void act_when_drawn(struct input *i)
+{
+    const struct page_eval ev = {
+        .source = STR(
+            "new Promise(r=>{let f=requestAnimationFrame;f(()=>f(()=>f(r)));setTimeout(r,200)})"),
+        .deadline_ms = i->deadline_ms,
+    };
+
+    i->call = page_evaluate(i->page, NULL, &ev, on_drawn, i);
+}
+
 /* One level outwards; at the main frame the point is known. */
 static void locate(struct input *i)
 {
@@ -330,6 +359,8 @@ static void locate(struct input *i)
     if (f == NULL) {
         err_set(&e, STATUS_CLOSED, "the frame went away");
         input_over(i, STATUS_CLOSED, &e);
+    } else if (frame_parent(f) == NULL && i->crossed) {
+        act_when_drawn(i);
     } else if (frame_parent(f) == NULL) {
         act(i);
     } else if (i->w > 0) {
