@@ -172,13 +172,32 @@ static bool is_late(const struct json_field *f, const struct json *j)
     return fixed && json_type(j) == JSON_STRING && vars_has(str_from(json_str(j, "")));
 }
 
+/* What a schema cannot say of a member that it decodes by a function. */
+static bool is_complete(struct decoding *dec, const struct op *op, const struct json *params)
+{
+    static const char *const expected[][2] = {{"selectors", "the selectors of an element"},
+                                              {"key", "the name of a key"}};
+    bool ok = true;
+
+    for (size_t i = 0; i < ARRAY_LEN(expected); i++) {
+        const struct json_field *f = field_of(op, expected[i][0]);
+        char path[32];
+
+        if (f == NULL || !f->required || json_get(params, f->name) != NULL)
+            continue;
+        (void)snprintf(path, sizeof(path), "/%s", f->name);
+        ok = json_fail(dec->d, path, "missing, expected %s", expected[i][1]);
+    }
+    return ok;
+}
+
 /* The op's parameters of a step: in *params as they stand, and checked against its schema. */
 static void decode_params(struct decoding *dec, const struct op *op, const struct json *params)
 {
     struct json *probe = json_new_object();
     void *args;
 
-    if (op->params == NULL) {
+    if (op->params == NULL || !is_complete(dec, op, params)) {
         json_destroy(&probe);
         return;
     }
@@ -269,19 +288,27 @@ static void decode_accept(struct decoding *dec, const struct json *j, struct flo
 
 /* --- where a step takes place: checked for every type, passed to those that ask --- */
 
+static bool asks_for(const struct op *op, const char *name)
+{
+    const struct json_field *f = field_of(op, name);
+
+    return f != NULL && f->kind == JK_FN;
+}
+
 static void decode_place(struct decoding *dec, const struct json *j, struct flow_step *s)
 {
-    struct common place = {0}; /* nobody reads it: the op decodes its own */
+    struct common place = {0}; /* nobody reads it: what the op asks for it decodes by itself */
+    const struct json *frame = json_get(j, "frame"), *events = json_get(j, "assertedEvents");
+    size_t m;
 
-    for (const struct json *c = json_first(j); c != NULL; c = json_next(c)) {
-        size_t m = json_enter(dec->d, json_key(c), 0);
-
-        if (strcmp(json_key(c), "frame") == 0 && json_type(c) != JSON_NULL)
-            (void)common_frame(dec->d, c, &place.frame);
-        else if (strcmp(json_key(c), "assertedEvents") == 0 && json_type(c) != JSON_NULL)
-            (void)common_events(dec->d, c, &place.navigates);
-        json_leave(dec->d, m);
-    }
+    m = json_enter(dec->d, "frame", 0);
+    if (frame != NULL && json_type(frame) != JSON_NULL && !asks_for(s->op, "frame"))
+        (void)common_frame(dec->d, frame, &place.frame);
+    json_leave(dec->d, m);
+    m = json_enter(dec->d, "assertedEvents", 0);
+    if (events != NULL && json_type(events) != JSON_NULL && !asks_for(s->op, "assertedEvents"))
+        (void)common_events(dec->d, events, &place.navigates);
+    json_leave(dec->d, m);
     s->target = get_str(dec, j, "target");
     if (s->target != NULL && strcmp(s->target, "main") == 0)
         s->target = NULL;

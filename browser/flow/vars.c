@@ -154,10 +154,11 @@ static const struct json *lookup(const struct vars *v, struct str name)
         if (str_eqz(first, roots[i].root) && roots[i].j != NULL &&
             (found = follow(roots[i].j, str_skip(name, first.len))) != NULL)
             return found;
-    /* A column whose name has a dot or a space in it. */
-    if ((found = member(v->row, name)) != NULL)
+    if ((found = follow(v->vars, name)) != NULL)
         return found;
-    if ((found = follow(v->vars, name)) != NULL || (found = follow(v->row, name)) != NULL)
+    if ((found = member(v->row, name)) != NULL) /* a column may have a dot in its name */
+        return found;
+    if ((found = follow(v->row, name)) != NULL)
         return found;
     return follow(v->input, name);
 }

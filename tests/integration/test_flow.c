@@ -1028,7 +1028,5 @@ int main(void)
         T(hung),
     };
 
-    if (getenv("CASE") != NULL)
-        cmocka_set_test_filter(getenv("CASE"));
     return cmocka_run_group_tests(tests, setup_all, teardown_all);
 }
