@@ -97,6 +97,15 @@ struct str str_cut(struct str *rest, char sep)
     return before;
 }
 
+struct str str_head(struct str s, size_t max)
+{
+    if (s.len <= max)
+        return s;
+    while (max > 0 && ((unsigned char)s.ptr[max] & 0xc0) == 0x80)
+        max--;
+    return (struct str){s.ptr, max};
+}
+
 struct str str_skip(struct str s, size_t off)
 {
     if (!s.ptr)

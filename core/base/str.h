@@ -44,6 +44,8 @@ ptrdiff_t str_find(struct str s, struct str needle);
 /** Cuts *rest at the first `sep`: returns what is before, *rest becomes what is after (ptr NULL
  * when there was no `sep` left). Loop: while (rest.ptr) { part = str_cut(&rest, ','); ... } */
 struct str str_cut(struct str *rest, char sep);
+/** The first `max` bytes at most, without half a UTF-8 character at their end. */
+struct str str_head(struct str s, size_t max);
 /** From `off` to the end; empty past the end. */
 struct str str_skip(struct str s, size_t off);
 /** Whole text is a decimal integer in range (no sign for u64, no spaces, no leading +). */

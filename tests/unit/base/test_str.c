@@ -42,6 +42,11 @@ static void test_cut_and_find(void **state maybe_unused)
     assert_int_equal(str_trim(STR("  ")).len, 0);
     assert_true(str_eqz(str_skip(STR("abc"), 1), "bc"));
     assert_int_equal(str_skip(STR("abc"), 9).len, 0);
+    assert_true(str_eqz(str_head(STR("abc"), 2), "ab"));
+    assert_true(str_eqz(str_head(STR("abc"), 3), "abc"));
+    assert_true(str_eqz(str_head(STR("a\xc3\xa9"), 2), "a"));
+    assert_true(str_eqz(str_head(STR("a\xe2\x82\xac"), 3), "a"));
+    assert_int_equal(str_head(STR("\xe2\x82\xac"), 1).len, 0);
 }
 
 static void test_integers(void **state maybe_unused)
