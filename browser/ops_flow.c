@@ -574,13 +574,15 @@ static void expression_known(void *arg, enum status s, const struct json *value,
     }
     if (s == STATUS_OK)
         err_set(&d->last, waiting ? STATUS_TIMEOUT : STATUS_ASSERTION_FAILED,
-                "after %" PRIu64 " ms the expression is not true: %.200s",
-                d->deadline_ms - d->begun_ms, a->expression);
+                "after %" PRIu64 " ms the expression is not true: %.*s",
+                d->deadline_ms - d->begun_ms, STR_ARG(str_head(str_from(a->expression), 200)));
     else if (s == STATUS_TIMEOUT)
-        err_set(&d->last, s, "after %" PRIu64 " ms the expression has no value yet: %.200s",
-                d->deadline_ms - d->begun_ms, a->expression);
+        err_set(&d->last, s, "after %" PRIu64 " ms the expression has no value yet: %.*s",
+                d->deadline_ms - d->begun_ms, STR_ARG(str_head(str_from(a->expression), 200)));
     else if (s == STATUS_SCRIPT_FAILED)
-        err_set(&d->last, s, "the expression threw %.300s: %.120s", e->text, a->expression);
+        err_set(&d->last, s, "the expression threw %.*s: %.*s",
+                STR_ARG(str_head(str_from(e->text), 300)),
+                STR_ARG(str_head(str_from(a->expression), 120)));
     else
         d->last = *e;
     d->last.status = d->last.status == STATUS_OK ? s : d->last.status;
@@ -611,8 +613,8 @@ static void look_url(struct doing *d)
         return;
     }
     err_set(&d->last, STATUS_ASSERTION_FAILED,
-            "after %" PRIu64 " ms the URL is %.200s, expected %.200s", d->deadline_ms - d->begun_ms,
-            url, a->url);
+            "after %" PRIu64 " ms the URL is %.*s, expected %.*s", d->deadline_ms - d->begun_ms,
+            STR_ARG(str_head(str_from(url), 200)), STR_ARG(str_head(str_from(a->url), 200)));
     not_yet(d, CLAIM_URL);
 }
 
@@ -631,8 +633,9 @@ static void title_known(void *arg, enum status s, const struct json *value, cons
     }
     if (s == STATUS_OK)
         err_set(&d->last, STATUS_ASSERTION_FAILED,
-                "after %" PRIu64 " ms the title is \"%.200s\", expected \"%.200s\"",
-                d->deadline_ms - d->begun_ms, title, a->title);
+                "after %" PRIu64 " ms the title is \"%.*s\", expected \"%.*s\"",
+                d->deadline_ms - d->begun_ms, STR_ARG(str_head(str_from(title), 200)),
+                STR_ARG(str_head(str_from(a->title), 200)));
     else
         d->last = *e;
     if (s == STATUS_OK || s == STATUS_CLOSED)
@@ -843,7 +846,7 @@ static void set_known(void *arg, enum status s, const struct json *value, const 
         return;
     }
     if (s != STATUS_OK) {
-        err_prefix(&mine, "%.120s", a->expression);
+        err_prefix(&mine, "%.*s", STR_ARG(str_head(str_from(a->expression), 120)));
         doing_end(d, s, &mine, NULL);
         return;
     }

@@ -29,8 +29,8 @@ static void add_value(const struct json *params, const char *name, struct buf *o
     if (j == NULL)
         return;
     json_print(j, 0, &text);
-    buf_addf(out, ", %s %.*s%s", name, (int)(text.len < VALUE_SHOWN ? text.len : VALUE_SHOWN),
-             text.ptr, text.len > VALUE_SHOWN ? "..." : "");
+    buf_addf(out, ", %s %.*s%s", name, STR_ARG(str_head(buf_str(&text), VALUE_SHOWN)),
+             text.len > VALUE_SHOWN ? "..." : "");
     buf_deinit(&text);
 }
 

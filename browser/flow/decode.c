@@ -452,7 +452,8 @@ static void decode_navigate(struct decoding *dec, const struct json *j, struct f
     if (colon > 0 && memchr(url, '{', (size_t)colon) == NULL &&
         memchr(url, '/', (size_t)colon) == NULL && !str_starts_nocase(text, STR("http:")) &&
         !str_starts_nocase(text, STR("https:")))
-        json_fail(dec->d, "/url", "found \"%.100s\", expected an http or https URL", url);
+        json_fail(dec->d, "/url", "found \"%.*s\", expected an http or https URL",
+                  STR_ARG(str_head(str_from(url), 100)));
 }
 
 static void decode_extract(struct decoding *dec, const struct json *j, struct flow_step *s)
@@ -534,8 +535,8 @@ static void unknown_type(struct decoding *dec, const char *name)
         names[n] = step_types[n].name;
     near = str_suggest(str_from(name), names, n);
     if (near != NULL)
-        json_fail(dec->d, "/type", "unknown type of step \"%.60s\", did you mean \"%s\"?", name,
-                  near);
+        json_fail(dec->d, "/type", "unknown type of step \"%.*s\", did you mean \"%s\"?",
+                  STR_ARG(str_head(str_from(name), 60)), near);
     else
         json_fail(dec->d, "/type",
                   "unknown type of step \"%.60s\"; README.md of browser/flow lists them", name);

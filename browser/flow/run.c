@@ -677,8 +677,9 @@ static void step_target(struct flow_run *r)
         return;
     }
     err_set(&e, STATUS_ELEMENT_NOT_FOUND,
-            "no page or frame with the URL %.200s is open; the page is at %.200s", url,
-            page_url(s->main));
+            "no page or frame with the URL %.*s is open; the page is at %.*s",
+            STR_ARG(str_head(str_from(url), 200)),
+            STR_ARG(str_head(str_from(page_url(s->main)), 200)));
     step_over(r, e.status, &e);
 }
 

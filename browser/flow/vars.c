@@ -60,7 +60,7 @@ static enum status fault(struct str text, struct err *e)
 {
     return err_set(e, STATUS_INVALID,
                    "\"%.*s\" has a {{ without a name and }}; a plain {{ is written \\{{",
-                   (int)(text.len < 120 ? text.len : 120), text.ptr);
+                   STR_ARG(str_head(text, 120)));
 }
 
 enum status vars_check(struct str text, struct err *e)
@@ -316,8 +316,7 @@ static enum status unknown(const struct vars *v, struct str name, struct err *e)
 
     n = add_names(names, n, v->row);
     near = str_suggest(first, names, n);
-    buf_addf(&b, "{{%.*s}}: there is no such value", (int)(name.len < 80 ? name.len : 80),
-             name.ptr);
+    buf_addf(&b, "{{%.*s}}: there is no such value", STR_ARG(str_head(name, 80)));
     if (near != NULL && !str_eqz(first, near))
         buf_addf(&b, ", did you mean \"%s\"?", near);
     list_members(&b, "row", v->row);
