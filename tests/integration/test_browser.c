@@ -896,6 +896,9 @@ static void test_chromium_leaks_nothing_first(void **state)
     }
     assert_int_equal(site_count(fx.site, NULL, "/first"), 1);
     assert_string_equal(eval("navigator.languages.join()"), "\"de-DE,de\"");
+    test_identity_reaches_workers_and_frames(state);
+    /* a frame of another site has a process, and a session, of its own here */
+    assert_true(frame_is_local_root(frame_child(page_main_frame(fx.session.page), 0)));
     site_answer(fx.site, "/r", 302, "Location: http://denied.test/x\r\n", "");
     assert_int_equal(go("http://a.test/r", SOON_MS), STATUS_POLICY_DENIED);
 }
