@@ -1,6 +1,7 @@
 #include "core/record/keyfile.h"
 
 #include "core/base/file.h"
+#include "core/record/base64.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -101,22 +102,11 @@ static bool pem_body(struct str text, struct str begin, struct str end, struct s
     return true;
 }
 
-static bool pem_der(struct str body, unsigned char *out, size_t want)
-{
-    size_t n = 0;
-    const char *end = NULL;
-
-    return sodium_base642bin(out, want, body.ptr, body.len, " \r\n\t", &n, &end,
-                             sodium_base64_VARIANT_ORIGINAL) == 0 &&
-           n == want && end == body.ptr + body.len;
-}
-
 /* Writes the seed that `text` holds; false with *what when it holds none. */
 static bool decode_seed(struct str text, unsigned char seed[SEED], const char **what)
 {
     struct str body, rest, line = str_trim(text);
     unsigned char *der;
-    size_t n = 0;
     bool ok;
 
     if (line.len == 0) {
@@ -125,7 +115,7 @@ static bool decode_seed(struct str text, unsigned char seed[SEED], const char **
     }
     if (pem_body(text, STR(BEGIN_PRIVATE), STR(END_PRIVATE), &body, &rest)) {
         der = locked_alloc(DER_PRIVATE);
-        ok = pem_der(body, der, DER_PRIVATE) &&
+        ok = base64_exact(body, " \r\n\t", der, DER_PRIVATE) &&
              memcmp(der, private_prefix, sizeof(private_prefix)) == 0;
         memcpy(seed, der + sizeof(private_prefix), SEED);
         sodium_free(der);
@@ -139,9 +129,7 @@ static bool decode_seed(struct str text, unsigned char seed[SEED], const char **
     if (line.len == 2 * SEED)
         ok = hex_decode(line, seed, SEED);
     else
-        ok = sodium_base642bin(seed, SEED, line.ptr, line.len, NULL, &n, NULL,
-                               sodium_base64_VARIANT_ORIGINAL) == 0 &&
-             n == SEED;
+        ok = base64_exact(line, NULL, seed, SEED);
     *what = "the length or the characters are wrong";
     return ok;
 }
@@ -182,7 +170,7 @@ enum status public_key_parse(struct str text, const char *name, unsigned char (*
 
     *n = 0;
     while (pem_body(text, STR(BEGIN_PUBLIC), STR(END_PUBLIC), &body, &text)) {
-        if (!pem_der(body, der, sizeof(der)) ||
+        if (!base64_exact(body, " \r\n\t", der, sizeof(der)) ||
             memcmp(der, public_prefix, sizeof(public_prefix)) != 0)
             return err_set(e, STATUS_INVALID, "%s: public key %zu is no Ed25519 key (RFC 8410)",
                            name, *n + 1);

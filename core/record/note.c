@@ -1,5 +1,6 @@
 #include "core/record/note.h"
 
+#include "core/record/base64.h"
 #include "core/record/keyfile.h"
 
 #include <inttypes.h>
@@ -15,16 +16,6 @@ void checkpoint_write(const struct checkpoint *c, struct buf *out)
     buf_addf(out, "%s\n%" PRIu64 "\n", c->origin, c->size);
     buf_add_base64(out, c->root.b, MERKLE_HASH);
     buf_addc(out, '\n');
-}
-
-static bool unbase64(struct str s, unsigned char *out, size_t want)
-{
-    size_t n = 0;
-    const char *end;
-
-    return sodium_base642bin(out, want, s.ptr, s.len, NULL, &n, &end,
-                             sodium_base64_VARIANT_ORIGINAL) == 0 &&
-           n == want && end == s.ptr + s.len;
 }
 
 static bool copy_name(struct str s, char *out)
@@ -47,7 +38,7 @@ bool checkpoint_parse(struct str text, struct checkpoint *out)
     if (size.len == 0 || (size.len > 1 && size.ptr[0] == '0') ||
         !str_to_u64(size, INT64_MAX, &out->size))
         return false;
-    return root.ptr && unbase64(root, out->root.b, MERKLE_HASH);
+    return root.ptr && base64_exact(root, NULL, out->root.b, MERKLE_HASH);
 }
 
 uint32_t note_key_id(const char *name, const unsigned char public_key[PUBLIC_BYTES])
@@ -87,7 +78,7 @@ bool note_vkey_parse(struct str vkey, char *name, unsigned char public_key[PUBLI
     if (!vkey.ptr || !copy_name(n, text))
         return false;
     id = str_cut(&vkey, '+');
-    if (!vkey.ptr || !unbase64(vkey, typed, sizeof(typed)) || typed[0] != ALG_ED25519)
+    if (!vkey.ptr || !base64_exact(vkey, NULL, typed, sizeof(typed)) || typed[0] != ALG_ED25519)
         return false;
     memcpy(public_key, typed + 1, PUBLIC_BYTES);
     (void)snprintf(want, sizeof(want), "%08" PRIx32, note_key_id(text, public_key));
@@ -150,7 +141,7 @@ static bool signature_line(struct str line, struct str *name,
     *name = str_cut(&b64, ' ');
     if (!b64.ptr || name->len == 0 || b64.len == 0)
         return false;
-    *is_ed25519 = unbase64(b64, sig, ID_BYTES + SIG_BYTES);
+    *is_ed25519 = base64_exact(b64, NULL, sig, ID_BYTES + SIG_BYTES);
     return true;
 }
 

@@ -4,12 +4,12 @@
 #include "core/base/file.h"
 #include "core/base/map.h"
 #include "core/record/audit.h"
+#include "core/record/base64.h"
 #include "core/record/logread.h"
 #include "core/record/record.h"
 #include "core/record/sink.h"
 
 #include <inttypes.h>
-#include <sodium.h>
 #include <unistd.h>
 
 #define PROOF_HEADER "c2sp.org/tlog-proof@v1"
@@ -176,18 +176,13 @@ static bool parse_proof(struct str proof, uint64_t *index, struct merkle_proof *
     if (!str_starts(line, STR("index ")) || !str_to_u64(str_skip(line, 6), INT64_MAX, index))
         return refuse(e, "expected \"index N\"");
     for (;;) {
-        size_t n = 0;
-        const char *end = NULL;
-
         line = str_cut(&proof, '\n');
         if (!proof.ptr)
             return refuse(e, "no checkpoint in it");
         if (line.len == 0)
             break;
         if (out->n == MERKLE_PROOF_MAX ||
-            sodium_base642bin(out->hash[out->n].b, MERKLE_HASH, line.ptr, line.len, NULL, &n, &end,
-                              sodium_base64_VARIANT_ORIGINAL) != 0 ||
-            n != MERKLE_HASH || end != line.ptr + line.len)
+            !base64_exact(line, NULL, out->hash[out->n].b, MERKLE_HASH))
             return refuse(e, "a line that is no hash");
         out->n++;
     }

@@ -1,6 +1,7 @@
 #include "core/record/record.h"
 
 #include "core/base/jcs.h"
+#include "core/record/base64.h"
 
 #include <sodium.h>
 
@@ -345,16 +346,10 @@ static bool take_hlc(struct scan *s, struct hlc_time *out)
 static bool take_sig(struct scan *s, unsigned char out[RECORD_SIG])
 {
     struct str t;
-    size_t n;
-    const char *end;
 
     if (!take_string(s, &t))
         return false;
-    /* libsodium's decoder refuses bits left over, so a signature has one spelling only */
-    if (t.len != 88 ||
-        sodium_base642bin(out, RECORD_SIG, t.ptr, t.len, NULL, &n, &end,
-                          sodium_base64_VARIANT_ORIGINAL) != 0 ||
-        n != RECORD_SIG || end != t.ptr + t.len)
+    if (t.len != 88 || !base64_exact(t, NULL, out, RECORD_SIG))
         return fail(s, "a signature that is not the base64 of 64 bytes");
     return true;
 }

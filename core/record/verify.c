@@ -102,7 +102,7 @@ static bool verdict(struct verify *v, enum audit_exit code, uint64_t seq, const 
     if (v->bad)
         return false;
     v->bad = true;
-    v->v->exit_code = code;
+    v->v->exit_code = (int)code;
     v->v->has_bad = code == AUDIT_EXIT_TAMPERED || code == AUDIT_EXIT_TRUNCATED;
     v->v->bad_seq = seq;
     va_start(ap, fmt);
