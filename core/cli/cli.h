@@ -17,6 +17,7 @@
 #include "core/coord/run.h"
 
 struct cli;
+struct doctor;
 
 struct cli_option {
     const char *name;  /* "json", without dashes */
@@ -45,6 +46,7 @@ struct cli_program {
     const char *summary;
     const struct cli_verb *const *verbs; /* ended by NULL */
     const struct run_kit *kit;
+    void (*const *checks)(struct doctor *d); /* its own of `doctor` (doctor.h), ended by NULL */
 };
 
 /** Parses and runs. Returns the exit code. */
@@ -90,6 +92,7 @@ int cli_run(const struct cli *c, const struct cli_run_opts *opts);
 
 /* The verbs that need no browser. */
 extern const struct cli_verb verb_run, verb_config_show, verb_config_check, verb_audit_verify,
-    verb_breaker_list, verb_breaker_reset, verb_version, verb_completion;
+    verb_audit_prove, verb_audit_consistency, verb_audit_export, verb_breaker_list,
+    verb_breaker_reset, verb_version, verb_completion;
 
 #endif
