@@ -2,6 +2,7 @@
 #include "browser/chromium/args.h"
 #include "browser/chromium/version.h"
 #include "browser/demo/verb_demo.h"
+#include "browser/doctor.h"
 #include "browser/executor.h"
 #include "browser/ops.h"
 #include "core/cli/cli.h"
@@ -26,9 +27,12 @@ static const struct run_kit kit = {
     .needs_reaper = true,
 };
 
+static doctor_check_fn *const checks[] = {browser_doctor, NULL};
+
 static const struct cli_verb *const verbs[] = {
     &verb_run,
     &verb_demo,
+    &verb_doctor,
     &verb_config_show,
     &verb_config_check,
     &verb_audit_verify,
@@ -50,6 +54,7 @@ int main(int argc, char **argv)
         .summary = "browser campaigns that can be proved",
         .verbs = verbs,
         .kit = &kit,
+        .checks = checks,
     };
 
     return cli_main(&program, argc, argv);

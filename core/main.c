@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "core/cli/cli.h"
+#include "core/cli/doctor.h"
 #include "core/http/executor.h"
 
 /* Identities need the version of a browser; plain HTTP shows none of its own. */
@@ -21,9 +22,19 @@ static const struct run_kit kit = {
 };
 
 static const struct cli_verb *const verbs[] = {
-    &verb_run,           &verb_config_show,       &verb_config_check, &verb_audit_verify,
-    &verb_audit_prove,   &verb_audit_consistency, &verb_audit_export, &verb_breaker_list,
-    &verb_breaker_reset, &verb_completion,        &verb_version,      NULL,
+    &verb_run,
+    &verb_doctor,
+    &verb_config_show,
+    &verb_config_check,
+    &verb_audit_verify,
+    &verb_audit_prove,
+    &verb_audit_consistency,
+    &verb_audit_export,
+    &verb_breaker_list,
+    &verb_breaker_reset,
+    &verb_completion,
+    &verb_version,
+    NULL,
 };
 
 int main(int argc, char **argv)

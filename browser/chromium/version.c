@@ -147,10 +147,10 @@ enum status browser_version_of(const char *path, const char *state_dir, char out
     if (stat(path, &st) != 0)
         return err_set_errno(e, STATUS_ENVIRONMENT, errno, "%s", path);
     name_file(path, &st, name, sizeof(name));
-    if (remembered(cache, name, out))
+    if (state_dir && remembered(cache, name, out))
         return STATUS_OK;
     s = read_program(path, (size_t)st.st_size, out, e);
-    if (s == STATUS_OK)
+    if (s == STATUS_OK && state_dir)
         remember(dir, cache, name, out);
     return s;
 }

@@ -7,8 +7,8 @@
 
 /** Reads it out of the program's file ("156.0.8078.79"; some 0.1 s), or, when the file is the one
  * of last time, out of
- *  `<state_dir>/cache/browser-version`. FLEET_BROWSER_VERSION goes before both. Blocking.
- * ENVIRONMENT when the file holds none. */
+ *  `<state_dir>/cache/browser-version` (NULL: nothing is kept). FLEET_BROWSER_VERSION goes before
+ * both. Blocking. ENVIRONMENT when the file holds none. */
 must_check enum status browser_version_of(const char *path, const char *state_dir, char out[32],
                                           struct err *e);
 
