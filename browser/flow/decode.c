@@ -574,7 +574,7 @@ static void decode_steps(struct decoding *dec, const struct json *j, const char 
     else if (json_type(j) != JSON_ARRAY)
         json_fail(dec->d, NULL, "found %s, expected an array of steps",
                   json_type_name(json_type(j)));
-    else if (n == 0)
+    else if (n == 0 && !top)
         json_fail(dec->d, NULL, "found no steps, expected at least one");
     else if ((dec->n_steps += n) > STEPS_MAX)
         json_fail(dec->d, NULL, "found more than %d steps", STEPS_MAX);
@@ -600,17 +600,20 @@ static void imply_navigate(struct decoding *dec)
     struct flow_steps *steps = &dec->flow->steps;
     size_t i = 0;
 
+    if (steps->n == 0)
+        warn(dec, "there are no steps: the page is taken to the row's URL, and that is all");
     while (i < steps->n && (steps->v[i].type->no_page || steps->v[i].type->kind == STEP_NOTHING) &&
            json_get(steps->v[i].params, "expression") == NULL)
         i++;
-    if (i == steps->n || strcmp(steps->v[i].type->name, "navigate") == 0)
+    if ((i == steps->n && steps->n > 0) ||
+        (i < steps->n && strcmp(steps->v[i].type->name, "navigate") == 0))
         return;
     memmove(&steps->v[i + 1], &steps->v[i], (steps->n - i) * sizeof(*steps->v));
     steps->v[i] = (struct flow_step){
         .type = step_type_find("navigate"),
         .op = step_op_find("page.navigate"),
         .params = keep(dec, json_add_str(json_new_object(), "url", "{{row.url}}")),
-        .path = steps->v[i + 1].path,
+        .path = steps->n > 0 ? steps->v[i + 1].path : "/steps",
         .index = i,
         .implied = true,
     };

@@ -5,18 +5,19 @@
 
 #include "browser/page/query.h"
 
-enum extract_type {               /* index into extract_types */
-                    EXTRACT_TEXT, /* white space squeezed */
-                    EXTRACT_RAW,  /* as it stands */
-                    EXTRACT_NUMBER, /* the first number in it: "£1,234.50" is 1234.5, "12,50 €" 12.5
-                                     */
-                    EXTRACT_INTEGER,
-                    EXTRACT_BOOLEAN,
-                    EXTRACT_URL,  /* absolute */
-                    EXTRACT_HTML, /* of what is inside */
-                    EXTRACT_JSON,
-                    EXTRACT_DATE, /* 2026-01-02, or with a time RFC 3339 in UTC */
-                    EXTRACT_TYPE_COUNT
+/* Index into extract_types. */
+enum extract_type {
+    EXTRACT_TEXT, /* white space squeezed */
+    EXTRACT_RAW,  /* as it stands */
+    /* the first number in it: "£1,234.50" is 1234.5, "12,50 €" 12.5 */
+    EXTRACT_NUMBER,
+    EXTRACT_INTEGER,
+    EXTRACT_BOOLEAN,
+    EXTRACT_URL,  /* absolute */
+    EXTRACT_HTML, /* of what is inside */
+    EXTRACT_JSON,
+    EXTRACT_DATE, /* 2026-01-02, or with a time RFC 3339 in UTC */
+    EXTRACT_TYPE_COUNT
 };
 extern const char *const extract_types[]; /* NULL-terminated */
 

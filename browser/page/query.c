@@ -552,7 +552,7 @@ static void ask_root(struct query *q)
     if (q->part == 0 &&
         frame_parent(f) != NULL) /* a frame out of sight is not laid out: it would not answer */
         (void)snprintf(source, sizeof(source),
-                       "(document.documentElement.scrollIntoViewIfNeeded(),document)");
+                       "(document.documentElement?.scrollIntoViewIfNeeded(),document)");
     else if (q->part == 0)
         (void)snprintf(source, sizeof(source), "document");
     else

@@ -135,6 +135,19 @@ static void unknown_members_are_left_out(void **state)
         "/steps/1: navigate to \"chrome://new-tab-page/\" is left out: only targets are visited");
 }
 
+/* As @puppeteer/replay takes it; here there is a page to go to. */
+static void empty_flow(void **state)
+{
+    struct buf b = BUF_INIT(BUF_MAX_LINE);
+
+    (void)state;
+    assert_non_null(decode("{'title': 't', 'steps': []}"));
+    assert_int_equal(flow_len(fx.flow), 0);
+    flow_explain(fx.flow, &b);
+    assert_non_null(strstr(b.ptr, "navigate (implied)"));
+    buf_deinit(&b);
+}
+
 /* --- bad ones --- */
 
 static const struct {
@@ -143,7 +156,8 @@ static const struct {
     {"[]", "flow: found array, expected a flow: an object with steps\n"},
     {"{}", "flow: /steps: missing, expected an array of steps\n"},
     {"{'steps': {}}", "flow: /steps: found object, expected an array of steps\n"},
-    {"{'steps': []}", "flow: /steps: found no steps, expected at least one\n"},
+    {STEPS("{'type': 'repeat', 'times': 2, 'steps': []}"),
+     "flow: /steps/0/steps: found no steps, expected at least one\n"},
     {"{'titel': 't', 'steps': [{'type': 'sleep', 'ms': 1}]}",
      "flow: /titel: unknown member, did you mean \"title\"?\n"},
     {"{'timeout': 'x', 'steps': [{'type': 'sleep', 'ms': 1}]}",
@@ -266,6 +280,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(recorded_flow, setup, teardown),
         cmocka_unit_test_setup_teardown(own_steps, setup, teardown),
         cmocka_unit_test_setup_teardown(unknown_members_are_left_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(empty_flow, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_flows, setup, teardown),
         cmocka_unit_test_setup_teardown(explained, setup, teardown),
     };

@@ -1,0 +1,375 @@
+#include "tests/integration/flow_pages.h"
+
+#include <stdio.h>
+
+#include "browser/chromium/instance.h"
+#include "browser/flow/flow.h"
+#include "browser/ops.h"
+#include "browser/ops_page.h"
+#include "core/guard/breaker.h"
+#include "core/guard/limit.h"
+#include "core/guard/policy.h"
+#include "tests/integration/browser_site.h"
+#include "tests/support/testing.h"
+
+enum { SOON_MS = 15000 };
+
+static struct fx {
+    struct loop *loop;
+    struct site *site;
+    struct reaper *reaper;
+    struct op_table *ops;
+    struct policy *policy;
+    struct breaker *breaker;
+    struct limiter *limiter;
+    struct gate *gate;
+    struct arena *arena;
+    char *state;
+    struct browser_program program;
+    struct instance *instance;
+    struct identity identity;
+    struct applied applied;
+    struct member member;
+    struct context *ctx;
+    struct page_session session;
+    struct attempt attempt;
+    char *bodies[32];
+    size_t n_bodies;
+    bool ready, over, made, stopped, done;
+    struct err err;
+    char last_op[64];
+} fx;
+
+static bool turn_until(const bool *flag, unsigned ms)
+{
+    uint64_t end = test_now_ms() + ms;
+
+    while (!*flag && test_now_ms() < end)
+        loop_run_once(fx.loop, 50);
+    return *flag;
+}
+
+static void turn_for(unsigned ms)
+{
+    uint64_t end = test_now_ms() + ms;
+
+    while (test_now_ms() < end)
+        loop_run_once(fx.loop, 10);
+}
+
+/* --- the fixture: one browser for all cases, a context each --- */
+
+static void on_op(void *arg, const struct op_call *call)
+{
+    (void)arg;
+    snprintf(fx.last_op, sizeof fx.last_op, "%s", call->op->name);
+}
+
+static void on_ready(struct instance *i, void *arg)
+{
+    (void)i;
+    (void)arg;
+    fx.ready = true;
+}
+
+static void on_over(struct instance *i, enum status why, const struct err *e, void *arg)
+{
+    (void)i;
+    (void)arg;
+    (void)why;
+    fx.over = true;
+    fx.err = *e;
+}
+
+static void make_gate(void)
+{
+    static const char *const denied[] = {"denied.test"};
+    static const char *const hosts[] = {"a.test", "b.test", "denied.test"};
+    const struct policy_conf pc = {.deny = {(const char **)(uintptr_t)denied, 1},
+                                   .private_networks = POLICY_PRIVATE_YES};
+    const struct breaker_conf bc = {.failure_rate = 0.9, .window_ms = 60000, .min_samples = 1000};
+    const struct limit_rate rate = {1000, 1000};
+
+    assert_int_equal(policy_create(&pc, &fx.policy, &fx.err), STATUS_OK);
+    assert_int_equal(breaker_open_store(&bc, NULL, &fx.breaker, &fx.err), STATUS_OK);
+    fx.limiter = limiter_create(rate);
+    for (size_t i = 0; i < ARRAY_LEN(hosts); i++)
+        limiter_trust(fx.limiter, str_from(hosts[i]));
+    fx.ops = op_table_create();
+    ops_add_browser(fx.ops);
+    fx.gate = gate_create(&(struct gate_deps){
+        .loop = fx.loop,
+        .table = fx.ops,
+        .policy = fx.policy,
+        .breaker = fx.breaker,
+        .limiter = fx.limiter,
+        .on_op = on_op,
+    });
+}
+
+static void serve(const char *name)
+{
+    const char *path = arena_printf(fx.arena, "/%s", name);
+    char file[128];
+
+    snprintf(file, sizeof file, "tests/site/cases/flow/%s", name);
+    fx.bodies[fx.n_bodies] = test_read_file(test_source(file), NULL);
+    site_answer(fx.site, path, 200, "Content-Type: text/html\r\n", fx.bodies[fx.n_bodies++]);
+}
+
+static void make_site(void)
+{
+    static const char *const pages[] = {
+        "form.html",  "selectors.html", "hard.html", "inner.html",  "frames.html",  "nest.html",
+        "popup.html", "child.html",     "nav.html",  "second.html", "extract.html", "pages.html"};
+
+    fx.site = site_open(fx.loop);
+    for (size_t i = 0; i < ARRAY_LEN(pages); i++)
+        serve(pages[i]);
+    site_answer(fx.site, "/around", 302, "Location: /second.html?around\r\n", "");
+    site_answer(fx.site, "/missing", 404, "", "<title>No such page</title>");
+    site_answer(fx.site, "/too-many", 429, "Retry-After: 0\r\n", "slow down");
+    site_answer(fx.site, "/slow", 200, "", "@never");
+    site_answer(fx.site, "/hang", 200, "Content-Type: text/html\r\n",
+                "<title>Hang</title><button onclick='for(;;);'>Hang</button>");
+}
+
+int flow_setup_all(void **state)
+{
+    const char *kind = getenv("FLOW_BROWSER");
+
+    (void)state;
+    memset(&fx, 0, sizeof fx);
+    fx.state = test_mkdir();
+    assert_int_equal(loop_create(&fx.loop, NULL, &fx.err), STATUS_OK);
+    fx.arena = arena_create(NULL, 0);
+    make_site();
+    if (reaper_start(
+            fx.loop,
+            &(struct reaper_opts){.program = test_program("fleet-reaper"), .state_dir = fx.state},
+            &fx.reaper, &fx.err) != STATUS_OK)
+        fail_msg("%s", fx.err.text);
+    make_gate();
+    fx.identity = (struct identity){.id = "i-0000000000000001",
+                                    .seed = "x",
+                                    .honest = true,
+                                    .locale = "en-GB",
+                                    .languages = {"en-GB", "en"},
+                                    .n_languages = 2,
+                                    .timezone = "Europe/London",
+                                    .viewport_w = 1000,
+                                    .viewport_h = 700,
+                                    .screen_w = 1600,
+                                    .screen_h = 900,
+                                    .window_w = 1000,
+                                    .window_h = 800,
+                                    .device_pixel_ratio = 1};
+    identity_prepare(fx.arena, &fx.identity, false, &fx.applied);
+    fx.member =
+        (struct member){.index = 3, .identity = &fx.identity, .forward_port = site_port(fx.site)};
+    list_init(&fx.member.idle_link);
+    if (browser_find(fx.arena,
+                     kind != NULL && strcmp(kind, "chromium") == 0 ? BROWSER_CHROMIUM
+                                                                   : BROWSER_HEADLESS_SHELL,
+                     &fx.program, &fx.err) != STATUS_OK)
+        test_skip("%s", fx.err.text);
+    if (instance_start(&(struct instance_opts){.loop = fx.loop,
+                                               .reaper = fx.reaper,
+                                               .name = "browser-test",
+                                               .program = &fx.program,
+                                               .sandbox = SANDBOX_PREFER,
+                                               .targets = {.gate = fx.gate,
+                                                           .document = ops_page_document(),
+                                                           .enforce = ENFORCE_HOLD},
+                                               .on_ready = on_ready,
+                                               .on_over = on_over},
+                       &fx.instance, &fx.err) != STATUS_OK)
+        fail_msg("%s", fx.err.text);
+    while (!fx.ready && !fx.over)
+        loop_run_once(fx.loop, 50);
+    if (!fx.ready)
+        fail_msg("the browser did not start: %s", fx.err.text);
+    return 0;
+}
+
+static void on_stopped(void *arg)
+{
+    (void)arg;
+    fx.stopped = true;
+}
+
+int flow_teardown_all(void **state)
+{
+    (void)state;
+    if (!fx.over) {
+        instance_stop(fx.instance);
+        assert_true(turn_until(&fx.over, SOON_MS));
+    }
+    instance_destroy(&fx.instance);
+    reaper_stop(fx.reaper, on_stopped, NULL);
+    assert_true(turn_until(&fx.stopped, SOON_MS));
+    turn_for(20);
+    assert_int_equal(gate_inside(fx.gate), 0);
+    gate_destroy(&fx.gate);
+    op_table_destroy(&fx.ops);
+    limiter_destroy(&fx.limiter);
+    breaker_close_store(&fx.breaker);
+    policy_destroy(&fx.policy);
+    site_close(&fx.site);
+    turn_for(5);
+    loop_destroy(&fx.loop);
+    arena_destroy(&fx.arena);
+    for (size_t i = 0; i < fx.n_bodies; i++)
+        free(fx.bodies[i]);
+    test_rmdir(&fx.state);
+    return 0;
+}
+
+static void on_context(void *arg, struct context *c, enum status s, const struct err *e)
+{
+    (void)arg;
+    if (s != STATUS_OK)
+        fail_msg("no context: %s", e->text);
+    fx.ctx = c;
+    fx.made = true;
+}
+
+int flow_setup(void **state)
+{
+    (void)state;
+    fx.made = false;
+    context_create(instance_targets(fx.instance), &fx.member, &fx.applied, on_context, NULL);
+    assert_true(turn_until(&fx.made, SOON_MS));
+    return 0;
+}
+
+int flow_teardown(void **state)
+{
+    (void)state;
+    context_destroy(&fx.ctx);
+    turn_for(5);
+    return 0;
+}
+
+/* --- one flow --- */
+
+struct flow_tried tried;
+
+static void flow_over(void *arg)
+{
+    (void)arg;
+    fx.done = true;
+}
+
+static void print(const struct json *j, char *out, size_t n)
+{
+    struct buf b = BUF_INIT(1 << 20);
+
+    json_print(j, 0, &b);
+    snprintf(out, n, "%s", b.ptr);
+    buf_deinit(&b);
+}
+
+/* Single quotes stand for double ones, so that flows can be read here. */
+static struct json *parse(struct arena *a, const char *text)
+{
+    char *z = arena_strdup(a, text);
+    struct json *j;
+
+    for (char *c = z; *c != '\0'; c++)
+        *c = *c == '\'' ? '"' : *c == '^' ? '\'' : *c;
+    j = json_parse(str_from(z), true, &fx.err);
+    if (j == NULL)
+        fail_msg("%s in %s", fx.err.text, z);
+    return j;
+}
+
+static void begin(struct arena *a, const struct json *row)
+{
+    fx.attempt = (struct attempt){.task_id = "t-000001",
+                                  .number = 1,
+                                  .arena = a,
+                                  .member = &fx.member,
+                                  .row = row,
+                                  .deadline_ms = loop_now_ms(fx.loop) + 60000,
+                                  .error_step = -1};
+    fx.session = (struct page_session){.member = &fx.member,
+                                       .attempt = &fx.attempt,
+                                       .gate = fx.gate,
+                                       .ops = fx.ops,
+                                       .loop = fx.loop,
+                                       .arena = a,
+                                       .artifacts_dir = fx.state,
+                                       .artifacts = json_new_array(),
+                                       .vars = json_new_object(),
+                                       .timeout_ms = 5000};
+    context_begin(fx.ctx, &fx.session);
+}
+
+static void remove_artifacts(void)
+{
+    for (const struct json *j = json_first(fx.session.artifacts); j != NULL; j = json_next(j))
+        (void)remove(json_str(j, ""));
+}
+
+enum status flow_try_with(const char *steps, const char *row_text, unsigned cancel_ms)
+{
+    struct arena *a = arena_create(NULL, 0);
+    struct json *row = parse(a, row_text), *j;
+    struct json_decode d;
+    struct flow_run *r;
+    struct flow *f;
+
+    j = parse(a, arena_printf(a, "{'title': 'case', 'steps': [%s]}", steps));
+    json_decode_init(&d, a, NULL);
+    f = flow_decode(a, j, &d);
+    if (f == NULL)
+        fail_msg("%s: %s", d.errors[0].path, d.errors[0].text);
+    begin(a, row);
+    fx.done = false;
+    tried.took_ms = test_now_ms();
+    r = flow_run(f, &fx.session, flow_over, NULL);
+    if (cancel_ms > 0 && !turn_until(&fx.done, cancel_ms)) {
+        tried.took_ms = test_now_ms();
+        flow_cancel(r, STATUS_CANCELLED);
+    }
+    assert_true(turn_until(&fx.done, 40000));
+    tried.took_ms = test_now_ms() - tried.took_ms;
+    if (getenv("FLOW_TIMES") != NULL)
+        print_message("%5u ms  %.150s\n", (unsigned)tried.took_ms, steps);
+    print(fx.attempt.output, tried.output, sizeof tried.output);
+    print(fx.session.artifacts, tried.artifacts, sizeof tried.artifacts);
+    tried.status = fx.attempt.status;
+    tried.error_step = fx.attempt.error_step;
+    tried.may_have_happened = fx.attempt.may_have_happened;
+    snprintf(tried.text, sizeof tried.text, "%s", fx.attempt.err.text);
+    remove_artifacts();
+    context_end(fx.ctx, true);
+    json_destroy(&fx.attempt.output);
+    json_destroy(&fx.session.artifacts);
+    json_destroy(&fx.session.vars);
+    json_destroy(&row);
+    json_destroy(&j);
+    arena_destroy(&a);
+    return tried.status;
+}
+
+enum status flow_try(const char *steps)
+{
+    return flow_try_with(steps, "{'url': 'http://a.test/form.html', 'word': 'green', 'n': 7}", 0);
+}
+
+void flow_expect(const char *steps, const char *output)
+{
+    if (flow_try(steps) != STATUS_OK)
+        fail_msg("%s: %s", status_name(tried.status), tried.text);
+    assert_string_equal(tried.output, output);
+}
+
+void flow_expect_fail(const char *steps, enum status s, const char *text)
+{
+    if (flow_try(steps) != s)
+        fail_msg("%s: %s, expected %s", status_name(tried.status), tried.text, status_name(s));
+    if (strstr(tried.text, text) == NULL)
+        fail_msg("\"%s\" is not in: %s", text, tried.text);
+}

@@ -1,0 +1,49 @@
+/* Flows on the pages of tests/site/cases/flow in a real Chromium (headless-shell;
+ * FLOW_BROWSER=chromium: the other). The site answers for all host names, since it is also the
+ * member's proxy: a.test and b.test are different sites, denied.test is refused by policy. One
+ * browser for all cases of a program, a context for each case. In the texts of flows here ' stands
+ * for ", and ^ for '. */
+#ifndef TESTS_INTEGRATION_FLOW_PAGES_H
+#define TESTS_INTEGRATION_FLOW_PAGES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/err.h"
+
+int flow_setup_all(void **state);
+int flow_teardown_all(void **state);
+int flow_setup(void **state);
+int flow_teardown(void **state);
+#define FLOW_CASE(f) cmocka_unit_test_setup_teardown(f, flow_setup, flow_teardown)
+
+/** How the last flow ended. */
+struct flow_tried {
+    enum status status;
+    char text[ERR_TEXT_MAX];
+    int error_step;
+    bool may_have_happened;
+    char output[8192];    /* JSON text, "null" when none */
+    char artifacts[1024]; /* as output */
+    uint64_t took_ms;     /* of it, or from when it was cancelled */
+};
+extern struct flow_tried tried;
+
+/** Runs a flow of these steps (the elements of its array) for the row {url:
+ * http://a.test/form.html, word: "green", n: 7}. */
+enum status flow_try(const char *steps);
+/** For another row, and cancelled after `cancel_ms` (0: never). */
+enum status flow_try_with(const char *steps, const char *row, unsigned cancel_ms);
+/** It succeeds with this output. */
+void flow_expect(const char *steps, const char *output);
+/** It ends with this status, and `text` is in what is said. */
+void flow_expect_fail(const char *steps, enum status s, const char *text);
+
+#define GO(page) "{'type': 'navigate', 'url': 'http://a.test/" page "'}, "
+/* What the page has noted, and the value of a field, into the output. */
+#define LOG ", {'type': 'set', 'name': 'log', 'expression': 'log.join(^ ^)', 'output': true}"
+#define VALUE(id)                                                                                  \
+    ", {'type': 'set', 'name': '" id "', 'expression': 'document.getElementById(^" id              \
+    "^).value', 'output': true}"
+
+#endif
