@@ -56,18 +56,25 @@ static void aria_next(struct query *q);
 
 /* --- the script --- */
 
+/* An expression: without the semicolon that a file of script ends with. */
+static struct str as_expression(struct str s)
+{
+    s = str_trim(s);
+    return str_ends(s, STR(";")) ? str_n(s.ptr, s.len - 1) : s;
+}
+
 static struct str script_text(void)
 {
     for (size_t i = 0; i < embed_assets_len; i++)
         if (strcmp(embed_assets[i].path, "browser/assets/flow.js") == 0)
-            return str_n((const char *)embed_assets[i].data, embed_assets[i].len);
+            return as_expression(str_n((const char *)embed_assets[i].data, embed_assets[i].len));
     BUG("browser/assets/flow.js is not embedded");
 }
 
 /* Short once it is installed; a document that lacks it answers 0 and gets it with the next call. */
 static struct str call_source(struct arena *a, bool install, bool main_world)
 {
-    struct str script = str_trim(script_text());
+    struct str script = script_text();
     struct buf b = BUF_INIT(BUF_MAX_FILE);
     struct str s;
 
