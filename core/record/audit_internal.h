@@ -25,13 +25,14 @@ struct pending;
 struct audit_writer {
     uint64_t seq; /* of the next record */
     struct merkle_hash prev;
-    struct merkle_range range;
+    struct merkle_builder tree;
     struct sign_key *key;
     struct sign_key *old_key; /* between a rotation and its commit */
     struct sqlite3_stmt *insert, *insert_checkpoint, *delete_checkpoint, *insert_key;
-    struct map *forests; /* leaf hash of an open receipt -> struct merkle_range * of its children */
-    struct buf lines;    /* of this group, for the copy */
-    struct buf note;     /* the newest checkpoint */
+    struct map
+        *forests;     /* leaf hash of an open receipt -> struct merkle_builder * of its children */
+    struct buf lines; /* of this group, for the copy */
+    struct buf note;  /* the newest checkpoint */
     uint64_t group_first,
         group_checkpoint;        /* first record of this group; size of the last checkpoint */
     uint64_t checkpoint_written; /* size of the one in X.checkpoint */

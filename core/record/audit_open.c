@@ -230,9 +230,9 @@ static enum status load_checkpoint(struct audit *a, sqlite3_stmt *st, struct err
     if (!note_text(note, &text) || !checkpoint_parse(text, &c) || c.size != size ||
         strcmp(c.origin, a->origin) != 0)
         return not_valid(a, e, "the last checkpoint is of another log or size");
-    if (!merkle_range_load(&a->w.range, size, range.ptr, range.len))
+    if (!merkle_range_load(&a->w.tree.range, size, range.ptr, range.len))
         return not_valid(a, e, "the stored tree is damaged");
-    merkle_range_root(&a->w.range, &root);
+    merkle_range_root(&a->w.tree.range, &root);
     if (!merkle_eq(&root, &c.root))
         return not_valid(a, e, "the stored tree is not the one that the last checkpoint signs");
     if (leaf.len != MERKLE_HASH)
@@ -252,7 +252,7 @@ static enum status load_last_record(struct audit *a, sqlite3_stmt *st, struct er
     struct str line = column(st, 1);
     uint64_t seq = (uint64_t)sqlite3_column_int64(st, 0);
 
-    if (seq + 1 != a->w.range.size)
+    if (seq + 1 != a->w.tree.range.size)
         return not_valid(a, e, "the last checkpoint does not cover exactly the records stored");
     if (!record_decode(line, &r, &fault) || r.seq != seq || !str_eqz(r.log, a->log_id))
         return not_valid(a, e, "the last record is damaged");
@@ -291,7 +291,7 @@ static enum status load_chain(struct audit *a, sqlite3 *db, struct err *e)
         s = load_last_record(a, records, e);
     (void)sqlite3_finalize(checkpoint);
     (void)sqlite3_finalize(records);
-    a->w.seq = a->w.group_first = a->w.group_checkpoint = a->size = a->w.range.size;
+    a->w.seq = a->w.group_first = a->w.group_checkpoint = a->size = a->w.tree.range.size;
     return s;
 }
 

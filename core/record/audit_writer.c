@@ -22,17 +22,12 @@ static struct str hash_key(const struct merkle_hash *h)
 
 static void forest_note(struct audit_writer *w, const struct pending *p)
 {
-    struct merkle_range *r;
+    struct merkle_builder *f = p->has_parent ? map_find(w->forests, hash_key(&p->parent)) : NULL;
 
-    if (p->has_parent) {
-        r = map_find(w->forests, hash_key(&p->parent));
-        if (r)
-            merkle_range_add(r, &p->leaf);
-    }
-    if (p->opens) {
-        r = xcalloc(1, sizeof(*r));
-        free(map_put(w->forests, hash_key(&p->leaf), r));
-    }
+    if (f)
+        merkle_builder_add(f, &p->leaf);
+    if (p->opens)
+        free(map_put(w->forests, hash_key(&p->leaf), xcalloc(1, sizeof(*f))));
 }
 
 /* Of a receipt that was opened before this process began: its children are read from the log. */
@@ -75,9 +70,13 @@ static enum status forest_from_db(sqlite3 *db, const struct merkle_hash *open,
 static enum status forest_of(struct audit_writer *w, sqlite3 *db, const struct merkle_hash *open,
                              struct record_place *at, struct merkle_hash *root, struct err *e)
 {
-    struct merkle_range *r = map_find(w->forests, hash_key(open)), read;
+    struct merkle_builder *f = map_find(w->forests, hash_key(open));
+    const struct merkle_range *r;
+    struct merkle_range read;
 
-    if (!r) {
+    if (f) {
+        r = merkle_builder_range(f);
+    } else {
         enum status s = forest_from_db(db, open, &read, e);
 
         if (s != STATUS_OK)
@@ -144,7 +143,7 @@ static enum status append(struct audit *a, sqlite3 *db, struct pending *p, struc
     w->last = p;
     merkle_leaf(line, len, &p->leaf);
     w->prev = p->leaf;
-    merkle_range_add(&w->range, &p->leaf);
+    merkle_builder_add(&w->tree, &p->leaf);
     if (p->has_closes)
         free(map_remove(w->forests, hash_key(&p->closes)));
     forest_note(w, p);
@@ -222,8 +221,8 @@ static enum status store_checkpoint(struct audit_writer *w, sqlite3 *db, struct 
     }
     (void)sqlite3_bind_int64(w->insert_checkpoint, 1, (sqlite3_int64)w->seq);
     (void)sqlite3_bind_text(w->insert_checkpoint, 2, w->note.ptr, (int)w->note.len, SQLITE_STATIC);
-    (void)sqlite3_bind_blob(w->insert_checkpoint, 3, w->range.node,
-                            (int)(merkle_range_len(&w->range) * MERKLE_HASH), SQLITE_STATIC);
+    (void)sqlite3_bind_blob(w->insert_checkpoint, 3, w->tree.range.node,
+                            (int)(merkle_range_len(&w->tree.range) * MERKLE_HASH), SQLITE_STATIC);
     (void)sqlite3_bind_blob(w->insert_checkpoint, 4, w->prev.b, MERKLE_HASH, SQLITE_STATIC);
     rc = sqlite3_step(w->insert_checkpoint);
     (void)sqlite3_reset(w->insert_checkpoint);
@@ -241,7 +240,7 @@ enum status audit_before_commit(struct logdb_hook *h, sqlite3 *db, struct err *e
     if (w->seq == w->group_checkpoint)
         return STATUS_OK;
     memcpy(c.origin, a->origin, sizeof(c.origin));
-    merkle_range_root(&w->range, &c.root);
+    merkle_range_root(merkle_builder_range(&w->tree), &c.root);
     checkpoint_write(&c, &text);
     buf_reset(&w->note);
     note_sign(buf_str(&text), a->origin, keys, w->old_key ? 2 : 1, &w->note);

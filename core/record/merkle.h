@@ -20,6 +20,7 @@
 enum {
     MERKLE_HASH = 32,      /* bytes of a hash */
     MERKLE_MAX_LEVEL = 63, /* a tree has fewer than 2^63 leaves */
+    MERKLE_HELD = 64,      /* leaves a builder holds back */
     MERKLE_PROOF_MAX = 2 * MERKLE_MAX_LEVEL + 2,
 };
 
@@ -33,6 +34,10 @@ void merkle_leaf(const void *entry, size_t n, struct merkle_hash *out);
 void merkle_node(const struct merkle_hash *left, const struct merkle_hash *right,
                  struct merkle_hash *out);
 
+/** Leaf hashes of n entries: as merkle_leaf of each, faster where the processor has no SHA
+ * instructions. */
+void merkle_leaves(const struct str *entries, size_t n, struct merkle_hash *out);
+
 struct merkle_range {
     uint64_t size; /* leaves; read only */
     struct merkle_hash
@@ -44,11 +49,29 @@ void merkle_range_init(struct merkle_range *r);
 size_t merkle_range_len(const struct merkle_range *r);
 /** Appends a leaf (its leaf hash). Amortised two hashes. */
 void merkle_range_add(struct merkle_range *r, const struct merkle_hash *leaf);
+/** Appends n leaves: as merkle_range_add of each, faster for many. */
+void merkle_range_add_many(struct merkle_range *r, const struct merkle_hash *leaves, size_t n);
 /** Root of the tree: at most 62 hashes. */
 void merkle_range_root(const struct merkle_range *r, struct merkle_hash *out);
 /** A range as stored: `size` leaves and len bytes of hashes. False when `len` does not fit `size`.
  */
 must_check bool merkle_range_load(struct merkle_range *r, uint64_t size, const void *p, size_t len);
+
+/** A range that takes leaves one by one and hashes them by the dozen: what it holds back is added
+ * when the range is asked for. All zero is empty. */
+struct merkle_builder {
+    struct merkle_range range; /* private from here */
+    size_t n;
+    struct merkle_hash held[MERKLE_HELD];
+};
+void merkle_builder_add(struct merkle_builder *b, const struct merkle_hash *leaf);
+/** Leaves added so far. */
+static inline uint64_t merkle_builder_size(const struct merkle_builder *b)
+{
+    return b->range.size + b->n;
+}
+/** The range of all leaves added so far; borrowed until the next add. */
+const struct merkle_range *merkle_builder_range(struct merkle_builder *b);
 
 /** Where proofs are made from: gives the hash of the leaf `index`; false stops and makes the whole
  * call fail. Asked in ascending order. */

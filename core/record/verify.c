@@ -21,7 +21,7 @@
 enum {
     KEYS_MAX = 1024,     /* trusted ones and those rotated to */
     NOTES_MAX = 64,      /* anchors */
-    FORESTS_MAX = 65536, /* receipts open at the same time; children of more are not counted */
+    FORESTS_MAX = 16384, /* receipts open at the same time; children of more are not counted */
     THREADS_MAX = 64,
     NO_KEY = -1,
 };
@@ -80,7 +80,7 @@ struct verify {
     char stored[NOTE_MAX];
     size_t stored_len;
 
-    struct merkle_range range;
+    struct merkle_builder tree;
     struct merkle_hash prev;
     bool prev_was_signed;
     uint64_t last_seq; /* campaign exports */
@@ -136,13 +136,31 @@ static void check_item(const struct verify *v, const struct job *j, size_t i, st
     c->decoded = record_decode(line, &c->r, &c->fault);
     if (!c->decoded)
         return;
-    merkle_leaf(line.ptr, line.len, &c->leaf);
     for (int k = 0; c->r.has_sig && c->sig_key == NO_KEY && k < j->n_keys; k++)
         if (signature_ok(line, &c->r, v->key[j->first_key + k]))
             c->sig_key = j->first_key + k;
     if (it->has_payload) {
         merkle_sha256(j->batch.text.ptr + it->payload_at, it->payload_len, &h);
         c->payload_ok = !it->payload_too_large && c->r.has_ph && merkle_eq(&h, &c->r.ph);
+    }
+}
+
+static void check_batch(const struct verify *v, struct job *j)
+{
+    enum { AT_ONCE = 64 };
+    struct merkle_hash leaf[AT_ONCE];
+    struct str line[AT_ONCE];
+
+    for (size_t i = 0; i < j->batch.n; i++)
+        check_item(v, j, i, &j->item[i]);
+    for (size_t from = 0; from < j->batch.n; from += AT_ONCE) {
+        size_t n = j->batch.n - from < AT_ONCE ? j->batch.n - from : AT_ONCE;
+
+        for (size_t i = 0; i < n; i++)
+            line[i] = logread_line(&j->batch, from + i);
+        merkle_leaves(line, n, leaf);
+        for (size_t i = 0; i < n; i++)
+            j->item[from + i].leaf = leaf[i];
     }
 }
 
@@ -161,8 +179,7 @@ static void *worker_main(void *arg)
             break;
         j = p->todo[p->taken++ % p->n_jobs];
         pthread_mutex_unlock(&p->lock);
-        for (size_t i = 0; i < j->batch.n; i++)
-            check_item(v, j, i, &j->item[i]);
+        check_batch(v, j);
         pthread_mutex_lock(&p->lock);
         j->done = true;
         pthread_cond_signal(&p->result);
@@ -444,14 +461,14 @@ static bool check_note_in(struct verify *v, const struct note_in *n, const struc
 /* All that signs the tree at the size reached. */
 static bool check_heads(struct verify *v)
 {
-    uint64_t size = v->range.size;
+    uint64_t size = v->v->size;
     struct merkle_hash root;
     bool wanted = (v->has_stored && v->stored_size <= size) ||
                   (v->next_note < v->n_notes && v->note[v->next_note].c.size <= size);
 
     if (!wanted)
         return true;
-    merkle_range_root(&v->range, &root);
+    merkle_range_root(merkle_builder_range(&v->tree), &root);
     while (v->has_stored && v->stored_size <= size) {
         if (v->stored_size < size)
             return TAMPERED(v, v->stored_size, "two checkpoints at size %" PRIu64, v->stored_size);
@@ -509,7 +526,7 @@ static bool take_rotation(struct verify *v, const struct record *r, bool is_sign
 static bool take_signature(struct verify *v, const struct job *j, const struct checked *c,
                            struct str line, bool *is_signed)
 {
-    uint64_t place = v->opts->campaign ? c->r.seq : v->range.size;
+    uint64_t place = v->opts->campaign ? c->r.seq : v->v->size;
     int key = c->sig_key;
 
     *is_signed = false;
@@ -536,11 +553,11 @@ static bool take_signature(struct verify *v, const struct job *j, const struct c
 static bool take_forest(struct verify *v, const struct checked *c)
 {
     const struct record *r = &c->r;
-    struct merkle_range *f;
+    struct merkle_builder *f;
     struct merkle_hash root;
 
     if (r->has_parent && (f = map_find(v->forests, hash_key(&r->parent))))
-        merkle_range_add(f, &c->leaf);
+        merkle_builder_add(f, &c->leaf);
     if (str_ends(r->kind, STR(".open"))) {
         if (map_len(v->forests) >= FORESTS_MAX)
             v->forests_full = true;
@@ -553,10 +570,10 @@ static bool take_forest(struct verify *v, const struct checked *c)
     if (!f)
         return v->forests_full ||
                TAMPERED(v, r->seq, "record %" PRIu64 " closes a receipt that is not open", r->seq);
-    merkle_range_root(f, &root);
-    if (!r->has_forest || !r->has_children || r->children != f->size ||
+    merkle_range_root(merkle_builder_range(f), &root);
+    if (!r->has_forest || !r->has_children || r->children != merkle_builder_size(f) ||
         !merkle_eq(&r->forest, &root)) {
-        uint64_t n = f->size;
+        uint64_t n = merkle_builder_size(f);
 
         free(f);
         return TAMPERED(v, r->seq,
@@ -572,7 +589,7 @@ static bool take_forest(struct verify *v, const struct checked *c)
 /* Place and link: what stands between this record and the one before it. */
 static bool check_link(struct verify *v, const struct record *r, bool is_signed)
 {
-    uint64_t want = v->range.size;
+    uint64_t want = v->v->size;
 
     if (v->opts->campaign) {
         if (want > 0 && r->seq <= v->last_seq)
@@ -608,7 +625,7 @@ static bool check_place(struct verify *v, const struct logread_item *it, const s
 
     if (logread_is_database(v->log) && it->row != r->seq)
         return TAMPERED(v, it->row, "row %" PRIu64 " holds record %" PRIu64, it->row, r->seq);
-    if (v->range.size == 0)
+    if (v->v->size == 0)
         (void)snprintf(id, sizeof(v->v->log_id), "%.*s", STR_ARG(r->log));
     if (!str_eqz(r->log, id))
         return TAMPERED(v, r->seq, "record %" PRIu64 " is of log \"%.*s\", the log is \"%s\"",
@@ -625,8 +642,8 @@ static bool take_torn(struct verify *v, struct str line)
     for (size_t i = 0; i < line.len && plausible; i++)
         plausible = (unsigned char)line.ptr[i] >= 0x20;
     if (!plausible)
-        return TAMPERED(v, v->range.size, "bytes after record %" PRIu64 " that are no record",
-                        v->range.size ? v->range.size - 1 : 0);
+        return TAMPERED(v, v->v->size, "bytes after record %" PRIu64 " that are no record",
+                        v->v->size ? v->v->size - 1 : 0);
     v->v->torn = true;
     return true;
 }
@@ -636,7 +653,7 @@ static bool take_record(struct verify *v, const struct job *j, size_t i)
     const struct logread_item *it = &j->batch.item[i];
     const struct checked *c = &j->item[i];
     struct str line = logread_line(&j->batch, i);
-    uint64_t place = v->opts->campaign ? it->row : v->range.size;
+    uint64_t place = v->opts->campaign ? it->row : v->v->size;
     bool is_signed;
 
     if (it->torn && !c->decoded)
@@ -660,13 +677,13 @@ static bool take_record(struct verify *v, const struct job *j, size_t i)
         return false;
     if (!take_forest(v, c))
         return false;
-    merkle_range_add(&v->range, &c->leaf);
+    merkle_builder_add(&v->tree, &c->leaf);
     v->prev = c->leaf;
     v->prev_was_signed = is_signed;
     v->last_seq = c->r.seq;
-    v->v->size = v->range.size;
+    v->v->size++;
     if (is_signed)
-        v->v->covered = v->range.size;
+        v->v->covered = v->v->size;
     return v->opts->campaign || check_heads(v);
 }
 
@@ -706,8 +723,8 @@ static enum status read_failed(struct verify *v, enum status s, struct err *e)
 {
     if (s != STATUS_CORRUPT || v->bad)
         return v->bad ? STATUS_OK : s;
-    (void)TAMPERED(v, v->range.size, "the database is damaged from record %" PRIu64 " on: %s",
-                   v->range.size, err_text(e));
+    (void)TAMPERED(v, v->v->size, "the database is damaged from record %" PRIu64 " on: %s",
+                   v->v->size, err_text(e));
     err_clear(e);
     return STATUS_OK;
 }
@@ -805,7 +822,7 @@ enum status audit_verify(const struct audit_verify_opts *opts, struct audit_verd
         if (!opts->campaign)
             check_truncation(v);
         conclude(v);
-        merkle_range_root(&v->range, &out->root);
+        merkle_range_root(merkle_builder_range(&v->tree), &out->root);
     }
     logread_close(&v->log);
     map_destroy(&v->forests, free_forest);

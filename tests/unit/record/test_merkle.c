@@ -193,12 +193,65 @@ static void test_load(void **state maybe_unused)
     assert_false(merkle_range_load(&again, UINT64_MAX, r.node, 63 * MERKLE_HASH));
 }
 
+/* Entries of every length around the block's, and longer ones than a lane takes; alone and in
+ * groups of all sizes. */
+static void test_many_at_once(void **state maybe_unused)
+{
+    enum { N = 300 };
+    static char text[N][1500];
+    static struct str entry[N];
+    static struct merkle_hash got[N], want;
+    size_t n;
+
+    for (size_t i = 0; i < N; i++) {
+        entry[i] = str_n(text[i], i % 50 == 49 ? 900 + i * 2 : i);
+        memset(text[i], (int)(i * 7), entry[i].len);
+    }
+    for (size_t from = 0; from < N; from += n) {
+        n = 1 + from % 19;
+        n = n < N - from ? n : N - from;
+        merkle_leaves(entry + from, n, got + from);
+    }
+    for (size_t i = 0; i < N; i++) {
+        merkle_leaf(entry[i].ptr, entry[i].len, &want);
+        if (!merkle_eq(&got[i], &want))
+            fail_msg("entry %zu of %zu bytes", i, entry[i].len);
+    }
+}
+
+static void test_ranges_agree(void **state maybe_unused)
+{
+    struct merkle_range one, many;
+    struct merkle_builder b = {.n = 0};
+    struct merkle_hash leaf[200], r1, r2, r3;
+    uint64_t n = 0;
+
+    merkle_range_init(&one);
+    merkle_range_init(&many);
+    for (size_t step = 0; step < 200; step += 1 + step / 9) {
+        for (size_t i = 0; i < step; i++) {
+            (void)number_leaf(NULL, n++, &leaf[i]);
+            merkle_range_add(&one, &leaf[i]);
+            merkle_builder_add(&b, &leaf[i]);
+        }
+        merkle_range_add_many(&many, leaf, step);
+        assert_int_equal(merkle_builder_size(&b), n);
+        merkle_range_root(&one, &r1);
+        merkle_range_root(&many, &r2);
+        merkle_range_root(merkle_builder_range(&b), &r3);
+        assert_true(merkle_eq(&r1, &r2));
+        assert_true(merkle_eq(&r1, &r3));
+        assert_int_equal(many.size, n);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vectors),        cmocka_unit_test(test_proof_vectors),
         cmocka_unit_test(test_all_inclusions), cmocka_unit_test(test_all_consistencies),
-        cmocka_unit_test(test_load),
+        cmocka_unit_test(test_load),           cmocka_unit_test(test_many_at_once),
+        cmocka_unit_test(test_ranges_agree),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
