@@ -581,6 +581,7 @@ static void step_over(struct flow_run *r, enum status s, const struct err *e)
 {
     const struct flow_step *step = r->step;
 
+    BUG_ON(step == NULL);
     if (s == STATUS_OK) {
         next_step(r);
     } else if (r->tries <= step->retries && s != STATUS_INVALID &&

@@ -309,7 +309,7 @@ static void list_members(struct buf *b, const char *title, const struct json *j)
 
 static enum status unknown(const struct vars *v, struct str name, struct err *e)
 {
-    struct buf b = BUF_INIT(ERR_TEXT_MAX * 4);
+    struct buf b = BUF_INIT((size_t)ERR_TEXT_MAX * 4);
     const char *names[NAMES_MAX], *near;
     struct str first = first_of(name);
     size_t n = add_names(names, 0, v->vars);

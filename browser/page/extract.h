@@ -50,7 +50,7 @@ bool extract_fields_decode(struct json_decode *d, const struct json *j, void *fi
 /** What the fields must be together. */
 void extract_check(struct json_decode *d, const struct extract *x, bool has_selectors);
 /** Appends the members of the call's spec. */
-void extract_spec(const struct extract *x, struct buf *out);
+void extract_spec(const struct extract *x, struct buf *b);
 
 #define EXTRACT_FIELDS(T, m)                                                                       \
     {.name = "each",                                                                               \

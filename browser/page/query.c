@@ -397,10 +397,10 @@ static struct found *found_of(struct query *q, size_t alt)
 }
 
 /* Where the chain of the alternative has its next aria/ part; its length when none. */
-static size_t next_aria(const struct query *q, size_t alt)
+static size_t next_aria(struct query *q, size_t alt)
 {
     const struct chain *c = &q->spec->sel->alts[alt];
-    struct found *f = found_of((struct query *)(uintptr_t)q, alt);
+    struct found *f = found_of(q, alt);
     size_t i = f != NULL ? f->next : 0;
 
     while (i < c->n && strncmp(c->parts[i], "aria/", 5) != 0)
@@ -516,7 +516,7 @@ static void on_root(void *arg, enum status s, const struct json *value, const ch
     struct query *q = arg;
     const struct chain *c = &q->spec->sel->alts[q->alt];
     struct frame *f = query_frame(q);
-    struct buf b = BUF_INIT(BUF_MAX_LINE * 4);
+    struct buf b = BUF_INIT((size_t)BUF_MAX_LINE * 4);
     struct aria aria;
 
     (void)value;

@@ -181,7 +181,7 @@ static bool take_attribute(struct str *s, struct str *name, struct str *value)
 /* Runs of white space become one space, as in the accessibility tree. */
 static const char *squeeze(struct arena *a, struct str s)
 {
-    char *out = arena_strndup(a, s.ptr != NULL ? s.ptr : "", s.len);
+    char *out = arena_alloc(a, s.len + 1);
     size_t n = 0;
 
     for (size_t i = 0; i < s.len; i++) {
