@@ -102,8 +102,8 @@ DEB_cmocka := libcmocka-dev
 # `make deps` installs what is missing of these; "a|b": either will do.
 DEPS_build := gcc libc6-dev make pkg-config git $(foreach p,$(PKGS_base) $(PKGS_reaper) $(PKGS_core) $(PKGS_browser),$(DEB_$(p))) \
 	libwebsockets-evlib-uv
-DEPS_browser := chromium-headless-shell|chromium fonts-dejavu-core tinyproxy dante-server
-DEPS_test := $(DEB_cmocka) openssl redis-server microsocks squid chromium \
+DEPS_browser := chromium-headless-shell|chromium fonts-dejavu-core tinyproxy microsocks
+DEPS_test := $(DEB_cmocka) openssl redis-server squid chromium \
 	nodejs npm procps curl
 DEPS_lint := clang clang-format clang-tidy cppcheck universal-ctags bear
 # Commands that do instead of a package, when they came from elsewhere.

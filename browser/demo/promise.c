@@ -225,19 +225,17 @@ static void judge(struct promises *p, const struct seen *s)
     promises_add(p, "catalogue", skus == ITEMS,
                  "%zu of %d items read from pages that JavaScript draws", skus, ITEMS);
     promises_add(p, "sign-up", joined == MEMBERS && s->site[SITE_CLUB].ok == MEMBERS,
-                 "%zu of %d members went through the three steps and hold a confirmation", joined,
-                 MEMBERS);
+                 "%zu of %d members took the three steps and hold a confirmation", joined, MEMBERS);
     promises_add(p, "articles", s->pictures >= ARTICLES && s->site[SITE_NEWS].ok == ARTICLES,
                  "%u articles read, %u pictures of them", s->site[SITE_NEWS].ok, s->pictures);
-    promises_add(p, "429 slows",
-                 p->slowed > 0 && s->site[SITE_BUSY].retried > 0 &&
-                     s->site[SITE_BUSY].ok == s->site[SITE_BUSY].tasks,
-                 "busy refused %u times and was left alone for up to %.1f s; %u of its tasks were "
-                 "repeated, all %u went well",
-                 p->slowed, (double)p->slowed_ms / 1000, s->site[SITE_BUSY].retried,
-                 s->site[SITE_BUSY].ok);
+    promises_add(
+        p, "429 slows",
+        p->slowed > 0 && s->site[SITE_BUSY].retried > 0 &&
+            s->site[SITE_BUSY].ok == s->site[SITE_BUSY].tasks,
+        "busy answered 429 (%u): left alone for %.1f s, %u tasks repeated, all %u went well",
+        p->slowed, (double)p->slowed_ms / 1000, s->site[SITE_BUSY].retried, s->site[SITE_BUSY].ok);
     promises_add(p, "breaker", p->breakers == 1 && s->site[SITE_GUARDED].blocked > 0,
-                 "guarded asked for a person %u times: its breaker opened, %u tasks were not sent",
+                 "guarded asked %u times for a person: its breaker opened, %u tasks were not sent",
                  s->site[SITE_GUARDED].captcha, s->site[SITE_GUARDED].blocked);
     promises_add(p, "rotation", p->rotated > 0, "%u times; first: %s", p->rotated, p->rotated_text);
     promises_add(p, "endless page", s->site[SITE_SLOW].timeout > 0,

@@ -144,14 +144,13 @@ static void tell_stage(const struct demo *d)
 {
     const struct stage_info *i = stage_info(d->stage);
 
-    printf("Sites on port %u:", i->site_port);
+    printf("Sites     127.0.1.1-%d, port %u:", SITE_COUNT, i->site_port);
     for (size_t k = 0; k < SITE_COUNT; k++)
-        printf(" %s %s%s", site_address((enum site_kind)k), site_name((enum site_kind)k),
-               k + 1 < SITE_COUNT ? "," : "\n");
-    printf("Proxies with credentials: tinyproxy http://127.0.0.1:%u, microsocks "
-           "socks5://127.0.0.1:%u\n",
+        printf(" %s", site_name((enum site_kind)k));
+    printf("\nProxies   tinyproxy http://127.0.0.1:%u, microsocks socks5://127.0.0.1:%u, with "
+           "credentials\n",
            i->http_port, i->socks_port);
-    printf("Campaign: %s/campaign.json\n\n", d->dir);
+    printf("Campaign  %s/campaign.json\n\n", d->dir);
     fflush(stdout);
 }
 
@@ -164,14 +163,6 @@ static void tell_serving(const struct demo *d)
            d->dir, site_address(SITE_SHOP), stage_info(d->stage)->site_port,
            site_address(SITE_GUARDED));
     fflush(stdout);
-}
-
-/* The first picture of the artefacts, as an example of what to open. */
-static void tell_files(const struct demo *d, const struct audit_verdict *v)
-{
-    printf("\n  results    %s/results.ndjson\n  report     %s/report.html\n"
-           "  pictures   %s/out/\n  receipts   %s/audit.ndjson: %s\n\n",
-           d->dir, d->dir, d->dir, d->dir, v->reason);
 }
 
 /* --- the run and what comes after --- */
@@ -204,16 +195,16 @@ static int run_campaign(struct demo *d)
     return code;
 }
 
-static void check_chain(struct demo *d, struct audit_verdict *v)
+static void check_chain(struct demo *d)
 {
     cleanup_free char *path = file_join(d->dir, "audit.ndjson");
     const struct audit_verify_opts opts = {.path = path};
+    struct audit_verdict v = {.exit_code = AUDIT_EXIT_NO_KEY};
     struct err e = ERR_INIT;
 
-    *v = (struct audit_verdict){.exit_code = AUDIT_EXIT_NO_KEY};
-    if (audit_verify(&opts, v, &e) != STATUS_OK)
-        snprintf(v->reason, sizeof v->reason, "%s", err_text(&e));
-    promises_add(&d->promises, "audit chain", v->exit_code == AUDIT_EXIT_OK, "%s", v->reason);
+    if (audit_verify(&opts, &v, &e) != STATUS_OK)
+        snprintf(v.reason, sizeof v.reason, "%s", err_text(&e));
+    promises_add(&d->promises, "audit chain", v.exit_code == AUDIT_EXIT_OK, "%s", v.reason);
 }
 
 static void check_left(struct demo *d)
@@ -235,20 +226,21 @@ static bool ran(int code)
 
 static int judge(struct demo *d)
 {
-    struct audit_verdict v;
     struct err e = ERR_INIT;
     bool all;
 
     if (promises_check(&d->promises, d->dir, &e) != STATUS_OK)
         return cli_fail(d->cli, &e);
-    check_chain(d, &v);
-    tell_files(d, &v);
+    check_chain(d);
+    printf("  pictures %s/out/\n\n", d->dir);
+    fflush(stdout);
     if (cli_has(d->cli, "keep")) {
         tell_serving(d);
         wait_for(d, &d->is_gone);
     }
     strike_stage(d);
     check_left(d);
+    printf("What the demo promises, and what was seen:\n");
     promises_print(&d->promises);
     all = promises_all_kept(&d->promises);
     printf("\n%s\n", all ? "All that the demo promises was seen."
