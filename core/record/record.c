@@ -225,6 +225,7 @@ struct scan {
     const char *p, *end;
     struct record_fault *fault;
     const char *start;
+    unsigned char seen; /* all bytes of strings, or-ed: from 0x80 on there is more to check */
 };
 
 static bool fail(struct scan *s, const char *what)
@@ -281,6 +282,32 @@ static bool take_escape(struct scan *s)
     return true;
 }
 
+/* Bytes that end a run of plain ones: controls, the quote and the backslash. */
+static const bool stops[256] = {
+    [0x00] = 1, [0x01] = 1, [0x02] = 1, [0x03] = 1, [0x04] = 1, [0x05] = 1, [0x06] = 1,
+    [0x07] = 1, [0x08] = 1, [0x09] = 1, [0x0a] = 1, [0x0b] = 1, [0x0c] = 1, [0x0d] = 1,
+    [0x0e] = 1, [0x0f] = 1, [0x10] = 1, [0x11] = 1, [0x12] = 1, [0x13] = 1, [0x14] = 1,
+    [0x15] = 1, [0x16] = 1, [0x17] = 1, [0x18] = 1, [0x19] = 1, [0x1a] = 1, [0x1b] = 1,
+    [0x1c] = 1, [0x1d] = 1, [0x1e] = 1, [0x1f] = 1, ['"'] = 1,  ['\\'] = 1,
+};
+
+/* Past eight plain ASCII bytes at a time. */
+static void skip_plain(struct scan *s)
+{
+    const uint64_t ones = 0x0101010101010101u, high = ones * 0x80;
+    uint64_t x, quote, slash;
+
+    for (; s->end - s->p >= 8; s->p += 8) {
+        memcpy(&x, s->p, sizeof(x));
+        quote = x ^ ones * '"';
+        slash = x ^ ones * '\\';
+        /* the high bit of a byte is set by the subtraction if it is below; wrong only above a byte
+         * that is, and then the slow way decides */
+        if ((x | (x - ones * 0x20) | (quote - ones) | (slash - ones)) & high)
+            return;
+    }
+}
+
 static bool take_string(struct scan *s, struct str *out)
 {
     const char *first;
@@ -289,17 +316,21 @@ static bool take_string(struct scan *s, struct str *out)
         return false;
     first = s->p;
     for (;;) {
-        unsigned char c;
+        unsigned char c = 0;
 
+        skip_plain(s);
+        while (s->p < s->end && !stops[c = (unsigned char)*s->p]) {
+            s->seen |= c;
+            s->p++;
+        }
         if (s->p == s->end)
             return fail(s, "a string without end");
-        c = (unsigned char)*s->p;
         if (c == '"')
             break;
-        if (c < 0x20)
+        if (c != '\\')
             return fail(s, "a control character in a string");
         s->p++;
-        if (c == '\\' && !take_escape(s))
+        if (!take_escape(s))
             return false;
     }
     *out = str_n(first, (size_t)(s->p - first));
@@ -314,19 +345,19 @@ static bool take_hash(struct scan *s, struct merkle_hash *out)
         ['6'] = 7,  ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12,
         ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
     };
+    const char *p = s->p + 1;
     struct str t;
 
-    if (!take_string(s, &t))
-        return false;
-    if (t.len != 2 * MERKLE_HASH)
-        return fail(s, "a hash that is not 64 hex digits");
+    if (s->end - s->p < 2 * MERKLE_HASH + 2 || *s->p != '"' || p[2 * MERKLE_HASH] != '"')
+        return take_string(s, &t) && fail(s, "a hash that is not 64 hex digits");
     for (size_t i = 0; i < MERKLE_HASH; i++) {
-        int hi = value[(unsigned char)t.ptr[2 * i]], lo = value[(unsigned char)t.ptr[2 * i + 1]];
+        int hi = value[(unsigned char)p[2 * i]], lo = value[(unsigned char)p[2 * i + 1]];
 
         if (!hi || !lo)
             return fail(s, "a hash that is not 64 lower case hex digits");
         out->b[i] = (unsigned char)((hi - 1) << 4 | (lo - 1));
     }
+    s->p += 2 * MERKLE_HASH + 2;
     return true;
 }
 
@@ -356,23 +387,28 @@ static bool take_sig(struct scan *s, unsigned char out[RECORD_SIG])
 
 enum member_kind { M_U64, M_STR, M_HASH, M_HLC, M_VERSION, M_SIG };
 struct member {
-    const char *name;
+    struct str name;
     enum member_kind kind;
     bool required;
     size_t offset;
     size_t has; /* offset of the bool that tells that it was there; 0: none */
 };
+#define STR_CONST(lit)                                                                             \
+    {                                                                                              \
+        lit, sizeof(lit) - 1                                                                       \
+    }
 #define M(name_, field, kind_)                                                                     \
     {                                                                                              \
-        name_, kind_, true, offsetof(struct record, field), 0                                      \
+        STR_CONST(name_), kind_, true, offsetof(struct record, field), 0                           \
     }
 #define M_OPT(name_, field, kind_)                                                                 \
     {                                                                                              \
-        name_, kind_, false, offsetof(struct record, field), 0                                     \
+        STR_CONST(name_), kind_, false, offsetof(struct record, field), 0                          \
     }
 #define M_HAS(name_, field, kind_, has_)                                                           \
     {                                                                                              \
-        name_, kind_, false, offsetof(struct record, field), offsetof(struct record, has_)         \
+        STR_CONST(name_), kind_, false, offsetof(struct record, field),                            \
+            offsetof(struct record, has_)                                                          \
     }
 
 /* In canonical order: the scan walks down the table as it walks down the line. */
@@ -394,7 +430,7 @@ static const struct member members[] = {
     M_OPT("proxy", proxy, M_STR),
     M("seq", seq, M_U64),
     M_OPT("target", target, M_STR),
-    {"v", M_VERSION, true, 0, 0},
+    {STR_CONST("v"), M_VERSION, true, 0, 0},
     M_OPT("vkey", vkey, M_STR),
     M_HAS("zsig", sig, M_SIG, has_sig),
 };
@@ -441,64 +477,78 @@ static bool skip_value(struct scan *s)
     return left > 0 && *s->p == '"' ? take_string(s, &ignored) : take_u64(s, &number);
 }
 
-static int compare_name(struct str a, const char *b)
+static int compare(struct str a, struct str b)
 {
-    size_t n = strlen(b), m = a.len < n ? a.len : n;
-    int c = memcmp(a.ptr, b, m);
+    size_t n = a.len < b.len ? a.len : b.len;
+    int c = memcmp(a.ptr, b.ptr, n);
 
-    return c != 0 ? c : (a.len > n) - (a.len < n);
+    return c != 0 ? c : (a.len > b.len) - (a.len < b.len);
 }
 
-static bool take_name(struct scan *s, struct str *last)
+/* The members of a line so far. */
+struct progress {
+    size_t at;       /* members[0..at) are behind */
+    struct str last; /* name of the last one */
+    bool strange;    /* it is none of the table's */
+};
+
+/* Passes members[at..to); false when one of them is required. */
+static bool pass(struct scan *s, struct progress *p, size_t to)
 {
+    for (; p->at < to; p->at++)
+        if (members[p->at].required)
+            return fail(s, "a required member is missing before this");
+    return true;
+}
+
+/* A name that is not in the rest of the table: new, repeated or out of order. */
+static bool take_strange(struct scan *s, struct progress *p, struct str name)
+{
+    size_t to = p->at;
+
+    for (size_t i = 0; i < name.len; i++)
+        if ((unsigned char)name.ptr[i] >= 0x7f || name.ptr[i] == '\\')
+            return fail(s, "a member's name that is not plain ASCII");
+    if (p->last.ptr && compare(p->last, name) >= 0)
+        return fail(s, "members that are not in canonical order");
+    while (to < ARRAY_LEN(members) && compare(members[to].name, name) < 0)
+        to++;
+    p->strange = true;
+    p->last = name;
+    return pass(s, p, to) && take(s, ':', "expected ':'") && skip_value(s);
+}
+
+/* The table is in canonical order, so a walk down it is one down the line; names are compared only
+ * around members that are not in it. */
+static bool take_member(struct scan *s, struct record *out, struct progress *p)
+{
+    const char *before = s->p;
+    size_t i = p->at;
     struct str name;
 
     if (!take_string(s, &name))
         return false;
-    for (size_t i = 0; i < name.len; i++)
-        if ((unsigned char)name.ptr[i] >= 0x7f || name.ptr[i] == '\\')
-            return fail(s, "a member's name that is not plain ASCII");
-    if (last->ptr) {
-        size_t n = last->len < name.len ? last->len : name.len;
-        int c = memcmp(last->ptr, name.ptr, n);
-
-        if (c > 0 || (c == 0 && last->len >= name.len))
-            return fail(s, "members that are not in canonical order");
-    }
-    *last = name;
-    return take(s, ':', "expected ':'");
-}
-
-static bool take_member(struct scan *s, struct record *out, struct str *last, size_t *at)
-{
-    const char *before = s->p;
-
-    if (!take_name(s, last))
+    while (i < ARRAY_LEN(members) && !(members[i].name.len == name.len &&
+                                       memcmp(members[i].name.ptr, name.ptr, name.len) == 0))
+        i++;
+    if (i == ARRAY_LEN(members))
+        return take_strange(s, p, name);
+    if (p->strange && compare(p->last, name) >= 0)
+        return fail(s, "members that are not in canonical order");
+    if (!pass(s, p, i) || !take(s, ':', "expected ':'"))
         return false;
-    while (*at < ARRAY_LEN(members)) {
-        const struct member *m = &members[*at];
-        int c = compare_name(*last, m->name);
-
-        if (c < 0)
-            break;
-        if (c == 0) {
-            ++*at;
-            if (m->kind == M_SIG)
-                out->sig_at = (size_t)(before - s->start) - 1;
-            return take_value(s, m, out);
-        }
-        if (m->required)
-            return fail(s, "a required member is missing before this one");
-        ++*at;
-    }
-    return skip_value(s);
+    p->at = i + 1;
+    p->strange = false;
+    p->last = name;
+    if (members[i].kind == M_SIG)
+        out->sig_at = (size_t)(before - s->start) - 1;
+    return take_value(s, &members[i], out);
 }
 
 bool record_decode(struct str line, struct record *out, struct record_fault *fault)
 {
-    struct scan s = {line.ptr, line.ptr + line.len, fault, line.ptr};
-    struct str last = STR_NONE;
-    size_t at = 0;
+    struct scan s = {line.ptr, line.ptr + line.len, fault, line.ptr, 0};
+    struct progress p = {0};
 
     memset(out, 0, sizeof(*out));
     if (line.len > AUDIT_LINE_MAX)
@@ -506,20 +556,19 @@ bool record_decode(struct str line, struct record *out, struct record_fault *fau
     if (!take(&s, '{', "expected '{'"))
         return false;
     for (;;) {
-        if (!take_member(&s, out, &last, &at))
+        if (!take_member(&s, out, &p))
             return false;
         if (s.p < s.end && *s.p == '}')
             break;
         if (!take(&s, ',', "expected ',' or '}'"))
             return false;
     }
-    for (; at < ARRAY_LEN(members); at++)
-        if (members[at].required)
-            return fail(&s, "a required member is missing");
+    if (!pass(&s, &p, ARRAY_LEN(members)))
+        return false;
     s.p++;
     if (s.p != s.end)
         return fail(&s, "bytes after the record");
     if (out->has_sig && s.p - 1 != line.ptr + out->sig_at + RECORD_SIG_TEXT)
         return fail(&s, "members after the signature");
-    return str_is_utf8(line) || fail(&s, "bytes that are no UTF-8");
+    return s.seen < 0x80 || str_is_utf8(line) || fail(&s, "bytes that are no UTF-8");
 }

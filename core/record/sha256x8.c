@@ -21,15 +21,29 @@ size_t sha256_pad(unsigned char *p, size_t n)
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <stdatomic.h>
 
 enum { HAS_AVX2 = 1 << 5, HAS_SHA = 1 << 29 }; /* CPUID leaf 7, EBX */
 
-bool sha256x8_pays(void)
+static bool ask(void)
 {
     unsigned a, b, c, d;
 
     return __builtin_cpu_supports("avx2") && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
            (b & HAS_AVX2) && !(b & HAS_SHA);
+}
+
+/* CPUID leaves a virtual machine each time: asked once. */
+bool sha256x8_pays(void)
+{
+    static atomic_int known; /* 0: not yet, 1: no, 2: yes; always the same answer */
+    int v = atomic_load_explicit(&known, memory_order_relaxed);
+
+    if (v == 0) {
+        v = ask() ? 2 : 1;
+        atomic_store_explicit(&known, v, memory_order_relaxed);
+    }
+    return v == 2;
 }
 
 typedef uint32_t lanes __attribute__((vector_size(32)));
