@@ -23,6 +23,7 @@ static bool is_empty(const char *dir)
     struct dirent *entry;
     bool empty = true;
 
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): a stream of our own */
     while (d != NULL && empty && (entry = readdir(d)) != NULL)
         empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
     if (d != NULL)

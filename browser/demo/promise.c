@@ -271,6 +271,7 @@ bool promises_all_kept(const struct promises *p)
 
 void promises_print(const struct promises *p)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody writes the environment */
     const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");
     bool colour = isatty(STDOUT_FILENO) && (no_colour == NULL || no_colour[0] == '\0') &&
                   (term == NULL || strcmp(term, "dumb") != 0);

@@ -144,7 +144,7 @@ static void query_get(struct str query, const char *name, struct buf *out)
                 buf_addc(out, (char)c);
                 i += 2;
             } else {
-                buf_addc(out, value.ptr[i] == '+' ? ' ' : value.ptr[i]);
+                buf_addc(out, (char)(value.ptr[i] == '+' ? ' ' : value.ptr[i]));
             }
         }
         return;
@@ -356,7 +356,8 @@ static int on_writable(struct lws *wsi, struct exchange *x)
     bool last = n == left && !x->never_ends;
 
     if (n > 0 || last) {
-        memcpy(raw + LWS_PRE, buf_str(&x->reply).ptr + x->sent, n);
+        if (n > 0)
+            memcpy(raw + LWS_PRE, x->reply.ptr + x->sent, n);
         if (lws_write(wsi, raw + LWS_PRE, n, last ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP) < 0)
             return -1;
         x->sent += n;
@@ -486,7 +487,7 @@ enum status site_serve(const struct site_opts *o, struct err *e)
     struct server s = {.opts = *o};
     struct lws_context_creation_info info = {0};
     struct sigaction sa = {.sa_handler = on_signal};
-    uint16_t port;
+    uint16_t port = 0;
     enum status st = port_choose(o->port, o->preferred_port, &port, e);
 
     if (st != STATUS_OK)

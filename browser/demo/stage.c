@@ -402,7 +402,8 @@ static enum status start_site(struct stage *s, struct err *e)
         return err_set_errno(e, STATUS_IO, errno, "the demo's sites");
     self[n] = '\0';
     p->fd = pair[0];
-    fd.fd = end = pair[1];
+    end = pair[1];
+    fd.fd = end;
     snprintf(port, sizeof port, "%u", s->opts.site_port);
     snprintf(preferred, sizeof preferred, "%d", STAGE_PORT);
     st = launch(s, PART_SITE, argv, &fd, 1, e);
@@ -415,6 +416,7 @@ static enum status start_site(struct stage *s, struct err *e)
 
 static bool is_in_path(const char *name)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody writes the environment */
     const char *path = getenv("PATH");
     struct str rest = str_from(path != NULL ? path : "/usr/bin:/bin");
 

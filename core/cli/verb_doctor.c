@@ -70,6 +70,7 @@ const char *doctor_state_dir(const struct doctor *d)
 
 const char *doctor_find_program(struct doctor *d, const char *name)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody writes the environment */
     const char *path = getenv("PATH");
     struct str rest = str_from(path ? path : "/usr/bin:/bin");
 
@@ -114,6 +115,7 @@ static enum status probe_in(const char *dir, struct reaper_level *out, struct er
  * row. */
 static enum status probe(struct doctor *d, struct reaper_level *out, struct err *e)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody writes the environment */
     const char *tmp = getenv("TMPDIR");
     char *dir = arena_printf(d->arena, "%s/fleet-doctor-XXXXXX", tmp && tmp[0] ? tmp : "/tmp");
     struct err removed = ERR_INIT;
@@ -150,7 +152,7 @@ static void add_layer(struct doctor *d, const struct reaper_row *row)
 
 static void check_sandbox(struct doctor *d)
 {
-    struct reaper_level level;
+    struct reaper_level level = {0};
     struct err e = ERR_INIT;
 
     if (probe(d, &level, &e) != STATUS_OK) {
@@ -373,7 +375,9 @@ static int on_font(const char *path, const struct stat *st, int type, struct FTW
 static void check_fonts(struct doctor *d)
 {
     n_fonts = 0;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
     (void)nftw("/usr/share/fonts", on_font, 16, FTW_PHYS);
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
     (void)nftw("/usr/local/share/fonts", on_font, 16, FTW_PHYS);
     doctor_add(d, &(struct doctor_row){
                       .name = "fonts",
@@ -431,6 +435,7 @@ static int print_json(struct doctor *d, bool ok)
 
 static bool has_colour(void)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody writes the environment */
     const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
 
     return isatty(STDOUT_FILENO) && !(no && no[0]) && !(term && strcmp(term, "dumb") == 0);
