@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+enum { CHECK_LOOK_MS = 250 };
 enum {
     POLL_FIRST_MS = 20, /* of expressions and URLs: the first rounds */
     POLL_MS = 100,
@@ -690,7 +691,7 @@ static void holds_run(struct op_call *call)
               (a->expression != NULL ? 1u << CLAIM_EXPRESSION : 0) |
               (a->common.sel.n > 0 ? 1u << CLAIM_COUNT : 0);
     if (is_op(d, "page.check") && !a->common.has_timeout)
-        d->deadline_ms = d->begun_ms; /* as it is now */
+        d->deadline_ms = d->begun_ms + CHECK_LOOK_MS; /* as it is now: time for one look */
     if (a->expression != NULL)
         d->source = expression_source(call->arena, a->expression, true);
     d->own = h;

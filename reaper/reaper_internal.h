@@ -1,7 +1,7 @@
 /* The registry and its members, as reaper.c, child.c and launch.c see them. Internal to the reaper.
  */
-#ifndef REAPER_INTERNAL_H
-#define REAPER_INTERNAL_H
+#ifndef REAPER_REAPER_INTERNAL_H
+#define REAPER_REAPER_INTERNAL_H
 
 #include "core/base/buf.h"
 #include "core/base/list.h"

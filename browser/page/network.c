@@ -23,6 +23,8 @@ struct hold {
     bool own;    /* of the op that the gate admitted for it: no call of its own */
     bool charge; /* enforce "charge": it happened already */
     struct arena *arena;
+    struct str
+        headers; /* JSON of the request's headers as the identity has them; empty: they are */
     unsigned char parent[32];
     struct op_call call;
 };
@@ -34,8 +36,12 @@ static struct cdp_session *root(struct targets *t)
 
 static void let_go(struct hold *h)
 {
-    cdp_callf(root(h->targets), "Fetch.continueRequest", 0, NULL, NULL, "{\"requestId\":\"%s\"}",
-              h->request);
+    if (h->headers.len > 0)
+        cdp_callf(root(h->targets), "Fetch.continueRequest", 0, NULL, NULL,
+                  "{\"requestId\":\"%s\",\"headers\":%.*s}", h->request, STR_ARG(h->headers));
+    else
+        cdp_callf(root(h->targets), "Fetch.continueRequest", 0, NULL, NULL,
+                  "{\"requestId\":\"%s\"}", h->request);
 }
 
 static void fail_request(struct targets *t, const char *request)
@@ -185,7 +191,8 @@ static bool ask_gate(struct hold *h, const char *url)
     struct op_call *call = &h->call;
     struct url parsed;
 
-    h->arena = arena_create(NULL, 0);
+    if (h->arena == NULL)
+        h->arena = arena_create(NULL, 0);
     if (url_parse(h->arena, str_from(url), "http https", &parsed, NULL) != STATUS_OK)
         return false;
     *call = (struct op_call){
@@ -233,6 +240,61 @@ static bool take_grant(struct frame *f, const char *url, bool redirected)
     return true;
 }
 
+/* --- client hints of a tab's first document --- */
+
+/* What the identity says where the header `name` stands, into `out`; false: the header is not one
+ * of those. */
+static bool hint_of(const struct identity *id, const char *name, struct buf *out)
+{
+    struct str n = str_from(name);
+
+    if (str_eq_nocase(n, STR("sec-ch-ua"))) {
+        for (size_t i = 0; i < id->n_brands; i++)
+            buf_addf(out, "%s\"%s\";v=\"%s\"", i > 0 ? ", " : "", id->brands[i].brand,
+                     id->brands[i].major);
+    } else if (str_eq_nocase(n, STR("sec-ch-ua-platform"))) {
+        buf_addf(out, "\"%s\"", id->ch_platform);
+    } else if (str_eq_nocase(n, STR("sec-ch-ua-mobile"))) {
+        buf_addf(out, "?%d", id->mobile ? 1 : 0);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* headless-shell fills in the client hints of a document that a tab is made with before the
+ * session's override reaches it: "HeadlessChrome" and the real platform (156). The request is held
+ * here anyway, so they are put right on the way. */
+static void mend_hints(struct hold *h, const struct json *params)
+{
+    const struct identity *id = h->page->ctx->member->identity;
+    struct json *list = json_new_array();
+    struct buf text = BUF_INIT(BUF_MAX_LINE * 4);
+    bool differs = false;
+
+    for (const struct json *x = json_first(json_at(params, "request", "headers", NULL)); x != NULL;
+         x = json_next(x)) {
+        const char *value = json_str(x, "");
+        struct json *header = json_add_str(json_new_object(), "name", json_key(x));
+        struct buf hint = BUF_INIT(4096);
+
+        if (hint_of(id, json_key(x), &hint) && !str_eqz(buf_str(&hint), value)) {
+            differs = true;
+            json_push(list, json_add_str(header, "value", buf_str(&hint).ptr));
+        } else {
+            json_push(list, json_add_str(header, "value", value));
+        }
+        buf_deinit(&hint);
+    }
+    json_print(list, 0, &text);
+    if (differs && buf_status(&text) == STATUS_OK) {
+        h->arena = arena_create(NULL, 0);
+        h->headers = arena_str(h->arena, buf_str(&text));
+    }
+    buf_deinit(&text);
+    json_destroy(&list);
+}
+
 static void on_request(struct frame *f, const struct json *params, const char *request)
 {
     const char *url = json_str(json_at(params, "request", "url", NULL), "");
@@ -245,6 +307,8 @@ static void on_request(struct frame *f, const struct json *params, const char *r
     }
     h = hold_new(f, request);
     map_put(h->targets->holds, str_from(h->request), h);
+    if (!h->page->ctx->member->identity->honest)
+        mend_hints(h, params);
     if (take_grant(f, url, redirected)) {
         h->own = true;
         h->state = HOLD_SENT;

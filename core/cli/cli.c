@@ -1,5 +1,6 @@
 #include "core/cli/cli.h"
 
+#include <fcntl.h>
 #include <signal.h>
 
 #include "core/base/buf.h"
@@ -378,12 +379,25 @@ static int parse_and_run(struct cli *c, struct words *w)
     return run_verb(c);
 }
 
+/* A program that was started with 0, 1 or 2 closed would get its first files there: a message would
+ * end up in the log data base. */
+static void standard_descriptors_open(void)
+{
+    int fd = open("/dev/null", O_RDWR);
+
+    while (fd >= 0 && fd <= STDERR_FILENO)
+        fd = open("/dev/null", O_RDWR);
+    if (fd > STDERR_FILENO)
+        close(fd);
+}
+
 int cli_main(const struct cli_program *p, int argc, char **argv)
 {
     struct cli c = {.program = p};
     struct words w = {.v = argv, .n = argc, .i = 1};
     int code;
 
+    standard_descriptors_open();
     signal(SIGPIPE, SIG_IGN);
     c.args = xcalloc((size_t)argc + 1, sizeof(*c.args));
     c.overrides = overrides_create(campaign_schema());

@@ -29,7 +29,10 @@ static void walk(const struct json_schema *schema, const char *prefix,
     for (size_t i = 0; i < schema->n; i++) {
         const struct json_field *f = &schema->fields[i];
 
-        snprintf(path, sizeof(path), "%s/%s", prefix, f->name);
+        BUG_ON(strlen(prefix) + strlen(f->name) + 2 > sizeof(path));
+        memcpy(path, prefix, strlen(prefix));
+        path[strlen(prefix)] = '/';
+        memcpy(path + strlen(prefix) + 1, f->name, strlen(f->name) + 1);
         if (f->kind == JK_OBJECT)
             walk(f->sub, path, fn, arg);
         else

@@ -10,7 +10,7 @@
 #include "core/base/file.h"
 #include "core/base/work.h"
 
-enum { QUEUED_MAX = 256 * 1024 * 1024 };
+enum { QUEUED_MAX = 256 * 1024 * 1024, KEPT_MAX = 9999 };
 
 struct results {
     struct loop *loop;
@@ -28,17 +28,26 @@ struct results {
     void *arg, *closed_arg;
 };
 
+/* Results of an earlier run are never written over: they move to the first free name of path.1,
+ * path.2, ... */
 static enum status keep_earlier(const char *path, struct err *e)
 {
-    cleanup_free char *old = xcalloc(1, strlen(path) + 3);
+    size_t size = strlen(path) + 16;
+    cleanup_free char *old = xcalloc(1, size);
     struct stat st;
 
     if (stat(path, &st) != 0 || st.st_size == 0 || !S_ISREG(st.st_mode))
         return STATUS_OK;
-    snprintf(old, strlen(path) + 3, "%s.1", path);
-    if (rename(path, old) != 0)
-        return err_set_errno(e, STATUS_IO, errno, "%s: cannot be renamed to %s", path, old);
-    return STATUS_OK;
+    for (unsigned n = 1; n <= KEPT_MAX; n++) {
+        snprintf(old, size, "%s.%u", path, n);
+        if (lstat(old, &st) == 0)
+            continue;
+        if (rename(path, old) != 0)
+            return err_set_errno(e, STATUS_IO, errno, "%s: cannot be renamed to %s", path, old);
+        return STATUS_OK;
+    }
+    return err_set(e, STATUS_EXISTS, "%s: %d earlier ones are kept beside it; move them away", path,
+                   KEPT_MAX);
 }
 
 enum status results_open(struct loop *l, const char *path,

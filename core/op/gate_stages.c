@@ -59,6 +59,12 @@ static void robots_answered(void *arg, enum robots_answer a, uint64_t crawl_dela
     gate_pass_wake(p);
 }
 
+/* The way out failed, not the target: that is what a person must hear. */
+static bool is_of_proxy(enum status s)
+{
+    return s == STATUS_PROXY_AUTH || s == STATUS_PROXY_FAILED || s == STATUS_PROXY_NONE;
+}
+
 static enum step stage_robots(struct gate *g, struct op_call *call)
 {
     struct pass *p = pass_of(call);
@@ -69,9 +75,15 @@ static enum step stage_robots(struct gate *g, struct op_call *call)
     if (p->robots_known) {
         if (p->robots_answer == ROBOTS_ALLOW)
             return STEP_ON;
-        err_set(&call->err,
-                p->robots_answer == ROBOTS_DENY ? STATUS_ROBOTS_DENIED : STATUS_UNAVAILABLE,
-                "%.*s: %s", STR_ARG(call->url), p->robots_why);
+        if (p->robots_answer == ROBOTS_DENY)
+            err_set(&call->err, STATUS_ROBOTS_DENIED, "%.*s: %s", STR_ARG(call->url),
+                    p->robots_why);
+        else if (call->member->rotate_next && is_of_proxy(call->member->rotate_why))
+            err_set(&call->err, call->member->rotate_why, "%.*s: proxy %s: %s (%s)",
+                    STR_ARG(call->url), call->member->proxy_id,
+                    status_text(call->member->rotate_why), p->robots_why);
+        else
+            err_set(&call->err, STATUS_UNAVAILABLE, "%.*s: %s", STR_ARG(call->url), p->robots_why);
         return STEP_END;
     }
     /* An open breaker comes first here: robots.txt is not asked for in vain of a target that rests.

@@ -3,10 +3,9 @@
 //
 //   tests/bench/run pages [--tasks 300] [--in-flight 4] [--rounds 3] [--browser PATH] [--only fresh,kept,first]
 //
-// The contenders take turns, round by round, so that a machine whose speed drifts treats all alike. CPU and memory of a
-// controller are sampled from /proc every 25 ms (fleet: fleet and all fleet-reaper together); the browser's CPU is what the machine did
-// besides (system time without controller, server and this process), so nothing else may run. The first page is the time from the start of
-// the process to a beacon that the page sends after its load event.
+// The contenders take turns, round by round, so that a machine whose speed drifts treats all alike. CPU and memory are sampled from
+// /proc every 25 ms (fleet's controller: fleet and all fleet-reaper together; a renderer's last few milliseconds are missed, for all alike). The
+// first page is the time from the start of the process to a beacon that the page sends after its load event.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -31,17 +30,12 @@ const tick = 100; // USER_HZ
 
 const cpuOf = (pid) => {
     try {
-        const f = readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) /s, '').split(' ');
-        return { ppid: Number(f[1]), cpu: (Number(f[11]) + Number(f[12])) / tick };
+        const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+        const close = text.lastIndexOf(')');
+        const f = text.slice(close + 2).split(' ');
+        return { comm: text.slice(text.indexOf('(') + 1, close), ppid: Number(f[1]), cpu: (Number(f[11]) + Number(f[12])) / tick };
     } catch {
         return null;
-    }
-};
-const commOf = (pid) => {
-    try {
-        return readFileSync(`/proc/${pid}/comm`, 'latin1').trim();
-    } catch {
-        return '';
     }
 };
 const rssOf = (pid) => {
@@ -51,53 +45,47 @@ const rssOf = (pid) => {
         return 0;
     }
 };
-const machineCpu = () => {
-    const f = readFileSync('/proc/stat', 'latin1').split('\n')[0].trim().split(/\s+/).slice(1).map(Number);
-    return (f[0] + f[1] + f[2] + f[5] + f[6]) / tick;
-};
-
-/** The controller's processes: the root, and with fleet its reapers. */
+/** A contender's processes, by their last reading: the controller (the root, and what is called fleet*) and the browser (all the rest). */
 class Sampler {
-    constructor(root, isFleet) {
+    constructor(root) {
         this.root = root;
-        this.isFleet = isFleet;
-        this.cpu = new Map();
+        this.cpu = { controller: new Map(), browser: new Map() };
         this.rss = 0;
         this.timer = setInterval(() => this.sample(), 25);
     }
-    pids() {
-        if (!this.isFleet)
-            return [this.root];
-        const found = [this.root];
-        const seen = new Set(found);
-        const all = readdirSync('/proc').filter((x) => /^\d+$/.test(x)).map(Number);
-        const parents = new Map(all.map((p) => [p, cpuOf(p)?.ppid]));
+    tree() {
+        const now = new Map();
+        for (const name of readdirSync('/proc')) {
+            const s = /^\d+$/.test(name) ? cpuOf(name) : null;
+            if (s)
+                now.set(Number(name), s);
+        }
+        const mine = new Map([[this.root, now.get(this.root)]]);
         for (let grew = true; grew;) {
             grew = false;
-            for (const [p, parent] of parents)
-                if (!seen.has(p) && seen.has(parent)) {
-                    seen.add(p);
+            for (const [p, s] of now)
+                if (!mine.has(p) && mine.has(s.ppid)) {
+                    mine.set(p, s);
                     grew = true;
                 }
         }
-        for (const p of seen)
-            if (p !== this.root && commOf(p).startsWith('fleet'))
-                found.push(p);
-        return found;
+        return mine;
     }
     sample() {
         let rss = 0;
-        for (const p of this.pids()) {
-            const s = cpuOf(p);
+        for (const [p, s] of this.tree()) {
+            const controller = p === this.root || s?.comm.startsWith('fleet');
             if (s)
-                this.cpu.set(p, s.cpu);
-            rss += rssOf(p);
+                (controller ? this.cpu.controller : this.cpu.browser).set(p, s.cpu);
+            if (controller)
+                rss += rssOf(p);
         }
         this.rss = Math.max(this.rss, rss);
     }
     end() {
+        const sum = (m) => [...m.values()].reduce((x, y) => x + y, 0);
         clearInterval(this.timer);
-        return { cpu: [...this.cpu.values()].reduce((a, b) => a + b, 0), rss: this.rss };
+        return { cpu: sum(this.cpu.controller), browserCpu: sum(this.cpu.browser), rss: this.rss };
     }
 }
 
@@ -119,7 +107,7 @@ function run(command, args, env, cwd) {
     return new Promise((ok, fail) => {
         const started = Date.now();
         const child = spawn(command, args, { env: { ...process.env, ...env }, cwd, stdio: ['ignore', 'pipe', 'pipe'] });
-        const sampler = new Sampler(child.pid, command === fleet);
+        const sampler = new Sampler(child.pid);
         let out = '';
         let err = '';
         child.stdout.on('data', (d) => { out += d; });
@@ -144,7 +132,7 @@ const flow = {
     title: 'article',
     steps: [
         { type: 'navigate', url: '{{url}}' },
-        { type: 'set', name: 'page', expression: '({title: document.title, links: [...document.links].slice(0, 5).map((a) => a.href), length: document.body.innerText.length})' },
+        { type: 'set', name: 'page', output: true, expression: '({title: document.title, links: [...document.links].slice(0, 5).map((a) => a.href), length: document.body.innerText.length})' },
     ],
 };
 
@@ -183,16 +171,11 @@ const median = (v) => v.slice().sort((a, b) => a - b)[Math.floor(v.length / 2)];
 const rows = {};
 
 async function round(mode, name) {
-    const machine = machineCpu();
-    const own = process.cpuUsage();
-    const site = cpuOf(server.pid).cpu;
     let loaded = 0;
     onLoaded = (t) => { loaded ||= t; };
     const n = mode === 'first' ? 1 : tasks;
     const r = await contenders[name](name, mode, n, mode === 'first' ? 1 : inFlight);
-    const mine = process.cpuUsage(own);
-    const browserCpu = machineCpu() - machine - (cpuOf(server.pid).cpu - site) - (mine.user + mine.system) / 1e6 - r.cpu;
-    const row = { pages: n / r.seconds, p50: r.p50, p95: r.p95, p99: r.p99, controller: (r.cpu * 1000) / n, browser: (browserCpu * 1000) / n, rss: r.rss, first: loaded - r.started };
+    const row = { pages: n / r.seconds, p50: r.p50, p95: r.p95, p99: r.p99, controller: (r.cpu * 1000) / n, browser: (r.browserCpu * 1000) / n, rss: r.rss, first: loaded - r.started };
     ((rows[mode] ??= {})[name] ??= []).push(row);
 }
 
