@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+enum { SMALL_PAYLOAD = 2048 }; /* hashed on the loop */
+
 char *audit_hex(const unsigned char leaf[AUDIT_LEAF], char out[AUDIT_HEX_MAX])
 {
     record_hex(leaf, out);
@@ -155,6 +157,10 @@ static struct pending *prepare(struct audit *a, const struct receipt *r, enum pe
     p->payload_len = (uint32_t)r->payload.len;
     if (r->payload.len > 0)
         memcpy(p->text + p->text_len, r->payload.ptr, r->payload.len);
+    /* small ones here: the writer has the more to do */
+    p->hashed = p->has_payload && r->payload.len <= SMALL_PAYLOAD;
+    if (p->hashed)
+        merkle_sha256(p->text + p->text_len, p->payload_len, &p->payload);
     return p;
 }
 

@@ -2,7 +2,7 @@
  * `<state>/log.sqlite`, with a copy as NDJSON beside it.
  *
  * audit_append copies the receipt and returns at once; the log's own writer thread takes what waits
- * (at most AUDIT_GROUP_MAX), builds the lines, chains and signs them, adds them to the tree, signs
+ * (at most LOGDB_GROUP_MAX), builds the lines, chains and signs them, adds them to the tree, signs
  * a checkpoint, and commits all in one SQLite transaction (WAL, synchronous=FULL). Only then the
  * callbacks run, on the loop, in the order of the appends. What was acknowledged survives `kill -9`
  * and a power cut; what was not acknowledged is there entirely or not at all.
@@ -29,7 +29,6 @@ enum {
     AUDIT_LEAF = 32,       /* bytes of a leaf hash */
     AUDIT_LINE_MAX = 4096, /* bytes of a record's line, with its signature, without the newline */
     AUDIT_PAYLOAD_MAX = 1024 * 1024, /* bytes of a payload */
-    AUDIT_GROUP_MAX = 1024,          /* receipts in one commit */
     AUDIT_PENDING_MAX = 1 << 18,     /* receipts waiting; past it appends are answered BUSY */
     AUDIT_HEX_MAX = 65,              /* a leaf hash in hex with its NUL */
 };

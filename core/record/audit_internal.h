@@ -80,14 +80,14 @@ struct pending {
     enum pending_kind kind;
     bool opens, redact, has_parent, has_closes;
     uint64_t seq;
-    struct merkle_hash leaf, parent, closes;
+    struct merkle_hash leaf, parent, closes, payload;
     struct record_pieces pieces;
     uint32_t text_len, payload_len;
-    bool has_payload;
-    char *vkey;           /* PENDING_ROTATE */
-    struct sign_key *key; /* PENDING_ROTATE: the new one */
-    char *note;           /* the checkpoint of the group, on its last record */
-    struct err err;       /* PENDING_FLUSH: how it ended */
+    bool has_payload, hashed; /* hashed: `payload` is set */
+    char *vkey;               /* PENDING_ROTATE */
+    struct sign_key *key;     /* PENDING_ROTATE: the new one */
+    char *note;               /* the checkpoint of the group, on its last record */
+    struct err err;           /* PENDING_FLUSH: how it ended */
     struct pending *next_flush;
     char text[]; /* prepared members, then the payload */
 };

@@ -115,7 +115,7 @@ static enum status append(struct audit *a, sqlite3 *db, struct pending *p, struc
 {
     struct audit_writer *w = &a->w;
     struct record_place at = {.seq = w->seq, .prev = &w->prev, .vkey = p->vkey};
-    struct merkle_hash payload, forest;
+    struct merkle_hash forest;
     char line[RECORD_BUILD_MAX];
     enum status s = STATUS_OK;
     size_t len;
@@ -124,10 +124,10 @@ static enum status append(struct audit *a, sqlite3 *db, struct pending *p, struc
         s = forest_of(w, db, &p->closes, &at, &forest, e);
     if (s != STATUS_OK)
         return s;
-    if (p->has_payload) {
-        merkle_sha256(p->text + p->text_len, p->payload_len, &payload);
-        at.payload = &payload;
-    }
+    if (p->has_payload && !p->hashed)
+        merkle_sha256(p->text + p->text_len, p->payload_len, &p->payload);
+    if (p->has_payload)
+        at.payload = &p->payload;
     len = record_build(line, p->text, &p->pieces, &at);
     if (a->sign_each || p->kind == PENDING_ROTATE) {
         unsigned char sig[SIGN_SIG];

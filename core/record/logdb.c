@@ -297,6 +297,7 @@ static void *writer_main(void *arg)
     struct logdb *db = arg;
     bool end = false;
 
+    (void)pthread_setname_np(pthread_self(), "fleet-log");
     /* Until the first job the connection and the hooks are the start-up code's. */
     pthread_mutex_lock(&db->lock);
     while (!db->first && !db->closing)

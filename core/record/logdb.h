@@ -54,7 +54,7 @@ struct logdb_hook {
 };
 
 enum {
-    LOGDB_GROUP_MAX = 1024,       /* jobs in one transaction */
+    LOGDB_GROUP_MAX = 4096,       /* jobs in one transaction */
     LOGDB_READ_TIMEOUT_MS = 5000, /* how long a reader or a foreign writer is waited for */
 };
 

@@ -973,7 +973,7 @@ static void test_many(void **state)
     make_log(f, AUDIT_SIGN_CHECKPOINT, 5000);
     assert_clean(f, 5000);
     v = verify_with(f->db, NULL, NULL);
-    assert_true(v.checkpoints >= 4 && v.checkpoints <= 6);
+    assert_true(v.checkpoints >= 1 && v.checkpoints <= 6); /* one for each 1,024, thinned out */
     assert_int_equal(v.payloads, 5000);
 }
 
