@@ -5,13 +5,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "core/base/file.h"
 #include "core/base/log.h"
 
-enum { LINE_LEN = 4096 + 256, MAJOR_MIN = 90, MAJOR_MAX = 999 };
+enum { LINE_LEN = 4096 + 256, MAJOR_MIN = 90, MAJOR_MAX = 999, PIECE = 1 << 20, OVERLAP = 64 };
 
 /* --- the program's file --- */
 
@@ -33,7 +32,7 @@ static bool version_at(const char *start, const char *dot, const char *end, char
 
     while (from > start && dot - from < 3 && isdigit((unsigned char)from[-1]))
         from--;
-    if (from == dot || (from > start && from[-1] != '\0' && from[-1] != '/' && from[-1] != ' '))
+    if (from == dot || from == start || (from[-1] != '\0' && from[-1] != '/' && from[-1] != ' '))
         return false;
     n = digits(p, end);
     if (n != 4 && n != 5)
@@ -54,38 +53,45 @@ static bool version_at(const char *start, const char *dot, const char *end, char
 }
 
 /* The file names older versions too (features that came with them): the newest is its own. */
-static bool scan(const char *text, size_t len, char out[32])
+static void scan(const char *text, size_t len, unsigned *best, char out[32])
 {
     const char *end = text + len, *p = text;
-    unsigned best = MAJOR_MIN - 1;
 
     while ((p = memmem(p, (size_t)(end - p), ".0.", 3))) {
         char found[32];
         unsigned major;
 
-        if (version_at(text, p, end, found, &major) && major > best && major <= MAJOR_MAX) {
-            best = major;
+        if (version_at(text, p, end, found, &major) && major > *best && major <= MAJOR_MAX) {
+            *best = major;
             memcpy(out, found, sizeof(found));
         }
         p += 3;
     }
-    return best >= MAJOR_MIN;
 }
 
-static enum status read_program(const char *path, size_t size, char out[32], struct err *e)
+/* Piece by piece: the file is 200 MB, and this process is to stay small. */
+static enum status read_program(const char *path, char out[32], struct err *e)
 {
     cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
-    char *text;
-    bool found;
+    cleanup_free char *text = xcalloc(1, PIECE);
+    unsigned best = MAJOR_MIN - 1;
+    size_t len = 0;
+    ssize_t got;
 
     if (fd < 0)
         return err_set_errno(e, STATUS_ENVIRONMENT, errno, "%s", path);
-    text = size > 0 ? mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0) : MAP_FAILED;
-    if (text == MAP_FAILED)
-        return err_set(e, STATUS_ENVIRONMENT, "%s: cannot be read", path);
-    found = scan(text, size, out);
-    munmap(text, size);
-    if (found)
+    while ((got = read(fd, text + len, PIECE - len)) > 0) {
+        size_t kept;
+
+        len += (size_t)got;
+        scan(text, len, &best, out);
+        kept = len < OVERLAP ? len : OVERLAP;
+        memmove(text, text + len - kept, kept);
+        len = kept;
+    }
+    if (got < 0)
+        return err_set_errno(e, STATUS_ENVIRONMENT, errno, "%s: cannot be read", path);
+    if (best >= MAJOR_MIN)
         return STATUS_OK;
     return err_set(e, STATUS_ENVIRONMENT,
                    "%s: its version cannot be told; FLEET_BROWSER_VERSION=156.0.8078.79 (as its "
@@ -149,7 +155,7 @@ enum status browser_version_of(const char *path, const char *state_dir, char out
     name_file(path, &st, name, sizeof(name));
     if (state_dir && remembered(cache, name, out))
         return STATUS_OK;
-    s = read_program(path, (size_t)st.st_size, out, e);
+    s = read_program(path, out, e);
     if (s == STATUS_OK && state_dir)
         remember(dir, cache, name, out);
     return s;
