@@ -18,8 +18,9 @@ static void expand(struct arena *a, const struct json *j)
     json_destroy(&out);
     for (const struct json *c = json_type(j) >= JSON_ARRAY ? json_first(j) : NULL; c != NULL;
          c = json_next(c))
-        if (json_type(c) == JSON_STRING)
-            (void)vars_text(&v, a, str_from(json_str(c, "")), true, &text, NULL);
+        if (json_type(c) == JSON_STRING &&
+            vars_text(&v, a, str_from(json_str(c, "")), true, &text, &e) != STATUS_OK)
+            BUG_ON(e.text[0] == '\0');
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
