@@ -166,8 +166,25 @@ struct overrides;
 /* A check by the executor enters "flow", "stages/I" or "row_flows/I" (json_enter) for the errors of
  * those trees: they are told with the names of their files. */
 
+/** The texts of a campaign's files, the campaign itself first: what it takes to load it again when
+ * the files are gone or others. Entries and texts are in the arena of the load that filled it. */
+struct campaign_files {
+    struct campaign_text {
+        const char *path; /* as it was opened, but for the campaign's own: absolute */
+        struct str text;
+    } * v;
+    size_t n, cap;
+};
+enum { CONF_FILES_MAX = 10000 }; /* files of one campaign */
+
 /** What to load. Zero, but for path, is a plain file without flags and variables. */
 struct campaign_source {
+    /** Filled with what was read; the campaign's own text has flags and variables laid over, and
+     * its name. May be NULL. */
+    struct campaign_files *keep;
+    /** Nothing is read from the disk: all comes from here, and `path` is not looked at. A file that
+     * is not in it is told as missing. NULL: the disk. */
+    const struct campaign_files *from;
     const char *path;                    /* "-": standard input; NULL: no file (config show) */
     const struct overrides *overrides;   /* flags and variables; NULL: none */
     const struct executor_ops *executor; /* its check() runs with the others; NULL: none does */

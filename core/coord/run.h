@@ -11,43 +11,9 @@
 #ifndef CORE_COORD_RUN_H
 #define CORE_COORD_RUN_H
 
-#include "core/conf/campaign.h"
-#include "core/coord/tally.h"
-#include "core/sched/sched.h"
+#include "core/coord/engine.h"
 
 struct run;
-struct op_call;
-struct op_table;
-
-/** What a program brings: fleet the browser, fleet-core plain HTTP. Static. */
-struct run_kit {
-    const struct executor_ops *executor;
-    /** Adds the executor's rows to the op table; may be NULL. */
-    void (*add_ops)(struct op_table *t);
-    /** Version of the browser that identities are to show ("156.0.8078.79"), asked of what will
-     * run. */
-    enum status (*browser_version)(const struct campaign_conf *c, const char *state_dir,
-                                   char out[32], struct err *e);
-    bool needs_reaper;
-};
-
-/** One finished task, as it stands in the results. Borrowed during the call. */
-struct run_task {
-    const char *id; /* "t-000012" */
-    uint32_t index, row, attempts;
-    const char *url;
-    struct str target;
-    const struct member *member; /* NULL: never ran */
-    enum task_state state;
-    enum status status;
-    const char *error; /* NULL when it succeeded */
-    int error_step;
-    const struct json *output, *artifacts; /* may be NULL */
-    uint64_t started_wall_ms;              /* 0: never ran */
-    uint64_t started_ms;                   /* since the run began */
-    uint64_t duration_ms;                  /* of the last attempt */
-    const char *receipt;                   /* 64 hex digits */
-};
 
 /** Who looks on: progress, report, a server. Any callback may be NULL. `run` can be asked with
  * run_tally and the like. */
@@ -55,7 +21,7 @@ struct run_watch {
     void (*on_open)(void *arg, struct run *r); /* the opening receipt is durable */
     void (*on_start)(void *arg, const struct task *t, const struct attempt *a);
     void (*on_retry)(void *arg, const struct task *t, const struct attempt *a, uint64_t delay_ms);
-    void (*on_task)(void *arg, const struct run_task *t);
+    void (*on_task)(void *arg, const struct batch_task *t);
     void (*on_op)(void *arg, const struct op_call *call);
     void (*on_breaker)(void *arg, struct str target, bool open);
     void (*on_slowed)(void *arg, struct str target, uint64_t until_ms, const char *why);

@@ -19,7 +19,7 @@ struct settle {
     struct run *run;
     uint32_t row;
     const char *target;
-    struct run_task told;
+    struct batch_task told;
     char id[24];
     struct err err;
     bool retryable;
@@ -53,7 +53,7 @@ static void add_started(struct json *j, uint64_t wall_ms)
 
 static struct json *result_json(struct settle *f)
 {
-    const struct run_task *t = &f->told;
+    const struct batch_task *t = &f->told;
     struct json *j = json_new_object();
 
     json_add_str(j, "task", t->id);
@@ -257,7 +257,7 @@ static struct settle *settle_create(struct run *r, struct sched_result *x)
     f->output = x->output;
     f->artifacts = relative(r, x->artifacts);
     x->output = x->artifacts = NULL;
-    f->told = (struct run_task){
+    f->told = (struct batch_task){
         .id = f->id,
         .index = t->index,
         .row = t->row,

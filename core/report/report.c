@@ -73,7 +73,7 @@ static void copy_artifacts(struct report *r, const struct json *list, struct rep
     }
 }
 
-static void count_member(struct report *r, const struct run_task *t)
+static void count_member(struct report *r, const struct batch_task *t)
 {
     if (!t->member || t->member->index >= REPORT_MEMBERS_MAX)
         return;
@@ -81,7 +81,7 @@ static void count_member(struct report *r, const struct run_task *t)
     r->members[t->member->index].failed += t->state != TASK_SUCCEEDED;
 }
 
-static void on_task(void *arg, const struct run_task *t)
+static void on_task(void *arg, const struct batch_task *t)
 {
     struct report *r = arg;
     struct report_task *to;
