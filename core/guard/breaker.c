@@ -15,13 +15,13 @@ struct slice {
     uint32_t samples, failures;
 };
 
-struct target {
+struct breaker_target {
     char *name;
     bool open;
     uint64_t opened_wall_ms;
     uint32_t open_samples, open_failures;
     enum status why;
-    struct slice ring[SLICES];
+    struct slice *ring; /* SLICES of them, from the first sample on; NULL: none yet */
 };
 
 struct breaker {
@@ -33,15 +33,16 @@ struct breaker {
 
 static void target_free(void *p)
 {
-    struct target *t = p;
+    struct breaker_target *t = p;
 
     free(t->name);
+    free(t->ring);
     free(t);
 }
 
-static struct target *target_get(struct breaker *b, struct str name)
+static struct breaker_target *target_get(struct breaker *b, struct str name)
 {
-    struct target *t = map_find(b->targets, name);
+    struct breaker_target *t = map_find(b->targets, name);
 
     if (t == NULL) {
         t = xcalloc(1, sizeof *t);
@@ -105,7 +106,7 @@ static enum status store_decode(struct breaker *b, const struct json *j, struct 
     s = json_decode_status(&d, b->path, e);
     for (size_t i = 0; s == STATUS_OK && i < f.open.n; i++) {
         const struct stored *in = (const struct stored *)f.open.v + i;
-        struct target *t = target_get(b, str_from(in->target));
+        struct breaker_target *t = target_get(b, str_from(in->target));
 
         t->open = true;
         t->opened_wall_ms = (uint64_t)in->opened_ms;
@@ -151,7 +152,7 @@ static enum status store_write(const struct breaker *b, struct err *e)
 {
     struct buf text = BUF_INIT(STORE_MAX_BYTES);
     struct json *root, *open;
-    struct target *t;
+    struct breaker_target *t;
     enum status s;
     size_t it = 0;
 
@@ -227,18 +228,28 @@ void breaker_close_store(struct breaker **bp)
 
 bool breaker_allow(struct breaker *b, struct str target)
 {
-    const struct target *t = map_find(b->targets, target);
+    const struct breaker_target *t = map_find(b->targets, target);
 
     return t == NULL || !t->open;
 }
 
-static void window_sum(const struct breaker *b, const struct target *t, uint64_t now_ms,
+const struct breaker_target *breaker_target(struct breaker *b, struct str target)
+{
+    return target_get(b, target);
+}
+
+bool breaker_target_allow(const struct breaker_target *t)
+{
+    return !t->open;
+}
+
+static void window_sum(const struct breaker *b, const struct breaker_target *t, uint64_t now_ms,
                        uint32_t *samples, uint32_t *failures)
 {
     uint64_t number = now_ms / b->slice_ms;
 
     *samples = *failures = 0;
-    for (size_t i = 0; i < SLICES; i++) {
+    for (size_t i = 0; t->ring != NULL && i < SLICES; i++) {
         const struct slice *s = &t->ring[i];
 
         if (s->number + SLICES <= number || s->number > number)
@@ -251,14 +262,17 @@ static void window_sum(const struct breaker *b, const struct target *t, uint64_t
 bool breaker_record(struct breaker *b, struct str target, bool failed, enum status why,
                     uint64_t now_ms, uint64_t wall_ms, struct err *e)
 {
-    struct target *t = target_get(b, target);
+    struct breaker_target *t = target_get(b, target);
     uint64_t number = now_ms / b->slice_ms;
-    struct slice *s = &t->ring[number % SLICES];
     uint32_t samples, failures;
+    struct slice *s;
 
     err_clear(e);
     if (t->open)
         return false;
+    if (t->ring == NULL)
+        t->ring = xcalloc(SLICES, sizeof *t->ring);
+    s = &t->ring[number % SLICES];
     if (s->number != number)
         *s = (struct slice){.number = number};
     s->samples++;
@@ -281,7 +295,7 @@ bool breaker_record(struct breaker *b, struct str target, bool failed, enum stat
 
 enum status breaker_reset(struct breaker *b, struct str target, struct err *e)
 {
-    struct target *t = map_find(b->targets, target);
+    struct breaker_target *t = map_find(b->targets, target);
     enum status s;
 
     if (t == NULL || !t->open)
@@ -292,14 +306,17 @@ enum status breaker_reset(struct breaker *b, struct str target, struct err *e)
         t->open = true;
         return s;
     }
-    memset(t->ring, 0, sizeof t->ring);
+    free(t->ring);
+    t->ring = NULL;
     return STATUS_OK;
 }
 
 bool breaker_next(const struct breaker *b, size_t *it, uint64_t now_ms, struct breaker_state *out)
 {
-    const struct target *t = map_next(b->targets, it, NULL);
+    const struct breaker_target *t = map_next(b->targets, it, NULL);
 
+    while (t != NULL && t->ring == NULL && !t->open)
+        t = map_next(b->targets, it, NULL);
     if (t == NULL)
         return false;
     *out = (struct breaker_state){

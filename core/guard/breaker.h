@@ -9,6 +9,7 @@
 #include "core/base/str.h"
 
 struct breaker;
+struct breaker_target;
 
 struct breaker_conf {
     double failure_rate;   /* 0 < r <= 1; opens above it; default 0.10 */
@@ -21,6 +22,9 @@ must_check enum status breaker_open_store(const struct breaker_conf *c, const ch
 void breaker_close_store(struct breaker **b);
 
 bool breaker_allow(struct breaker *b, struct str target);
+/** For who asks again and again: the target, good as long as the store; and whether it is allowed. */
+const struct breaker_target *breaker_target(struct breaker *b, struct str target);
+bool breaker_target_allow(const struct breaker_target *t);
 /** One sample. True when this one opened the breaker: it is already on disk (when that fails the breaker is open all the same, and *e says so). */
 bool breaker_record(struct breaker *b, struct str target, bool failed, enum status why, uint64_t now_ms, uint64_t wall_ms, struct err *e);
 /** Closes it and forgets its samples. NOT_FOUND when it is not open. The caller writes the receipt first. */
@@ -33,7 +37,7 @@ struct breaker_state {
     uint32_t samples, failures; /* in the window; for an open one: at the moment it opened */
     enum status why;            /* of the last failure */
 };
-/** Iteration over all targets seen; false at the end. */
+/** Iteration over all targets that have samples or are open; false at the end. */
 bool breaker_next(const struct breaker *b, size_t *it, uint64_t now_ms, struct breaker_state *out);
 
 #endif

@@ -14,7 +14,7 @@ enum {
     SLOW_LEVEL_MAX = 16,
 };
 
-struct target {
+struct limiter_target {
     double tokens;
     uint64_t at_ms; /* when `tokens` was right */
     uint64_t not_before_ms;
@@ -29,6 +29,8 @@ struct target {
 
 struct limiter {
     struct limit_rate rate;
+    /* of a target that is not slowed; [1] where it is trusted */
+    double per_ms[2], size[2];
     struct map *targets;
 };
 
@@ -56,6 +58,10 @@ struct limiter *limiter_create(struct limit_rate r)
 
     BUG_ON(limit_rate_check(r, true, NULL) != STATUS_OK);
     l->rate = r;
+    l->per_ms[1] = r.max_requests / (double)r.window_ms;
+    l->per_ms[0] = fmin(l->per_ms[1], LIMIT_CAP_PER_S / 1000.0);
+    l->size[1] = fmax(r.max_requests, 1);
+    l->size[0] = fmin(l->size[1], LIMIT_CAP_PER_S);
     l->targets = map_create();
     return l;
 }
@@ -69,9 +75,9 @@ void limiter_destroy(struct limiter **lp)
     *lp = NULL;
 }
 
-static struct target *target_get(struct limiter *l, struct str name)
+struct limiter_target *limiter_target(struct limiter *l, struct str name)
 {
-    struct target *t = map_find(l->targets, name);
+    struct limiter_target *t = map_find(l->targets, name);
 
     if (t == NULL) {
         t = xcalloc(1, sizeof *t);
@@ -81,13 +87,11 @@ static struct target *target_get(struct limiter *l, struct str name)
 }
 
 /* Tokens a millisecond, now. */
-static double rate_per_ms(const struct limiter *l, const struct target *t)
+static double rate_per_ms(const struct limiter *l, const struct limiter_target *t)
 {
-    double rate = l->rate.max_requests / (double)l->rate.window_ms;
+    double rate = l->per_ms[t->trusted];
     double slowed;
 
-    if (!t->trusted && rate > LIMIT_CAP_PER_S / 1000.0)
-        rate = LIMIT_CAP_PER_S / 1000.0;
     if (t->slow_level == 0)
         return rate;
     slowed = ldexp(rate, -(int)t->slow_level);
@@ -96,16 +100,12 @@ static double rate_per_ms(const struct limiter *l, const struct target *t)
     return slowed;
 }
 
-static double bucket_size(const struct limiter *l, const struct target *t)
+static double bucket_size(const struct limiter *l, const struct limiter_target *t)
 {
-    double size = l->rate.max_requests;
-
-    if (!t->trusted && size > LIMIT_CAP_PER_S)
-        size = LIMIT_CAP_PER_S;
-    return t->slow_level > 0 || size < 1 ? 1 : size;
+    return t->slow_level > 0 ? 1 : l->size[t->trusted];
 }
 
-static void refill(const struct limiter *l, struct target *t, uint64_t now_ms)
+static void refill(const struct limiter *l, struct limiter_target *t, uint64_t now_ms)
 {
     double size = bucket_size(l, t);
 
@@ -121,7 +121,7 @@ static void refill(const struct limiter *l, struct target *t, uint64_t now_ms)
         t->at_ms = now_ms;
 }
 
-static uint64_t wait_for(const struct limiter *l, const struct target *t, uint64_t now_ms)
+static uint64_t wait_for(const struct limiter *l, const struct limiter_target *t, uint64_t now_ms)
 {
     uint64_t wait = 0;
 
@@ -140,15 +140,15 @@ static uint64_t wait_for(const struct limiter *l, const struct target *t, uint64
 
 uint64_t limiter_wait_ms(struct limiter *l, struct str target, uint64_t now_ms)
 {
-    struct target *t = target_get(l, target);
+    struct limiter_target *t = limiter_target(l, target);
 
     refill(l, t, now_ms);
     return wait_for(l, t, now_ms);
 }
 
-uint64_t limiter_take(struct limiter *l, struct str target, uint64_t now_ms)
+uint64_t limiter_target_take(const struct limiter *l, struct limiter_target *t, uint64_t now_ms,
+                             uint64_t *then_ms)
 {
-    struct target *t = target_get(l, target);
     uint64_t wait;
 
     refill(l, t, now_ms);
@@ -162,12 +162,20 @@ uint64_t limiter_take(struct limiter *l, struct str target, uint64_t now_ms)
         t->slow_level--;
         t->since_hit = 0;
     }
+    *then_ms = wait_for(l, t, now_ms);
     return 0;
+}
+
+uint64_t limiter_take(struct limiter *l, struct str target, uint64_t now_ms)
+{
+    uint64_t then_ms;
+
+    return limiter_target_take(l, limiter_target(l, target), now_ms, &then_ms);
 }
 
 uint64_t limiter_slow(struct limiter *l, struct str target, int64_t retry_after_ms, uint64_t now_ms)
 {
-    struct target *t = target_get(l, target);
+    struct limiter_target *t = limiter_target(l, target);
     uint64_t wait;
 
     refill(l, t, now_ms);
@@ -188,20 +196,20 @@ uint64_t limiter_slow(struct limiter *l, struct str target, int64_t retry_after_
 
 void limiter_set_crawl_delay(struct limiter *l, struct str target, uint64_t delay_ms)
 {
-    struct target *t = target_get(l, target);
+    struct limiter_target *t = limiter_target(l, target);
 
     t->min_gap_ms = delay_ms < CRAWL_DELAY_MAX_MS ? delay_ms : CRAWL_DELAY_MAX_MS;
 }
 
 void limiter_trust(struct limiter *l, struct str target)
 {
-    target_get(l, target)->trusted = true;
+    limiter_target(l, target)->trusted = true;
 }
 
 bool limiter_get(const struct limiter *l, struct str target, uint64_t now_ms,
                  struct limit_state *out)
 {
-    struct target *t = map_find(l->targets, target);
+    struct limiter_target *t = map_find(l->targets, target);
     double rate;
 
     if (t == NULL)

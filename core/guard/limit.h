@@ -8,6 +8,7 @@
 #include "core/base/str.h"
 
 struct limiter;
+struct limiter_target; /* the bucket of one target */
 
 enum { LIMIT_DEFAULT_MAX_REQUESTS = 2, LIMIT_DEFAULT_WINDOW_MS = 1000, LIMIT_CAP_PER_S = 10 };
 
@@ -25,6 +26,10 @@ void limiter_trust(struct limiter *l, struct str target);
 
 /** Takes a token: 0, or the milliseconds to wait before asking again (none was taken). */
 uint64_t limiter_take(struct limiter *l, struct str target, uint64_t now_ms);
+/** For who asks again and again: the bucket of a target, good as long as the limiter; and a token of it. When one was taken, *then_ms is the
+ *  wait for the one after it. */
+struct limiter_target *limiter_target(struct limiter *l, struct str target);
+uint64_t limiter_target_take(const struct limiter *l, struct limiter_target *t, uint64_t now_ms, uint64_t *then_ms);
 /** The wait that limiter_take would answer; takes nothing. */
 uint64_t limiter_wait_ms(struct limiter *l, struct str target, uint64_t now_ms);
 /** 429: no token before now + retry_after_ms; without Retry-After (-1) the target's rate is halved (down to one in 30 s) and recovers by

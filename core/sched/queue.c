@@ -1,41 +1,51 @@
-/* Invariants, checked in tests by queue_check:
+/* Invariants:
  * - a target is in the eligible heap, the waiting heap or the held list exactly when it has a ready
  * lane;
- * - a lane is ready (in its target's heap) or parked (with its member) exactly when its heap has a
- * task;
+ * - a lane is ready (in its target's heap) or parked (with its member) exactly when it has a line;
+ * - a line has a task; the lines of a lane stand in order of priority, the highest last;
  * - lanes live as long as a task refers to them, delayed ones included; targets as long as a lane
- * does. */
+ * does.
+ *
+ * All orders are 64-bit numbers that stand in the heaps' own arrays, so that a decision touches the
+ * memory of what it decides on and not of its neighbours. */
 #include "core/sched/queue.h"
 
+#include "core/base/keyheap.h"
 #include "core/base/map.h"
 
 enum place { PLACE_NONE, PLACE_ELIGIBLE, PLACE_WAITING, PLACE_HELD };
 
 struct target {
     struct str name;
+    struct queue_door door;
     enum place place;
-    struct heap_node node; /* eligible or waiting */
+    struct keyheap_node node; /* eligible or waiting */
     struct list held;
-    struct heap lanes; /* ready ones */
+    struct keyheap lanes;    /* ready ones */
+    struct queue_lane *last; /* a lane of it, the one that was looked for last; or NULL */
     size_t n_lanes;
     size_t n_tasks;
-    int16_t priority; /* of its first ready lane */
-    uint64_t at_ms;   /* when it has a token, while waiting */
-    uint64_t tick;    /* when it was last served */
-    uint64_t seq;
+    uint64_t at_ms; /* when it has a token; 0: ask */
+    uint64_t turn;  /* when it was last served */
+};
+
+/* Tasks of one priority, first come first. */
+struct line {
+    struct task *first, *last;
+    int16_t priority;
 };
 
 struct queue_lane {
     struct target *target;
     uint32_t submitter;
     int32_t pin;
-    int16_t priority; /* of its first task: beside its tick, so that comparing touches no task */
-    struct heap tasks;
-    size_t n;              /* tasks that refer to it */
-    struct heap_node node; /* among its target's ready lanes */
-    struct list parked;    /* with its member; or in no list */
+    struct line *lines; /* the highest priority last */
+    uint32_t n_lines, lines_cap;
+    struct keyheap_node node; /* among its target's ready lanes */
+    size_t n;                 /* tasks that refer to it */
+    uint64_t turn;            /* when it was last served */
+    struct list parked;       /* with its member; or in no list */
     struct list all;
-    uint64_t tick, seq;
 };
 
 /* What finds a lane again: 16 bytes, without padding. */
@@ -48,74 +58,37 @@ struct lane_key {
 struct queue {
     struct queue_guards guards;
     struct map *targets, *lanes;
-    struct heap eligible, waiting, delayed, expire;
+    struct keyheap eligible, waiting, delayed, expire;
     struct list held, all_lanes;
     struct list *parked; /* by member */
     size_t n_parked;
     size_t n_tasks;
-    uint64_t tick, seq;
+    uint64_t turn;
     bool hold;
 };
 
 /* --- orders --- */
 
-static const struct task *top_task(const struct queue_lane *l)
+/* The higher priority first, then who was not served for longest: 11 bits and 53. */
+static uint64_t turn_key(int16_t priority, uint64_t turn)
 {
-    return container_of(heap_peek(&l->tasks), struct task, node);
+    return (uint64_t)(TASK_PRIORITY_MAX - priority) << 53 | turn;
+}
+_Static_assert(2 * TASK_PRIORITY_MAX < 1 << 11, "a priority is 11 bits of a key");
+
+static int16_t lane_priority(const struct queue_lane *l)
+{
+    return l->lines[l->n_lines - 1].priority;
 }
 
 static struct queue_lane *top_lane(const struct target *t)
 {
-    return container_of(heap_peek(&t->lanes), struct queue_lane, node);
+    return container_of(keyheap_peek(&t->lanes), struct queue_lane, node);
 }
 
-static bool task_before(const struct heap_node *a, const struct heap_node *b)
+static struct task *first_task(const struct queue_lane *l)
 {
-    const struct task *x = container_of(a, struct task, node);
-    const struct task *y = container_of(b, struct task, node);
-
-    return x->priority != y->priority ? x->priority > y->priority : x->seq < y->seq;
-}
-
-static bool lane_before(const struct heap_node *a, const struct heap_node *b)
-{
-    const struct queue_lane *x = container_of(a, struct queue_lane, node);
-    const struct queue_lane *y = container_of(b, struct queue_lane, node);
-
-    if (x->priority != y->priority)
-        return x->priority > y->priority;
-    return x->tick != y->tick ? x->tick < y->tick : x->seq < y->seq;
-}
-
-static bool eligible_before(const struct heap_node *a, const struct heap_node *b)
-{
-    const struct target *x = container_of(a, struct target, node);
-    const struct target *y = container_of(b, struct target, node);
-
-    if (x->priority != y->priority)
-        return x->priority > y->priority;
-    return x->tick != y->tick ? x->tick < y->tick : x->seq < y->seq;
-}
-
-static bool waiting_before(const struct heap_node *a, const struct heap_node *b)
-{
-    return container_of(a, struct target, node)->at_ms <
-           container_of(b, struct target, node)->at_ms;
-}
-
-static bool delayed_before(const struct heap_node *a, const struct heap_node *b)
-{
-    const struct task *x = container_of(a, struct task, node);
-    const struct task *y = container_of(b, struct task, node);
-
-    return x->not_before_ms != y->not_before_ms ? x->not_before_ms < y->not_before_ms
-                                                : x->seq < y->seq;
-}
-
-static bool expire_before(const struct heap_node *a, const struct heap_node *b)
-{
-    return container_of(a, struct task, expire)->expires_ms <
-           container_of(b, struct task, expire)->expires_ms;
+    return l->lines[l->n_lines - 1].first;
 }
 
 /* --- making --- */
@@ -127,10 +100,6 @@ struct queue *queue_create(const struct queue_guards *guards)
     q->guards = *guards;
     q->targets = map_create();
     q->lanes = map_create();
-    heap_init(&q->eligible, eligible_before);
-    heap_init(&q->waiting, waiting_before);
-    heap_init(&q->delayed, delayed_before);
-    heap_init(&q->expire, expire_before);
     list_init(&q->held);
     list_init(&q->all_lanes);
     return q;
@@ -140,7 +109,7 @@ static void lane_free(void *p)
 {
     struct queue_lane *l = p;
 
-    heap_deinit(&l->tasks);
+    free(l->lines);
     free(l);
 }
 
@@ -148,7 +117,7 @@ static void target_free(void *p)
 {
     struct target *t = p;
 
-    heap_deinit(&t->lanes);
+    keyheap_deinit(&t->lanes);
     free(t);
 }
 
@@ -159,10 +128,10 @@ void queue_destroy(struct queue **qp)
     if (!q)
         return;
     /* A heap touches its elements when it goes: outer ones first. */
-    heap_deinit(&q->eligible);
-    heap_deinit(&q->waiting);
-    heap_deinit(&q->delayed);
-    heap_deinit(&q->expire);
+    keyheap_deinit(&q->eligible);
+    keyheap_deinit(&q->waiting);
+    keyheap_deinit(&q->delayed);
+    keyheap_deinit(&q->expire);
     map_destroy(&q->targets, target_free);
     map_destroy(&q->lanes, lane_free);
     free(q->parked);
@@ -175,12 +144,17 @@ void queue_destroy(struct queue **qp)
 static void target_leave(struct queue *q, struct target *t)
 {
     if (t->place == PLACE_ELIGIBLE)
-        heap_remove(&q->eligible, &t->node);
+        keyheap_remove(&q->eligible, &t->node);
     else if (t->place == PLACE_WAITING)
-        heap_remove(&q->waiting, &t->node);
+        keyheap_remove(&q->waiting, &t->node);
     else if (t->place == PLACE_HELD)
         list_remove(&t->held);
     t->place = PLACE_NONE;
+}
+
+static uint64_t target_key(const struct target *t)
+{
+    return turn_key(lane_priority(top_lane(t)), t->turn);
 }
 
 static void target_enter(struct queue *q, struct target *t, enum place place)
@@ -188,9 +162,9 @@ static void target_enter(struct queue *q, struct target *t, enum place place)
     target_leave(q, t);
     t->place = place;
     if (place == PLACE_ELIGIBLE)
-        heap_push(&q->eligible, &t->node);
+        keyheap_push(&q->eligible, &t->node, target_key(t));
     else if (place == PLACE_WAITING)
-        heap_push(&q->waiting, &t->node);
+        keyheap_push(&q->waiting, &t->node, t->at_ms);
     else if (place == PLACE_HELD)
         list_push(&q->held, &t->held);
 }
@@ -198,15 +172,12 @@ static void target_enter(struct queue *q, struct target *t, enum place place)
 /* Its ready lanes, or the first of them, changed. */
 static void target_settle(struct queue *q, struct target *t)
 {
-    if (t->lanes.len == 0) {
+    if (t->lanes.len == 0)
         target_leave(q, t);
-        return;
-    }
-    t->priority = top_lane(t)->priority;
-    if (t->place == PLACE_NONE)
-        target_enter(q, t, PLACE_ELIGIBLE);
+    else if (t->place == PLACE_NONE)
+        target_enter(q, t, t->at_ms ? PLACE_WAITING : PLACE_ELIGIBLE);
     else if (t->place == PLACE_ELIGIBLE)
-        heap_update(&q->eligible, &t->node);
+        keyheap_update(&q->eligible, &t->node, target_key(t));
 }
 
 static struct target *target_get(struct queue *q, struct str name)
@@ -220,12 +191,78 @@ static struct target *target_get(struct queue *q, struct str name)
     copy = (char *)(t + 1);
     memcpy(copy, name.ptr, name.len);
     t->name = str_n(copy, name.len);
-    t->tick = q->tick;
-    t->seq = ++q->seq;
+    t->turn = ++q->turn;
     list_init(&t->held);
-    heap_init(&t->lanes, lane_before);
+    q->guards.open(q->guards.arg, t->name, &t->door);
     map_put(q->targets, name, t);
     return t;
+}
+
+/* --- lines of tasks --- */
+
+/* Where a line of this priority stands, or would. */
+static uint32_t line_place(const struct queue_lane *l, int16_t priority)
+{
+    uint32_t lo = 0, hi = l->n_lines;
+
+    while (lo < hi) {
+        uint32_t mid = (lo + hi) / 2;
+
+        if (l->lines[mid].priority < priority)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+static struct line *line_get(struct queue_lane *l, int16_t priority)
+{
+    uint32_t i = line_place(l, priority);
+
+    if (i < l->n_lines && l->lines[i].priority == priority)
+        return &l->lines[i];
+    if (l->n_lines == l->lines_cap) {
+        l->lines_cap = l->lines_cap ? 2 * l->lines_cap : 1;
+        l->lines = xreallocarray(l->lines, l->lines_cap, sizeof(*l->lines));
+    }
+    memmove(&l->lines[i + 1], &l->lines[i], (l->n_lines - i) * sizeof(*l->lines));
+    l->lines[i] = (struct line){.priority = priority};
+    l->n_lines++;
+    return &l->lines[i];
+}
+
+static void line_push(struct queue_lane *l, struct task *t)
+{
+    struct line *line = line_get(l, t->priority);
+
+    t->line.next = NULL;
+    t->line.prev = line->last;
+    if (line->last)
+        line->last->line.next = t;
+    else
+        line->first = t;
+    line->last = t;
+}
+
+static void line_remove(struct queue_lane *l, struct task *t)
+{
+    uint32_t i = line_place(l, t->priority);
+    struct line *line = &l->lines[i];
+
+    BUG_ON(i == l->n_lines || line->priority != t->priority);
+    if (t->line.prev)
+        t->line.prev->line.next = t->line.next;
+    else
+        line->first = t->line.next;
+    if (t->line.next)
+        t->line.next->line.prev = t->line.prev;
+    else
+        line->last = t->line.prev;
+    if (line->first)
+        return;
+    l->n_lines--;
+    memmove(line, line + 1, (l->n_lines - i) * sizeof(*line));
 }
 
 /* --- where a lane stands --- */
@@ -241,23 +278,33 @@ static struct str lane_key(struct lane_key *k, const struct queue_lane *l)
     return str_n((const char *)k, sizeof(*k));
 }
 
+static struct queue_lane *lane_find(struct queue *q, struct target *t, uint32_t submitter,
+                                    int32_t pin)
+{
+    const struct queue_lane like = {.target = t, .submitter = submitter, .pin = pin};
+    struct queue_lane *l = t->last;
+    struct lane_key key;
+
+    if (!l || l->submitter != submitter || l->pin != pin)
+        l = map_find(q->lanes, lane_key(&key, &like));
+    return l;
+}
+
 static struct queue_lane *lane_get(struct queue *q, struct target *t, uint32_t submitter,
                                    int32_t pin)
 {
-    const struct queue_lane like = {.target = t, .submitter = submitter, .pin = pin};
+    struct queue_lane *l = lane_find(q, t, submitter, pin);
     struct lane_key key;
-    struct queue_lane *l = map_find(q->lanes, lane_key(&key, &like));
 
+    t->last = l;
     if (l)
         return l;
     l = xcalloc(1, sizeof(*l));
-    *l = like;
-    heap_init(&l->tasks, task_before);
+    *l = (struct queue_lane){.target = t, .submitter = submitter, .pin = pin, .turn = ++q->turn};
     list_init(&l->parked);
     list_push(&q->all_lanes, &l->all);
-    l->tick = q->tick;
-    l->seq = ++q->seq;
     t->n_lanes++;
+    t->last = l;
     map_put(q->lanes, lane_key(&key, l), l);
     return l;
 }
@@ -271,9 +318,11 @@ static void lane_unref(struct queue *q, struct queue_lane *l)
     t->n_tasks--;
     if (--l->n > 0)
         return;
-    BUG_ON(heap_has(&l->node) || lane_is_parked(l));
+    BUG_ON(keyheap_has(&l->node) || lane_is_parked(l));
     map_remove(q->lanes, lane_key(&key, l));
     list_remove(&l->all);
+    if (t->last == l)
+        t->last = NULL;
     lane_free(l);
     if (--t->n_lanes > 0)
         return;
@@ -282,18 +331,21 @@ static void lane_unref(struct queue *q, struct queue_lane *l)
     target_free(t);
 }
 
+static void lane_enter(struct queue_lane *l)
+{
+    keyheap_push(&l->target->lanes, &l->node, turn_key(lane_priority(l), l->turn));
+}
+
 /* Its tasks, or the first of them, changed. */
 static void lane_settle(struct queue *q, struct queue_lane *l)
 {
-    if (l->tasks.len > 0)
-        l->priority = top_task(l)->priority;
-    if (l->tasks.len == 0) {
-        heap_remove(&l->target->lanes, &l->node);
+    if (l->n_lines == 0) {
+        keyheap_remove(&l->target->lanes, &l->node);
         list_remove(&l->parked);
-    } else if (heap_has(&l->node)) {
-        heap_update(&l->target->lanes, &l->node);
+    } else if (keyheap_has(&l->node)) {
+        keyheap_update(&l->target->lanes, &l->node, turn_key(lane_priority(l), l->turn));
     } else if (!lane_is_parked(l)) {
-        heap_push(&l->target->lanes, &l->node);
+        lane_enter(l);
     }
     target_settle(q, l->target);
 }
@@ -315,7 +367,7 @@ static void lane_park(struct queue *q, struct queue_lane *l)
         q->parked = moved;
         q->n_parked = n;
     }
-    heap_remove(&l->target->lanes, &l->node);
+    keyheap_remove(&l->target->lanes, &l->node);
     list_push(&q->parked[member], &l->parked);
     target_settle(q, l->target);
 }
@@ -329,7 +381,7 @@ void queue_member_idle(struct queue *q, uint32_t member)
     while ((link = list_pop(&q->parked[member]))) {
         struct queue_lane *l = list_entry(link, struct queue_lane, parked);
 
-        heap_push(&l->target->lanes, &l->node);
+        lane_enter(l);
         target_settle(q, l->target);
     }
 }
@@ -340,21 +392,23 @@ void queue_add(struct queue *q, struct task *t, struct str target, uint32_t subm
 {
     struct target *to = target_get(q, target);
     struct queue_lane *l = lane_get(q, to, submitter, t->pin);
+    bool is_first;
 
     BUG_ON(t->lane || (t->state != TASK_PENDING && t->state != TASK_DELAYED));
     t->lane = l;
-    t->seq = ++q->seq;
     l->n++;
     to->n_tasks++;
     q->n_tasks++;
     if (t->expires_ms)
-        heap_push(&q->expire, &t->expire);
+        keyheap_push(&q->expire, &t->expire, t->expires_ms);
     if (t->state == TASK_DELAYED) {
-        heap_push(&q->delayed, &t->node);
+        keyheap_push(&q->delayed, &t->delayed, t->not_before_ms);
         return;
     }
-    heap_push(&l->tasks, &t->node);
-    lane_settle(q, l);
+    is_first = l->n_lines == 0 || t->priority > lane_priority(l);
+    line_push(l, t);
+    if (is_first)
+        lane_settle(q, l);
 }
 
 void queue_remove(struct queue *q, struct task *t)
@@ -362,11 +416,11 @@ void queue_remove(struct queue *q, struct task *t)
     struct queue_lane *l = t->lane;
 
     BUG_ON(!l);
-    heap_remove(&q->expire, &t->expire);
+    keyheap_remove(&q->expire, &t->expire);
     if (t->state == TASK_DELAYED) {
-        heap_remove(&q->delayed, &t->node);
+        keyheap_remove(&q->delayed, &t->delayed);
     } else {
-        heap_remove(&l->tasks, &t->node);
+        line_remove(l, t);
         lane_settle(q, l);
     }
     t->lane = NULL;
@@ -376,14 +430,13 @@ void queue_remove(struct queue *q, struct task *t)
 
 struct task *queue_drop(struct queue *q)
 {
-    struct heap_node *n = heap_peek(&q->delayed);
+    struct keyheap_node *n = keyheap_peek(&q->delayed);
     struct task *t;
 
     if (!n && list_empty(&q->all_lanes))
         return NULL;
-    if (!n)
-        n = heap_peek(&list_first(&q->all_lanes, struct queue_lane, all)->tasks);
-    t = container_of(n, struct task, node);
+    t = n ? container_of(n, struct task, delayed)
+          : first_task(list_first(&q->all_lanes, struct queue_lane, all));
     queue_remove(q, t);
     return t;
 }
@@ -392,40 +445,33 @@ struct task *queue_drop(struct queue *q)
 
 static void wake_delayed(struct queue *q, uint64_t now_ms)
 {
-    struct heap_node *n;
+    while (q->delayed.len > 0 && keyheap_least(&q->delayed) <= now_ms) {
+        struct task *t = container_of(keyheap_peek(&q->delayed), struct task, delayed);
 
-    while ((n = heap_peek(&q->delayed))) {
-        struct task *t = container_of(n, struct task, node);
-
-        if (t->not_before_ms > now_ms)
-            return;
-        heap_pop(&q->delayed);
+        keyheap_remove(&q->delayed, &t->delayed);
         task_move(t, TASK_PENDING);
-        heap_push(&t->lane->tasks, &t->node);
+        line_push(t->lane, t);
         lane_settle(q, t->lane);
     }
 }
 
 static void wake_targets(struct queue *q, uint64_t now_ms)
 {
-    struct heap_node *n;
+    while (q->waiting.len > 0 && keyheap_least(&q->waiting) <= now_ms) {
+        struct target *t = container_of(keyheap_peek(&q->waiting), struct target, node);
 
-    while ((n = heap_peek(&q->waiting))) {
-        struct target *t = container_of(n, struct target, node);
-
-        if (t->at_ms > now_ms)
-            return;
+        t->at_ms = 0;
         target_enter(q, t, PLACE_ELIGIBLE);
     }
 }
 
 static struct task *expired(struct queue *q, uint64_t now_ms)
 {
-    struct heap_node *n = heap_peek(&q->expire);
-    struct task *t = n ? container_of(n, struct task, expire) : NULL;
+    struct task *t;
 
-    if (!t || t->expires_ms > now_ms)
+    if (q->expire.len == 0 || keyheap_least(&q->expire) > now_ms)
         return NULL;
+    t = container_of(keyheap_peek(&q->expire), struct task, expire);
     queue_remove(q, t);
     return t;
 }
@@ -433,9 +479,9 @@ static struct task *expired(struct queue *q, uint64_t now_ms)
 /* Takes the first task of the lane out: it was this target's and lane's turn. */
 static struct task *serve(struct queue *q, struct queue_lane *l)
 {
-    struct task *t = container_of(heap_peek(&l->tasks), struct task, node);
+    struct task *t = first_task(l);
 
-    l->target->tick = l->tick = ++q->tick;
+    l->target->turn = l->turn = ++q->turn;
     queue_remove(q, t);
     return t;
 }
@@ -444,10 +490,11 @@ static struct task *serve(struct queue *q, struct queue_lane *l)
 static enum queue_verdict try_target(struct queue *q, struct target *t, uint64_t now_ms,
                                      struct task **out)
 {
-    struct queue_lane *l = container_of(heap_peek(&t->lanes), struct queue_lane, node);
-    uint64_t wait;
+    struct queue_lane *l = top_lane(t);
+    uint64_t wait, then_ms = 0;
 
-    if (!q->guards.allow(q->guards.arg, t->name)) {
+    __builtin_prefetch(first_task(l), 1);
+    if (!q->guards.allow(q->guards.arg, &t->door)) {
         if (q->hold) {
             target_enter(q, t, PLACE_HELD);
             return QUEUE_NONE;
@@ -459,12 +506,15 @@ static enum queue_verdict try_target(struct queue *q, struct target *t, uint64_t
         lane_park(q, l);
         return QUEUE_NONE;
     }
-    wait = q->guards.take(q->guards.arg, t->name, now_ms);
+    wait = q->guards.take(q->guards.arg, &t->door, now_ms, &then_ms);
     if (wait > 0) {
         t->at_ms = now_ms + wait;
         target_enter(q, t, PLACE_WAITING);
         return QUEUE_NONE;
     }
+    /* out of the heap first, so that it is settled once, where it goes next */
+    target_leave(q, t);
+    t->at_ms = then_ms > 0 ? now_ms + then_ms : 0;
     *out = serve(q, l);
     return QUEUE_RUN;
 }
@@ -472,7 +522,6 @@ static enum queue_verdict try_target(struct queue *q, struct target *t, uint64_t
 enum queue_verdict queue_next(struct queue *q, uint64_t now_ms, bool can_run, struct task **out)
 {
     enum queue_verdict v = QUEUE_NONE;
-    struct heap_node *n;
 
     wake_delayed(q, now_ms);
     *out = expired(q, now_ms);
@@ -481,23 +530,18 @@ enum queue_verdict queue_next(struct queue *q, uint64_t now_ms, bool can_run, st
     if (!can_run)
         return QUEUE_NONE;
     wake_targets(q, now_ms);
-    while (v == QUEUE_NONE && (n = heap_peek(&q->eligible)))
-        v = try_target(q, container_of(n, struct target, node), now_ms, out);
+    while (v == QUEUE_NONE && q->eligible.len > 0)
+        v = try_target(q, container_of(keyheap_peek(&q->eligible), struct target, node), now_ms,
+                       out);
     return v;
 }
 
 uint64_t queue_next_ms(const struct queue *q)
 {
-    const struct heap_node *n;
-    uint64_t at = UINT64_MAX;
+    uint64_t at = keyheap_least(&q->waiting);
 
-    if ((n = heap_peek(&q->waiting)))
-        at = container_of(n, struct target, node)->at_ms;
-    if ((n = heap_peek(&q->delayed)) && container_of(n, struct task, node)->not_before_ms < at)
-        at = container_of(n, struct task, node)->not_before_ms;
-    if ((n = heap_peek(&q->expire)) && container_of(n, struct task, expire)->expires_ms < at)
-        at = container_of(n, struct task, expire)->expires_ms;
-    return at;
+    at = keyheap_least(&q->delayed) < at ? keyheap_least(&q->delayed) : at;
+    return keyheap_least(&q->expire) < at ? keyheap_least(&q->expire) : at;
 }
 
 /* --- breakers and limits --- */
@@ -519,7 +563,10 @@ void queue_target_changed(struct queue *q, struct str target)
 {
     struct target *t = map_find(q->targets, target);
 
-    if (t && t->place == PLACE_WAITING)
+    if (!t)
+        return;
+    t->at_ms = 0;
+    if (t->place == PLACE_WAITING)
         target_enter(q, t, PLACE_ELIGIBLE);
 }
 

@@ -1,17 +1,25 @@
 /* The tasks that wait, and which is next. Tiered heaps, because under rate limits a flat heap pops
  * and parks the same tasks over and over (150 times slower at 1,000 limited targets):
  *
- *   eligible targets (heap: priority, then round robin)      targets that wait for a token (heap:
- * when) |                                                         ^ v            lanes of the
- * target that may run             | target -----> (heap: priority, then round robin) ---> lane:
- * tasks of one target, submitter and pinned member (heap: priority, then order of coming)
+ *   eligible targets (by priority, then in turn)         targets that wait for a token (by time)
+ *          |                                                     ^
+ *          v                                                     |
+ *        target that may run ------------------------------------+
+ *          |
+ *          v
+ *        its lanes (by priority, then in turn): tasks of one submitter and pinned member
+ *          |
+ *          v
+ *        a line of tasks for each priority, in the order they became ready
  *
  * A lane whose member is busy is parked with the member and comes back when the member is idle. A
  * task that is retried waits in a heap of its own. A target whose breaker is open hands out its
  * tasks as blocked, or rests until it is released, as its campaign wants.
  *
  * Pure: time is an argument, in monotonic milliseconds, and what must be asked of others is asked
- * through `struct queue_guards`. All operations are O(log n) but for queue_release. One thread. */
+ * through `struct queue_guards`. What is done to a task is O(log n) in the number of targets and of
+ * lanes, and does not depend on how many tasks wait, but for those with a deadline of their own
+ * (O(log n) in their number) and for queue_release. One thread. */
 #ifndef CORE_SCHED_QUEUE_H
 #define CORE_SCHED_QUEUE_H
 
@@ -20,12 +28,21 @@
 
 struct queue;
 
+/** What the guards know a target by, so that no name is looked up for a task. */
+struct queue_door {
+    void *limit;
+    const void *breaker;
+};
+
 struct queue_guards {
-    /** A token of the target: 0 when one was taken, else the milliseconds to wait. Asked only when
+    /** What a target is known by in the calls below; asked when its first task comes. */
+    void (*open)(void *arg, struct str target, struct queue_door *out);
+    /** A token of the target: 0 when one was taken, and then *then_ms is the wait for the one after
+     * it, as far as is known (it stays 0: ask). Otherwise the milliseconds to wait. Asked only when
      * everything else allows a task of it to run: a token is never taken in vain. */
-    uint64_t (*take)(void *arg, struct str target, uint64_t now_ms);
+    uint64_t (*take)(void *arg, const struct queue_door *d, uint64_t now_ms, uint64_t *then_ms);
     /** False: the target's breaker is open. */
-    bool (*allow)(void *arg, struct str target);
+    bool (*allow)(void *arg, const struct queue_door *d);
     /** Is this member free to run a task now? */
     bool (*is_idle)(void *arg, uint32_t member);
     void *arg;

@@ -55,18 +55,27 @@ static void pump_soon(struct sched *s);
 
 /* --- the queue's questions --- */
 
-static uint64_t guard_take(void *arg, struct str target, uint64_t now)
+static void guard_open(void *arg, struct str target, struct queue_door *out)
 {
     struct sched *s = arg;
 
-    return limiter_take(s->deps.limiter, target, now);
+    *out = (struct queue_door){
+        .limit = limiter_target(s->deps.limiter, target),
+        .breaker = breaker_target(s->deps.breaker, target),
+    };
 }
 
-static bool guard_allow(void *arg, struct str target)
+static uint64_t guard_take(void *arg, const struct queue_door *d, uint64_t now, uint64_t *then_ms)
 {
     struct sched *s = arg;
 
-    return breaker_allow(s->deps.breaker, target);
+    return limiter_target_take(s->deps.limiter, d->limit, now, then_ms);
+}
+
+static bool guard_allow(void *arg, const struct queue_door *d)
+{
+    (void)arg;
+    return breaker_target_allow(d->breaker);
 }
 
 static bool guard_is_idle(void *arg, uint32_t member)
@@ -82,6 +91,7 @@ struct sched *sched_create(const struct sched_deps *deps)
 {
     struct sched *s = xcalloc(1, sizeof(*s));
     const struct queue_guards guards = {
+        .open = guard_open,
         .take = guard_take,
         .allow = guard_allow,
         .is_idle = guard_is_idle,

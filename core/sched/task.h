@@ -14,7 +14,7 @@
 #define CORE_SCHED_TASK_H
 
 #include "core/base/err.h"
-#include "core/base/heap.h"
+#include "core/base/keyheap.h"
 #include "core/base/list.h"
 
 enum task_state {
@@ -35,7 +35,7 @@ enum { TASK_LOST_MAX = 3, TASK_PRIORITY_MAX = 1000 };
 
 struct queue_lane;
 
-/** One task. 136 bytes, so that a million of them waiting is no trouble. The queue's links are
+/** One task. 112 bytes, so that a million of them waiting is no trouble. The queue's links are
  * inside. */
 struct task {
     uint32_t index;         /* of the submitter: its place in the results' order */
@@ -58,10 +58,12 @@ struct task {
     uint32_t submitter;
 
     /* the queue's */
-    uint64_t seq;
+    struct keyheap_node expire; /* among those with a deadline */
     struct queue_lane *lane;
-    struct heap_node node;   /* in its lane, or among the delayed */
-    struct heap_node expire; /* among those with a deadline */
+    struct {
+        struct task *next, *prev; /* among those of its lane and priority */
+    } line;
+    struct keyheap_node delayed; /* or among the delayed */
 };
 
 const char *task_state_name(enum task_state s); /* "succeeded" */

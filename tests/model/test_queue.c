@@ -22,6 +22,7 @@ static struct {
     bool open[TARGETS]; /* breakers */
     bool busy[MEMBERS];
     bool hold;
+    bool tells; /* the limiter says when the next token comes */
     uint64_t now;
     size_t n_in;
     struct queue *q;
@@ -35,22 +36,31 @@ static size_t index_of(struct str target)
     return (size_t)(target.ptr[1] - '0');
 }
 
-static uint64_t take(void *arg, struct str target, uint64_t now_ms)
+static void open_door(void *arg, struct str target, struct queue_door *out)
 {
-    size_t i = index_of(target);
+    (void)arg;
+    out->limit = &m.token_at[index_of(target)];
+    out->breaker = &m.open[index_of(target)];
+}
+
+static uint64_t take(void *arg, const struct queue_door *d, uint64_t now_ms, uint64_t *then_ms)
+{
+    size_t i = (size_t)((const uint64_t *)d->limit - m.token_at);
 
     (void)arg;
     assert_int_equal(now_ms, m.now);
     if (m.token_at[i] > m.now)
         return m.token_at[i] - m.now;
     m.token_at[i] = m.now + m.every_ms[i];
+    if (m.tells)
+        *then_ms = m.every_ms[i];
     return 0;
 }
 
-static bool allow(void *arg, struct str target)
+static bool allow(void *arg, const struct queue_door *d)
 {
     (void)arg;
-    return !m.open[index_of(target)];
+    return !*(const bool *)d->breaker;
 }
 
 static bool is_idle(void *arg, uint32_t member)
@@ -222,7 +232,7 @@ static void one_step(void)
 
 static void test_random(void **state)
 {
-    static const struct queue_guards guards = {take, allow, is_idle, NULL};
+    static const struct queue_guards guards = {open_door, take, allow, is_idle, NULL};
 
     (void)state;
     for (uint64_t round = 0; round < ROUNDS; round++) {
@@ -233,6 +243,7 @@ static void test_random(void **state)
             m.every_ms[i] = i % 2 ? rng_below(&m.rng, 100) : 0;
         m.q = queue_create(&guards);
         m.hold = round % 2;
+        m.tells = round / 2 % 2;
         queue_hold_blocked(m.q, m.hold);
         for (unsigned i = 0; i < STEPS; i++)
             one_step();

@@ -12,6 +12,7 @@ static struct {
     uint64_t every_ms[4]; /* between tokens; 0: no limit */
     bool closed[4];       /* its breaker is open */
     bool busy[MEMBERS];
+    bool tells; /* the limiter says when the next token comes */
     unsigned taken;
 } world;
 
@@ -23,22 +24,32 @@ static size_t target_index(struct str name)
     return (size_t)(name.ptr[1] - '0');
 }
 
-static uint64_t take(void *arg, struct str target, uint64_t now_ms)
+static void open_door(void *arg, struct str target, struct queue_door *out)
 {
-    size_t i = target_index(target);
+    (void)arg;
+    out->limit = &world.token_at[target_index(target)];
+    out->breaker = &world.closed[target_index(target)];
+}
+
+static uint64_t take(void *arg, const struct queue_door *d, uint64_t now_ms, uint64_t *then_ms)
+{
+    uint64_t *at = d->limit;
+    size_t i = (size_t)(at - world.token_at);
 
     (void)arg;
-    if (world.token_at[i] > now_ms)
-        return world.token_at[i] - now_ms;
-    world.token_at[i] = now_ms + world.every_ms[i];
+    if (*at > now_ms)
+        return *at - now_ms;
+    *at = now_ms + world.every_ms[i];
+    if (world.tells)
+        *then_ms = world.every_ms[i];
     world.taken++;
     return 0;
 }
 
-static bool allow(void *arg, struct str target)
+static bool allow(void *arg, const struct queue_door *d)
 {
     (void)arg;
-    return !world.closed[target_index(target)];
+    return !*(const bool *)d->breaker;
 }
 
 static bool is_idle(void *arg, uint32_t member)
@@ -49,7 +60,7 @@ static bool is_idle(void *arg, uint32_t member)
 
 static int set_up(void **state)
 {
-    static const struct queue_guards guards = {take, allow, is_idle, NULL};
+    static const struct queue_guards guards = {open_door, take, allow, is_idle, NULL};
 
     (void)state;
     memset(&world, 0, sizeof(world));
@@ -126,9 +137,9 @@ static void test_submitters_take_turns(void **state)
         assert_int_equal(next(0), want[i]);
 }
 
-static void test_waits_for_tokens(void **state)
+static void waits_for_tokens(bool tells)
 {
-    (void)state;
+    world.tells = tells;
     world.every_ms[0] = 500;
     add(0, "t0", 9, -1, 0);
     add(1, "t0", 9, -1, 0);
@@ -140,6 +151,59 @@ static void test_waits_for_tokens(void **state)
     assert_int_equal(next(1499), -1);
     assert_int_equal(next(1500), 1);
     assert_int_equal(world.taken, 3);
+}
+
+static void test_waits_for_tokens(void **state)
+{
+    (void)state;
+    waits_for_tokens(false);
+}
+
+static void test_waits_as_it_was_told(void **state)
+{
+    (void)state;
+    waits_for_tokens(true);
+}
+
+/* What was said of the next token holds only until the target is said to have changed, also when
+ * none of its tasks could run at that time. */
+static void test_changed_target_forgets_what_it_was_told(void **state)
+{
+    (void)state;
+    world.tells = true;
+    world.every_ms[0] = 5000;
+    add(0, "t0", 9, -1, 0);
+    add(1, "t0", 0, 2, 0);
+    assert_int_equal(next(0), 0);
+    assert_int_equal(queue_next_ms(queue), 5000);
+    world.busy[2] = true;
+    assert_int_equal(next(5000), -1); /* parked */
+    add(2, "t0", 9, -1, 0);
+    assert_int_equal(next(5000), 2);
+    world.token_at[0] = 5001;
+    queue_target_changed(queue, STR("t0"));
+    world.busy[2] = false;
+    queue_member_idle(queue, 2);
+    assert_int_equal(next(5001), 1);
+}
+
+/* Many lines in one lane: each in the order of coming, whatever the order they are taken out. */
+static void test_many_priorities(void **state)
+{
+    enum { N = 60 };
+
+    (void)state;
+    for (uint32_t i = 0; i < N; i++)
+        add(i, "t0", (int16_t)(i * 7 % 20), -1, 0);
+    for (uint32_t i = 0; i < N; i += 3)
+        queue_remove(queue, &tasks[i]);
+    for (int priority = 19; priority >= 0; priority--) {
+        for (int i = 0; i < N; i++) {
+            if (i % 3 != 0 && i * 7 % 20 == priority)
+                assert_int_equal(next(0), i);
+        }
+    }
+    assert_int_equal(next(0), -1);
 }
 
 /* A token is taken only for a task that can run. */
@@ -288,6 +352,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_targets_take_turns, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_submitters_take_turns, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_waits_for_tokens, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_waits_as_it_was_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_changed_target_forgets_what_it_was_told, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_many_priorities, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_token_in_vain, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pinned_do_not_block_others, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_retries_come_when_due, set_up, tear_down),
