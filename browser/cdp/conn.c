@@ -17,6 +17,8 @@ struct cdp_session {
     char *id;
     struct list listeners;
     struct list pending;
+    cdp_tap_fn *tap;
+    void *tap_arg;
 };
 
 struct pending {
@@ -25,6 +27,7 @@ struct pending {
     struct cdp_conn *conn;
     const char *method;
     cdp_reply_fn *fn;
+    cdp_text_fn *text_fn; /* instead of fn */
     void *arg;
     struct loop_timer timer;
     struct err err; /* for doomed ones */
@@ -112,13 +115,21 @@ void cdp_unlisten(struct cdp_listener *l)
 
 /* --- answers --- */
 
-/* Takes the call out of everything and answers it. */
-static void answer(struct pending *p, enum status s, const struct json *result, const struct err *e)
+static void pending_remove(struct pending *p)
 {
     loop_timer_stop(&p->timer);
     list_remove(&p->link);
     map_remove_u64(p->conn->calls, p->id);
-    p->fn(p->arg, s, result, e);
+}
+
+/* Takes the call out of everything and answers it. */
+static void answer(struct pending *p, enum status s, const struct json *result, const struct err *e)
+{
+    pending_remove(p);
+    if (p->text_fn != NULL)
+        p->text_fn(p->arg, s, STR_NONE, e);
+    else
+        p->fn(p->arg, s, result, e);
     free(p);
 }
 
@@ -331,12 +342,11 @@ static uint64_t timeout_of(const struct cdp_conn *c, uint64_t deadline_ms)
     return deadline_ms > now ? deadline_ms - now : 0;
 }
 
-uint64_t cdp_call(struct cdp_session *s, const char *method, struct str params,
-                  uint64_t deadline_ms, cdp_reply_fn *fn, void *arg)
+/* `p` is the call's, NULL when nobody waits. */
+static uint64_t call_send(struct cdp_session *s, uint64_t id, struct pending *p, const char *method,
+                          struct str params, uint64_t deadline_ms)
 {
     struct cdp_conn *c = s->conn;
-    uint64_t id = ++c->next_id;
-    struct pending *p = fn != NULL ? pending_new(s, id, method, fn, arg) : NULL;
     struct err e = ERR_INIT;
 
     if (!c->open) {
@@ -355,6 +365,25 @@ uint64_t cdp_call(struct cdp_session *s, const char *method, struct str params,
     if (p != NULL)
         doom(p, &e);
     return id;
+}
+
+uint64_t cdp_call(struct cdp_session *s, const char *method, struct str params,
+                  uint64_t deadline_ms, cdp_reply_fn *fn, void *arg)
+{
+    uint64_t id = ++s->conn->next_id;
+    struct pending *p = fn != NULL ? pending_new(s, id, method, fn, arg) : NULL;
+
+    return call_send(s, id, p, method, params, deadline_ms);
+}
+
+uint64_t cdp_call_text(struct cdp_session *s, const char *method, struct str params,
+                       uint64_t deadline_ms, cdp_text_fn *fn, void *arg)
+{
+    uint64_t id = ++s->conn->next_id;
+    struct pending *p = pending_new(s, id, method, NULL, arg);
+
+    p->text_fn = fn;
+    return call_send(s, id, p, method, params, deadline_ms);
 }
 
 uint64_t cdp_callf(struct cdp_session *s, const char *method, uint64_t deadline_ms,
@@ -380,6 +409,12 @@ static const struct cdp_handler *handler_find(const struct cdp_listener *l, stru
         if (str_eqz(method, l->handlers[i].method))
             return &l->handlers[i];
     return NULL;
+}
+
+void cdp_session_tap(struct cdp_session *s, cdp_tap_fn *fn, void *arg)
+{
+    s->tap = fn;
+    s->tap_arg = arg;
 }
 
 static bool is_heard(const struct cdp_session *s, struct str method)
@@ -442,6 +477,10 @@ static void on_event(struct cdp_conn *c, const struct cdp_envelope *v)
     struct json *params;
 
     c->stats.events++;
+    if (s != NULL && s->tap != NULL) {
+        s->tap(s->tap_arg, s, v->method, v->params);
+        s = c->destroyed ? NULL : cdp_session_find(c, v->session_id);
+    }
     if (s == NULL || !is_heard(s, v->method)) {
         c->stats.dropped++;
         return;
@@ -472,6 +511,16 @@ static enum status refusal(const struct cdp_envelope *v, const char *method, str
     return e->status;
 }
 
+static void answer_text(struct pending *p, const struct cdp_envelope *v)
+{
+    struct err e = ERR_INIT;
+    enum status s = v->error.ptr != NULL ? refusal(v, p->method, &e) : STATUS_OK;
+
+    pending_remove(p);
+    p->text_fn(p->arg, s, s == STATUS_OK ? v->result : v->error, &e);
+    free(p);
+}
+
 static void on_reply(struct cdp_conn *c, const struct cdp_envelope *v)
 {
     struct pending *p = map_find_u64(c->calls, v->id);
@@ -483,6 +532,10 @@ static void on_reply(struct cdp_conn *c, const struct cdp_envelope *v)
         if (v->error.ptr != NULL && p == NULL)
             log_debug(NULL, "cdp.refused", LOG_U64("id", v->id), LOG_S("error", v->error));
         return; /* nobody waits, or no longer */
+    }
+    if (p->text_fn != NULL) {
+        answer_text(p, v);
+        return;
     }
     if (v->error.ptr != NULL) {
         enum status s = refusal(v, p->method, &e);

@@ -101,6 +101,19 @@ struct cdp_stats {
 };
 const struct cdp_stats *cdp_conn_stats(const struct cdp_conn *c);
 
+/* --- for who hands messages on (the gateway): text, which nobody parses --- */
+
+/** As cdp_reply_fn. `text` is borrowed: JSON of what stood under "result" when `s` is OK, of what
+ * stood under "error" when the browser refused, else empty. */
+typedef void cdp_text_fn(void *arg, enum status s, struct str text, const struct err *e);
+/** As cdp_call; `method` lives until the answer. `fn` is not NULL. */
+uint64_t cdp_call_text(struct cdp_session *s, const char *method, struct str params,
+                       uint64_t deadline_ms, cdp_text_fn *fn, void *arg);
+/** An event of the session as it came. The session may be destroyed in it. */
+typedef void cdp_tap_fn(void *arg, struct cdp_session *s, struct str method, struct str params);
+/** All events of the session also go to `fn`, before its listeners; NULL: none. One a session. */
+void cdp_session_tap(struct cdp_session *s, cdp_tap_fn *fn, void *arg);
+
 /* --- the scan (cdp/scan.c), for conn.c and its fuzzer --- */
 
 /** The outside of a message. Spans are borrowed from it; ptr NULL when absent. */
