@@ -32,6 +32,7 @@ struct entry {
 struct eventlog {
     struct loop *loop;
     uint64_t last; /* acknowledged */
+    struct hlc_time opened_at;
     size_t pending, reading;
     bool closing, writer_ended;
     void (*closed)(void *arg);
@@ -346,13 +347,18 @@ static enum status load_last(struct eventlog *log, sqlite3 *db, struct err *e)
 {
     sqlite3_stmt *st = NULL;
     enum status s = STATUS_OK;
+    int rc = sqlite3_prepare_v2(db, "SELECT seq, ms, counter FROM event ORDER BY seq DESC LIMIT 1",
+                                -1, &st, NULL);
 
-    if (sqlite3_prepare_v2(db, "SELECT coalesce(max(seq), 0) FROM event", -1, &st, NULL) !=
-            SQLITE_OK ||
-        sqlite3_step(st) != SQLITE_ROW)
-        s = logdb_error(db, e, "event log");
-    else
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW) {
         log->last = (uint64_t)sqlite3_column_int64(st, 0);
+        log->opened_at = (struct hlc_time){(uint64_t)sqlite3_column_int64(st, 1),
+                                           (uint32_t)sqlite3_column_int64(st, 2)};
+    } else if (rc != SQLITE_DONE) {
+        s = logdb_error(db, e, "event log");
+    }
     (void)sqlite3_finalize(st);
     log->next_seq = log->last + 1;
     return s;
@@ -410,6 +416,11 @@ void eventlog_append(struct eventlog *log, const struct event *ev, eventlog_appe
 uint64_t eventlog_last(const struct eventlog *log)
 {
     return log->last;
+}
+
+struct hlc_time eventlog_opened_at(const struct eventlog *log)
+{
+    return log->opened_at;
 }
 
 /* --- reading --- */

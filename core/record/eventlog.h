@@ -64,6 +64,9 @@ void eventlog_read(struct eventlog *log, uint64_t after, const char *type, size_
 
 /** Sequence number of the newest acknowledged event; 0: none yet. */
 uint64_t eventlog_last(const struct eventlog *log);
+/** When the newest event that was there at open happened; {0, 0}: none was. A clock goes on from
+ * there. */
+struct hlc_time eventlog_opened_at(const struct eventlog *log);
 /** Ends it once appends and reads under way are answered; then `closed` (may be NULL) on the loop.
  * The database stays open: it is
  * closed after this. */

@@ -36,6 +36,7 @@ enum {
     SUBSTRATE_DATA_MAX = 512 * 1024,  /* bytes of an event's data */
     SUBSTRATE_BLOB_MAX = 1024 * 1024, /* bytes of a stream's entry or a config blob */
     SUBSTRATE_READ_MAX = 1000,        /* events or entries of one read */
+    SUBSTRATE_SCHEDULE_MAX = 160,     /* bytes of a schedule's id */
     SUBSTRATE_PENDING_MAX = 1 << 18,
     SUBSTRATE_TIMERS_MAX = 100000,               /* schedules waiting */
     SUBSTRATE_AWAITS_MAX = 100000,               /* awaits waiting */
@@ -97,7 +98,7 @@ typedef void substrate_emitted_fn(void *arg, enum status s, uint64_t seq, bool d
                                   const struct err *e);
 /** Policy, then clock, then log: the event gets the clock's next tick and the next sequence number;
  * those of a process follow the order of its emits, also when the policy takes its time. `done` may
- * be NULL. A call that times out before the policy has answered was not logged (TIMEOUT). */
+ * be NULL. The call's time begins when the policy has decided. */
 void substrate_emit(struct substrate *s, const struct substrate_event *ev,
                     substrate_emitted_fn *done, void *arg);
 /** Logs an event of another node, given as its envelope, exactly once per (node, id) or, without
@@ -155,7 +156,8 @@ typedef void substrate_policy_fn(void *arg, const struct substrate_event *ev,
 /** NULL: everything is allowed. An emit is decided by the policy that was set when it was made. */
 void substrate_set_policy(struct substrate *s, substrate_policy_fn *fn, void *arg);
 /** `why`: the rule or reason, recorded either way (cut at SUBSTRATE_NAME_MAX bytes); NULL: none. A
- * policy that is silent for opts.policy_ms has denied; its later word is ignored. */
+ * policy that is silent for opts.policy_ms has denied; its later word is ignored. Never after the
+ * substrate has told that it is closed. */
 void substrate_decide(struct substrate_decision *d, bool allow, const char *why);
 
 /* --- await --- */
