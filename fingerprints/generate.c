@@ -1,12 +1,13 @@
 #include "fingerprints/generate.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "core/base/rng.h"
 #include "fingerprints/catalog.h"
+
+enum { SCREENS_MAX = 32, CORES_MAX = 16, PHONES_MAX = 16 };
 
 static bool zone_exists(const char *zone)
 {
@@ -103,67 +104,148 @@ static void languages_set(struct arena *a, struct identity *id, const struct cat
     id->accept_language = identity_accept_language(a, id->languages, id->n_languages);
 }
 
-static const char *zone_choose(const struct identity_params *p, const struct catalog_locale *l,
-                               struct rng *r)
+/* Where the member is: what it names itself, else its proxy's country, else the locale's. */
+static void place_set(struct arena *a, const struct identity_params *p,
+                      const struct catalog_locale *l, struct identity *id, struct rng *r)
 {
     size_t n = 0;
 
-    if (p->timezones.n > 0)
-        return p->timezones.v[rng_below(r, p->timezones.n)];
+    if (p->timezones.n > 0) {
+        id->timezone = arena_strdup(a, p->timezones.v[rng_below(r, p->timezones.n)]);
+        id->country =
+            catalog_zone_in(str_from(l->country), str_from(id->timezone)) ? l->country : "";
+        return;
+    }
+    if (p->country != NULL && catalog_country_find(str_from(p->country)) != NULL &&
+        !str_eq_nocase(str_from(p->country), str_from(l->country)))
+        l = catalog_country_find(str_from(p->country));
     while (n < ARRAY_LEN(l->zones) && l->zones[n] != NULL)
         n++;
-    return l->zones[rng_below(r, n)];
+    id->timezone = l->zones[rng_below(r, n)];
+    id->country = l->country;
 }
 
-static void screen_set(const struct identity_params *p, struct identity *id, struct rng *r)
-{
-    const struct catalog_os *os = &catalog_oses[id->os];
-    double weights[32];
-    const struct catalog_screen *s;
+/* --- desktop screens --- */
 
-    BUG_ON(catalog_n_screens > ARRAY_LEN(weights));
+static const struct catalog_bars *bars_choose(const struct catalog_os *os, struct rng *r)
+{
+    double weights[CATALOG_BARS_MAX];
+
+    for (size_t i = 0; i < CATALOG_BARS_MAX; i++)
+        weights[i] = os->bars[i].weight;
+    return &os->bars[rng_weighted(r, weights, CATALOG_BARS_MAX)];
+}
+
+/* Weights of the screens on which the viewport fits that was asked for; false when there is none.
+ */
+static bool screen_weights(const struct identity_params *p, enum identity_os os,
+                           const struct catalog_bars *bars, double *weights)
+{
+    uint32_t around = catalog_oses[os].window_chrome + bars->top + bars->bottom;
+    bool any = false;
+
     for (size_t i = 0; i < catalog_n_screens; i++) {
         const struct catalog_screen *c = &catalog_screens[i];
+        bool fits = p->viewport_w <= c->w && p->viewport_h + around <= c->h;
 
-        /* A viewport that was asked for must fit on the screen. */
-        weights[i] =
-            p->viewport_w <= c->w && p->viewport_h + os->window_chrome <= c->h ? c->weight : 0;
+        weights[i] = fits ? c->weight[os] : 0;
+        any |= weights[i] > 0;
     }
-    weights[0] = weights[0] > 0 || p->viewport_w == 0 ? weights[0] : 0;
+    return any;
+}
+
+static enum status screen_set(const struct identity_params *p, struct identity *id, struct rng *r,
+                              struct err *e)
+{
+    const struct catalog_os *os = &catalog_oses[id->os];
+    const struct catalog_bars *bars = bars_choose(os, r);
+    const struct catalog_screen *s;
+    double weights[SCREENS_MAX];
+
+    BUG_ON(catalog_n_screens > SCREENS_MAX);
+    if (!screen_weights(p, id->os, bars, weights))
+        return err_set(e, STATUS_INVALID, "viewport: %ux%u, expected at most 3840x1961",
+                       p->viewport_w, p->viewport_h);
     s = &catalog_screens[rng_weighted(r, weights, catalog_n_screens)];
     id->screen_w = s->w;
     id->screen_h = s->h;
     id->device_pixel_ratio = s->dpr;
-    id->color_depth = 24;
+    id->avail_y = bars->top;
     id->avail_w = s->w;
-    id->avail_h = s->h - os->bar_top - os->bar_bottom;
+    id->avail_h = s->h - bars->top - bars->bottom;
     id->window_w = id->avail_w;
     id->window_h = id->avail_h;
+    if (p->viewport_w > 0) {
+        id->window_w = p->viewport_w;
+        id->window_h = p->viewport_h + os->window_chrome;
+    }
     id->viewport_w = id->window_w;
-    id->viewport_h = id->window_h - (uint32_t)os->window_chrome;
-    if (p->viewport_w == 0)
-        return;
-    id->viewport_w = p->viewport_w;
-    id->viewport_h = p->viewport_h;
-    id->window_w = p->viewport_w;
-    id->window_h = p->viewport_h + (uint32_t)os->window_chrome;
+    id->viewport_h = id->window_h - os->window_chrome;
+    return STATUS_OK;
 }
 
-static bool viewport_fits(const struct identity_params *p)
+static void desktop_hardware(const struct identity_params *p, struct identity *id, struct rng *r)
 {
-    for (size_t i = 0; i < catalog_n_screens; i++)
-        if (p->viewport_w <= catalog_screens[i].w && p->viewport_h + 87 <= catalog_screens[i].h)
-            return true;
-    return false;
+    const struct catalog_os *os = &catalog_oses[id->os];
+    double cores[CORES_MAX], gpus[CATALOG_GPUS_MAX];
+    const struct catalog_gpu *gpu;
+
+    BUG_ON(catalog_n_cores > CORES_MAX);
+    for (size_t i = 0; i < catalog_n_cores; i++)
+        cores[i] = catalog_cores[i].weight[id->os];
+    for (size_t i = 0; i < CATALOG_GPUS_MAX; i++)
+        gpus[i] = os->gpus[i].weight;
+    id->hardware_concurrency = catalog_cores[rng_weighted(r, cores, catalog_n_cores)].n;
+    gpu = &os->gpus[rng_weighted(r, gpus, CATALOG_GPUS_MAX)];
+    id->webgl_vendor = p->own_gpu ? "" : gpu->vendor;
+    id->webgl_renderer = p->own_gpu ? "" : gpu->renderer;
+    id->ch_model = "";
+    id->ch_platform_version = os->ch_versions[0];
+    if (os->ch_versions[1] != NULL)
+        id->ch_platform_version = os->ch_versions[rng_below(r, CATALOG_VERSIONS_MAX)];
 }
 
-/* navigator.deviceMemory: a power of two, 0.25 to 8 (Device Memory API §3). */
-static double memory_class(uint64_t bytes)
-{
-    double gb = (double)bytes / (1024.0 * 1024 * 1024);
-    double p = exp2(round(log2(gb > 0.25 ? gb : 0.25)));
+/* --- telephones --- */
 
-    return p < 0.25 ? 0.25 : p > 8 ? 8 : p;
+static enum status phone_set(const struct identity_params *p, struct identity *id, struct rng *r,
+                             struct err *e)
+{
+    const struct catalog_phone *phone;
+    double weights[PHONES_MAX];
+
+    BUG_ON(catalog_n_phones > PHONES_MAX);
+    for (size_t i = 0; i < catalog_n_phones; i++)
+        weights[i] = catalog_phones[i].gpu.weight;
+    phone = &catalog_phones[rng_weighted(r, weights, catalog_n_phones)];
+    if (p->viewport_w > phone->w || p->viewport_h > phone->h)
+        return err_set(e, STATUS_INVALID,
+                       "viewport: %ux%u, expected at most %ux%u for the telephone %s",
+                       p->viewport_w, p->viewport_h, phone->w, phone->h, phone->model);
+    id->screen_w = id->avail_w = phone->w;
+    id->screen_h = id->avail_h = phone->h;
+    id->viewport_w = p->viewport_w > 0 ? p->viewport_w : phone->w;
+    id->viewport_h = p->viewport_h > 0 ? p->viewport_h : phone->viewport_h;
+    id->window_w = id->viewport_w;
+    id->window_h = id->viewport_h;
+    id->device_pixel_ratio = phone->dpr;
+    id->hardware_concurrency = phone->cores;
+    id->max_touch_points = 5;
+    id->ch_model = phone->model;
+    id->ch_platform_version = phone->version;
+    id->webgl_vendor = p->own_gpu ? "" : phone->gpu.vendor;
+    id->webgl_renderer = p->own_gpu ? "" : phone->gpu.renderer;
+    return STATUS_OK;
+}
+
+/* --- the whole --- */
+
+double identity_memory_class(uint64_t bytes)
+{
+    double gib = (double)bytes / (1024.0 * 1024 * 1024), lower = 2;
+
+    while (lower < 32 && gib - lower > 2 * lower - gib)
+        lower *= 2;
+    return lower;
 }
 
 static void agent_set(struct arena *a, struct identity *id, const char *version, uint32_t major)
@@ -179,11 +261,41 @@ static void agent_set(struct arena *a, struct identity *id, const char *version,
         id->mobile ? "Mobile " : "");
     id->n_brands = identity_brands(a, major, id->full_version, id->brands);
     id->ch_platform = os->ch_platform;
-    id->ch_platform_version = os->ch_platform_version;
     id->ch_architecture = os->ch_architecture;
     id->ch_bitness = os->ch_bitness;
-    id->ch_model = id->mobile ? "K" : "";
-    id->max_touch_points = id->mobile ? 5 : 0;
+    id->ch_form_factor = os->ch_form_factor;
+}
+
+static uint32_t marks_of(const struct identity *id)
+{
+    uint32_t marks = 0;
+
+    if (id->honest)
+        return 0;
+    if (id->os != OS_LINUX)
+        marks |= IDENTITY_MARK_FONTS;
+    if (id->webgl_renderer[0] != '\0')
+        marks |= IDENTITY_MARK_GPU;
+    if (id->mobile)
+        marks |= IDENTITY_MARK_DEVICE;
+    return marks;
+}
+
+/* What this machine and its browser are. An honest identity names nothing else. */
+static void honest_set(struct identity *id)
+{
+    id->webgl_vendor = id->webgl_renderer = "";
+    id->noise_seed = 0;
+}
+
+static enum status version_check(const struct identity_params *p, unsigned *major, struct err *e)
+{
+    if (p->browser_version == NULL || sscanf(p->browser_version, "%u.", major) != 1 ||
+        *major < 90 || *major > 9999)
+        return err_set(e, STATUS_INVALID,
+                       "browser version \"%s\", expected one such as 156.0.8078.79",
+                       p->browser_version != NULL ? p->browser_version : "");
+    return STATUS_OK;
 }
 
 enum status identity_generate(struct arena *a, const struct identity_params *p, uint32_t index,
@@ -195,16 +307,8 @@ enum status identity_generate(struct arena *a, const struct identity_params *p, 
     unsigned major;
 
     *out = NULL;
-    if (identity_params_check(p, e) != STATUS_OK)
+    if (identity_params_check(p, e) != STATUS_OK || version_check(p, &major, e) != STATUS_OK)
         return STATUS_INVALID;
-    if (p->browser_version == NULL || sscanf(p->browser_version, "%u.", &major) != 1 ||
-        major < 90 || major > 9999)
-        return err_set(e, STATUS_INVALID,
-                       "browser version \"%s\", expected one such as 156.0.8078.79",
-                       p->browser_version != NULL ? p->browser_version : "");
-    if (p->viewport_w > 0 && !viewport_fits(p))
-        return err_set(e, STATUS_INVALID, "viewport: %ux%u, expected at most 2560x1353",
-                       p->viewport_w, p->viewport_h);
     id = arena_new(a, struct identity);
     id->seed = arena_printf(a, "%s/%u", p->seed, index);
     rng_seed(&r, str_from(id->seed), STR("identity"));
@@ -216,11 +320,17 @@ enum status identity_generate(struct arena *a, const struct identity_params *p, 
     agent_set(a, id, p->browser_version, major);
     locale = locale_choose(p, &r);
     languages_set(a, id, locale);
-    id->timezone = arena_strdup(a, zone_choose(p, locale, &r));
-    screen_set(p, id, &r);
-    id->hardware_concurrency = p->cpu_count > 0 ? p->cpu_count : 1;
-    id->device_memory_gb = memory_class(p->memory_bytes);
-    id->noise_seed = rng_u64(&r);
+    place_set(a, p, locale, id, &r);
+    id->color_depth = 24;
+    if ((id->mobile ? phone_set(p, id, &r, e) : screen_set(p, id, &r, e)) != STATUS_OK)
+        return STATUS_INVALID;
+    if (!id->mobile)
+        desktop_hardware(p, id, &r);
+    id->device_memory_gb = identity_memory_class(p->memory_bytes);
+    id->noise_seed = p->no_noise ? 0 : rng_u64(&r) | 1;
+    if (id->honest)
+        honest_set(id);
+    id->marks = marks_of(id);
     *out = id;
     return STATUS_OK;
 }

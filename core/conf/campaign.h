@@ -74,7 +74,7 @@ struct conf_members {
     uint32_t count;   /* default 1 */
     const char *seed; /* NULL: drawn once for each state directory */
     struct json_strs os, locales, timezones;
-    bool honest;
+    bool honest, noise, own_gpu;
     const char *viewport;            /* "1280x800" or NULL: from the identity */
     uint32_t viewport_w, viewport_h; /* decoded; 0: from the identity */
     const char *store;               /* tag; NULL */

@@ -76,6 +76,16 @@ static const struct json_field identities_fields[] = {
      IN(conf_members, honest),
      .doc = "declare automation openly: the browser's own user agent, no overrides but locale and "
             "time zone; default: false"},
+    {.name = "noise",
+     .kind = JK_BOOL,
+     IN(conf_members, noise),
+     .doc = "small differences in what canvas, WebGL and audio give back, each identity's and "
+            "site's own; false: exact pixels; default: true"},
+    {.name = "own_gpu",
+     .kind = JK_BOOL,
+     IN(conf_members, own_gpu),
+     .doc = "WebGL names what this machine draws with, instead of a GPU chosen with the identity; "
+            "default: false"},
     {.name = "viewport",
      .kind = JK_STR,
      IN(conf_members, viewport),
@@ -511,7 +521,7 @@ void campaign_defaults(struct campaign_conf *out)
     *out = (struct campaign_conf){
         .dir = "",
         .name = "campaign",
-        .members = {.count = 1},
+        .members = {.count = 1, .noise = true},
         .isolation = ISOLATION_CONTEXT,
         .proxies = {.max_failures = 3, .max_demerits = 6, .cooldown_s = 60},
         .limits = {.rate = {LIMIT_DEFAULT_MAX_REQUESTS, LIMIT_DEFAULT_WINDOW_MS}, .robots = true},

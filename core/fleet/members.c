@@ -101,7 +101,7 @@ static enum status params_fill(struct arena *a, const struct members_env *env,
                                struct identity_params *p, struct err *e)
 {
     const struct conf_members *m = &env->conf->members;
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN), pages = sysconf(_SC_PHYS_PAGES);
+    long pages = sysconf(_SC_PHYS_PAGES);
 
     *p = (struct identity_params){
         .seed = m->seed,
@@ -112,7 +112,8 @@ static enum status params_fill(struct arena *a, const struct members_env *env,
         .viewport_w = m->viewport_w,
         .viewport_h = m->viewport_h,
         .honest = m->honest,
-        .cpu_count = cpus > 0 ? (uint32_t)cpus : 1,
+        .no_noise = !m->noise,
+        .own_gpu = m->own_gpu,
         .memory_bytes = pages > 0 ? (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0,
     };
     return p->seed ? STATUS_OK : members_seed(a, env->state_dir, &p->seed, e);

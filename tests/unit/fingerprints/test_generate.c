@@ -1,13 +1,12 @@
 #include "fingerprints/generate.h"
 
 #include "core/base/map.h"
-#include "fingerprints/catalog.h"
+#include "fingerprints/coherence.h"
 #include "tests/support/testing.h"
 
 static const struct identity_params plain = {
     .seed = "s",
     .browser_version = "156.0.8078.79",
-    .cpu_count = 4,
     .memory_bytes = (uint64_t)24 << 30,
 };
 
@@ -34,42 +33,83 @@ static void test_same_seed_same_identity(void **state)
     arena_destroy(&a);
 }
 
-static void test_what_a_page_can_check_fits_together(void **state)
+static void tell(void *arg, const struct contradiction *c)
+{
+    print_error("%s: %s: %s (%s)\n", (const char *)arg, c->rule, c->what, c->reason);
+}
+
+/* Every rule of the table over every system, and no two alike. */
+static void test_ten_thousand_identities(void **state)
 {
     const char *oses[] = {"linux", "windows", "macos", "android"};
     const char *locales[] = {"de", "en-US", "ja-JP", "pt-BR", "en-IN"};
+    const struct coherence_machine machine = {plain.browser_version, plain.memory_bytes};
     struct identity_params p = plain;
     struct arena *a = arena_create(NULL, 0);
-    struct map *ids = map_create();
+    struct map *ids = map_create(), *seeds = map_create();
 
     (void)state;
-    p.os = (struct json_strs){oses, 3};
+    p.os = (struct json_strs){oses, 4};
     p.locales = (struct json_strs){locales, 5};
     for (uint32_t i = 0; i < 10000; i++) {
         const struct identity *x = made(a, &p, i);
-        const struct catalog_os *os = &catalog_oses[x->os];
-        const struct catalog_locale *l = catalog_locale_find(str_from(x->languages[0]));
-        bool zone_fits = false;
 
         assert_null(map_put(ids, str_from(x->id), ids));
-        assert_non_null(strstr(x->user_agent, os->ua_platform));
-        assert_non_null(strstr(x->user_agent, "Chrome/156.0.0.0"));
-        assert_null(strstr(x->user_agent, "Headless"));
-        assert_string_equal(x->platform, os->platform);
-        assert_non_null(l);
-        assert_string_equal(x->locale, l->ui);
-        for (size_t k = 0; k < ARRAY_LEN(l->zones) && l->zones[k] != NULL; k++)
-            zone_fits |= strcmp(l->zones[k], x->timezone) == 0;
-        assert_true(zone_fits);
-        assert_memory_equal(x->accept_language, x->languages[0], strlen(x->languages[0]));
-        assert_true(x->avail_w <= x->screen_w && x->avail_h <= x->screen_h);
-        assert_true(x->window_w <= x->avail_w && x->window_h <= x->avail_h);
-        assert_true(x->viewport_w <= x->window_w && x->viewport_h < x->window_h);
-        assert_int_equal(x->hardware_concurrency, 4);
-        assert_true(x->device_memory_gb == 8);
+        assert_null(map_put_u64(seeds, x->noise_seed, seeds));
+        if (coherence_check(x, &machine, tell, (void *)(uintptr_t)x->id) > 0)
+            fail_msg("identity %u contradicts itself", i);
+        assert_true(x->device_memory_gb == 16);
     }
     map_destroy(&ids, NULL);
+    map_destroy(&seeds, NULL);
     arena_destroy(&a);
+}
+
+static void test_the_proxys_country_sets_the_clock(void **state)
+{
+    struct identity_params p = plain;
+    struct arena *a = arena_create(NULL, 0);
+    const char *zones[] = {"Asia/Tokyo"};
+
+    (void)state;
+    p.country = "de";
+    assert_string_equal(made(a, &p, 0)->timezone, "Europe/Berlin");
+    assert_string_equal(made(a, &p, 0)->languages[0], "en-US");
+    p.country = "zz"; /* a tag that is no country */
+    assert_string_equal(made(a, &p, 0)->country, "us");
+    p.timezones = (struct json_strs){zones, 1};
+    assert_string_equal(made(a, &p, 0)->timezone, "Asia/Tokyo");
+    arena_destroy(&a);
+}
+
+static void test_what_can_be_switched_off(void **state)
+{
+    struct identity_params p = plain;
+    struct arena *a = arena_create(NULL, 0);
+
+    (void)state;
+    assert_true(made(a, &p, 0)->noise_seed != 0 && made(a, &p, 0)->webgl_renderer[0] != '\0');
+    assert_int_equal(made(a, &p, 0)->marks, IDENTITY_MARK_GPU);
+    p.no_noise = p.own_gpu = true;
+    assert_true(made(a, &p, 0)->noise_seed == 0 && made(a, &p, 0)->webgl_renderer[0] == '\0');
+    assert_int_equal(made(a, &p, 0)->marks, 0);
+    p = plain;
+    p.honest = true;
+    assert_true(made(a, &p, 0)->noise_seed == 0 && made(a, &p, 0)->webgl_renderer[0] == '\0');
+    assert_non_null(strstr(made(a, &p, 0)->user_agent, "HeadlessChrome"));
+    arena_destroy(&a);
+}
+
+/* Chromium's rounding (device_memory.cc). */
+static void test_memory_classes(void **state)
+{
+    static const struct {
+        double gib, class;
+    } cases[] = {{0.5, 2}, {3, 2}, {3.1, 4}, {8, 8}, {23, 16}, {25, 32}, {64, 32}, {512, 32}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_true(identity_memory_class((uint64_t)(cases[i].gib * (1 << 30))) == cases[i].class);
 }
 
 /* What chromium 156 itself sends, and a two-brand list of the other order. */
@@ -154,7 +194,10 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_seed_same_identity),
-        cmocka_unit_test(test_what_a_page_can_check_fits_together),
+        cmocka_unit_test(test_ten_thousand_identities),
+        cmocka_unit_test(test_the_proxys_country_sets_the_clock),
+        cmocka_unit_test(test_what_can_be_switched_off),
+        cmocka_unit_test(test_memory_classes),
         cmocka_unit_test(test_brands),
         cmocka_unit_test(test_accept_language),
         cmocka_unit_test(test_a_viewport_that_is_asked_for_fits),
