@@ -5,9 +5,10 @@
 // PEER: puppeteer | cluster | playwright   MODE: fresh (a browser context per task) | kept (a page per worker) | first (one page, then the end)
 // A task visits the article, waits for load, and takes title, five links and the length of the text.
 import { createRequire } from 'node:module';
+import { resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
 
-const require = createRequire(process.env.FLEET_NPM + '/');
+const require = createRequire(resolve(process.env.FLEET_NPM) + '/');
 const [peer, mode, executablePath, tasksText, inFlightText, ...urls] = process.argv.slice(2);
 const tasks = Number(tasksText);
 const inFlight = Number(inFlightText);
