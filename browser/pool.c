@@ -51,6 +51,7 @@ struct pool_lease {
     struct seat *seat;
     struct context *ctx; /* LEASE_HELD: outlives its instance until it is ended */
     enum lease_state state;
+    bool forget; /* the context is not kept after it */
     unsigned tries;
     uint64_t call; /* DevTools call under way, 0: none */
     context_fn *fn;
@@ -224,6 +225,15 @@ static void on_ready(struct instance *i, void *arg)
     tell_ready(h->pool, STATUS_OK, &ok);
 }
 
+static enum instance_way way_of(const struct pool *p)
+{
+    const struct member *m = p->opts.n_members > 0 ? p->opts.members[0] : NULL;
+
+    if (m == NULL || m->forward != NULL)
+        return INSTANCE_TO_DOOR;
+    return m->forward_port != 0 ? INSTANCE_TO_PORT : INSTANCE_DIRECT;
+}
+
 static enum status home_start(struct pool *p, struct member *owner, struct err *e)
 {
     struct arena *a = arena_create(NULL, 0);
@@ -233,9 +243,8 @@ static enum status home_start(struct pool *p, struct member *owner, struct err *
         .reaper = p->opts.reaper,
         .program = p->opts.program,
         .sandbox = p->opts.sandbox,
-        .identity = owner != NULL ? owner->identity : NULL,
-        .proxy_port = owner != NULL ? owner->forward_port : 0,
-        .direct = p->opts.n_members > 0 && p->opts.members[0]->forward_port == 0,
+        .owner = owner,
+        .way = way_of(p),
         .targets = p->opts.targets,
         .on_ready = on_ready,
         .on_over = on_over,
@@ -663,6 +672,11 @@ void pool_give_up(struct pool_lease *l, enum status why)
     lease_fail(l, why, status_text(why));
 }
 
+void pool_forget(struct pool_lease *l)
+{
+    l->forget = true;
+}
+
 void pool_release(struct pool_lease *l, bool clean)
 {
     struct pool *p = l->pool;
@@ -671,7 +685,7 @@ void pool_release(struct pool_lease *l, bool clean)
 
     BUG_ON(l->state != LEASE_HELD);
     s->lease = NULL;
-    if (h != NULL && !is_kept(p)) { /* its pages go with it */
+    if (h != NULL && (!is_kept(p) || l->forget)) { /* its pages go with it */
         h->pages += context_pages_made(s->ctx);
         context_destroy(&s->ctx);
         s->home = NULL;

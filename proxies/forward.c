@@ -72,6 +72,78 @@ bool forward_host_next(const struct forward *f, size_t *it, struct forward_host 
     return h != NULL;
 }
 
+static uint16_t port_of(int fd)
+{
+    union net_addr a = {.v6 = {0}};
+    socklen_t len = sizeof(a);
+
+    if (getsockname(fd, &a.sa, &len) != 0)
+        return 0;
+    return ntohs(a.sa.sa_family == AF_INET6 ? a.v6.sin6_port : a.v4.sin_port);
+}
+
+/* --- clients within this process: known by the port they are bound to, which nobody else can
+ * have meanwhile --- */
+
+static struct sockaddr_in loopback(uint16_t port)
+{
+    return (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+}
+
+/* A socket that was never connected has given its port back: it is forgotten in time. */
+static void forget_dialled(struct forward *f)
+{
+    uint64_t now = loop_now_ms(f->loop);
+    struct list *l;
+
+    while ((l = f->dialled.next) != &f->dialled) {
+        struct dialled *d = list_entry(l, struct dialled, link);
+
+        if (now - d->at_ms <= FORWARD_DIAL_MS)
+            return;
+        list_remove(l);
+        free(d);
+    }
+}
+
+static bool take_dialled(struct forward *f, const struct sockaddr_in *peer)
+{
+    forget_dialled(f);
+    if (peer->sin_family != AF_INET || peer->sin_addr.s_addr != htonl(INADDR_LOOPBACK))
+        return false;
+    list_for_each (l, &f->dialled) {
+        struct dialled *d = list_entry(l, struct dialled, link);
+
+        if (d->port != ntohs(peer->sin_port))
+            continue;
+        list_remove(l);
+        free(d);
+        return true;
+    }
+    return false;
+}
+
+enum status forward_dial(struct forward *f, int *out, struct err *e)
+{
+    cleanup_fd int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    struct sockaddr_in a = loopback(0);
+    struct dialled *d;
+
+    if (fd < 0)
+        return err_set_errno(e, STATUS_IO, errno, "forwarder: socket");
+    if (bind(fd, (struct sockaddr *)(void *)&a, sizeof(a)) != 0)
+        return err_set_errno(e, STATUS_IO, errno, "forwarder: bind 127.0.0.1");
+    forget_dialled(f);
+    d = xcalloc(1, sizeof(*d));
+    d->port = port_of(fd);
+    d->at_ms = loop_now_ms(f->loop);
+    list_init(&d->link);
+    list_push(&f->dialled, &d->link);
+    *out = steal_fd(&fd);
+    return STATUS_OK;
+}
+
 /* --- listening --- */
 
 static bool is_full(const struct forward *f)
@@ -98,15 +170,17 @@ static bool is_passing(int err)
 static void on_accept(void *arg, int fd, int events)
 {
     struct forward *f = arg;
-    static const int on = 1;
 
     (void)events;
     for (int i = 0; i < ACCEPTS_A_TURN && !is_full(f); i++) {
-        int c = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct sockaddr_in peer = {.sin_family = AF_UNSPEC};
+        socklen_t len = sizeof(peer);
+        int c = accept4(fd, (struct sockaddr *)(void *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-        if (c >= 0) {
-            setsockopt(c, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-            conn_open(f, c);
+        if (c >= 0 && f->opts.dialled_only && !take_dialled(f, &peer)) {
+            close(c);
+        } else if (c >= 0) {
+            (void)forward_adopt(f, c);
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             return;
         } else if (!is_passing(errno)) { /* out of descriptors or memory: later */
@@ -117,6 +191,19 @@ static void on_accept(void *arg, int fd, int events)
     }
     if (is_full(f))
         loop_watch_set(f->watch, 0);
+}
+
+bool forward_adopt(struct forward *f, int fd)
+{
+    static const int on = 1;
+
+    if (is_full(f)) {
+        close(fd);
+        return false;
+    }
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    conn_open(f, fd);
+    return true;
 }
 
 static void on_reap(struct loop_timer *t)
@@ -136,12 +223,12 @@ void forward_reap_later(struct forward *f)
 
 static enum status listen_loopback(int *out, struct err *e)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in a = loopback(0);
     cleanup_fd int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
         return err_set_errno(e, STATUS_IO, errno, "forwarder: socket");
-    if (bind(fd, (struct sockaddr *)&a, sizeof(a)) != 0)
+    if (bind(fd, (struct sockaddr *)(void *)&a, sizeof(a)) != 0)
         return err_set_errno(e, STATUS_IO, errno, "forwarder: bind 127.0.0.1");
     if (listen(fd, SOMAXCONN) != 0)
         return err_set_errno(e, STATUS_IO, errno, "forwarder: listen");
@@ -157,16 +244,6 @@ static enum status check_listener(int fd, struct err *e)
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) != 0 || !listening)
         return err_set(e, STATUS_INVALID, "forwarder: descriptor %d is no listening socket", fd);
     return file_nonblock(fd, e);
-}
-
-static uint16_t port_of(int fd)
-{
-    union net_addr a = {.v6 = {0}};
-    socklen_t len = sizeof(a);
-
-    if (getsockname(fd, &a.sa, &len) != 0)
-        return 0;
-    return ntohs(a.sa.sa_family == AF_INET6 ? a.v6.sin6_port : a.v4.sin_port);
 }
 
 /* --- life --- */
@@ -191,6 +268,8 @@ static void destroy(struct forward *f)
         conn_kill(list_first(&f->conns, struct conn, link), true);
     while ((l = list_pop(&f->dead)) != NULL)
         conn_free(list_entry(l, struct conn, link));
+    while ((l = list_pop(&f->dialled)) != NULL)
+        free(list_entry(l, struct dialled, link));
     loop_timer_stop(&f->reap);
     loop_timer_stop(&f->retry);
     if (f->fd >= 0)
@@ -213,6 +292,23 @@ static void ignore_sigpipe(void)
         signal(SIGPIPE, SIG_IGN);
 }
 
+static enum status start_listening(struct forward *f, int given, struct err *e)
+{
+    int fd = given;
+    enum status s = fd >= 0 ? check_listener(fd, e) : listen_loopback(&fd, e);
+
+    if (s == STATUS_OK)
+        s = loop_watch_open(f->loop, fd, LOOP_READ, on_accept, f, &f->watch, e);
+    if (s != STATUS_OK) {
+        if (given < 0 && fd >= 0)
+            close(fd);
+        return s;
+    }
+    f->fd = fd;
+    f->port = port_of(fd);
+    return STATUS_OK;
+}
+
 enum status forward_open(struct loop *l, const struct forward_opts *opts, struct forward **out,
                          struct err *e)
 {
@@ -225,6 +321,7 @@ enum status forward_open(struct loop *l, const struct forward_opts *opts, struct
     f->fd = -1;
     list_init(&f->conns);
     list_init(&f->dead);
+    list_init(&f->dialled);
     f->hosts = map_create();
     f->shared.resolver = resolver_create(l);
     set_opts(f, opts);
@@ -232,17 +329,11 @@ enum status forward_open(struct loop *l, const struct forward_opts *opts, struct
     if (f->ca_file && !f->shared.tls)
         s = tls_ctx_open(f->ca_file, &f->shared.tls, e);
     if (s == STATUS_OK)
-        s = fd >= 0 ? check_listener(fd, e) : listen_loopback(&fd, e);
-    if (s == STATUS_OK)
-        s = loop_watch_open(l, fd, LOOP_READ, on_accept, f, &f->watch, e);
+        s = start_listening(f, fd, e);
     if (s != STATUS_OK) {
-        if (opts->listen_fd < 0 && fd >= 0)
-            close(fd);
         destroy(f);
         return s;
     }
-    f->fd = fd;
-    f->port = port_of(fd);
     *out = f;
     return STATUS_OK;
 }

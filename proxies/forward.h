@@ -54,9 +54,12 @@ typedef void forward_result_fn(void *arg, const char *proxy_id, enum status s, u
 typedef void forward_bytes_fn(void *arg, const char *proxy_id, uint64_t in, uint64_t out);
 
 struct forward_opts {
-    /** A bound, listening TCP socket (of a member's network namespace, say); taken over on success.
-     *  -1: 127.0.0.1, a port of the system's choice. */
+    /** A bound, listening TCP socket; taken over on success. -1: 127.0.0.1, a port of the system's
+     * choice. */
     int listen_fd;
+    /** The listener answers only sockets of forward_dial; of other processes it closes them: any
+     * user of the machine can reach a port on loopback. */
+    bool dialled_only;
     /** An upstream of NULL means direct; false: it means PROXY_NONE. */
     bool allow_direct;
     /** PEM file of the authorities that https upstreams are verified against; NULL: the system's.
@@ -97,6 +100,16 @@ must_check enum status forward_open(struct loop *l, const struct forward_opts *o
 /** Cuts everything and stops listening; nothing is called after it. Sets *f to NULL; NULL is fine.
  */
 void forward_close(struct forward **f);
+
+/** Takes over a connected, non-blocking stream socket as if it had been accepted: for listeners
+ * that are kept elsewhere (a member's network namespace). False when max_connections are open: it
+ * is then closed. */
+bool forward_adopt(struct forward *f, int fd);
+/** For a client within this process: *fd is a TCP socket, non-blocking, close-on-exec and the
+ * caller's, bound to a port of 127.0.0.1 that the forwarder knows it by. To be connected to
+ * 127.0.0.1:forward_port within FORWARD_DIAL_MS. IO. */
+must_check enum status forward_dial(struct forward *f, int *fd, struct err *e);
+enum { FORWARD_DIAL_MS = 15000 };
 
 /** The port to point the browser at. */
 uint16_t forward_port(const struct forward *f);

@@ -20,6 +20,13 @@ enum {
     BYTES_EVERY_MS = 10000,
 };
 
+/* A socket of forward_dial that has not been accepted yet. */
+struct dialled {
+    struct list link; /* oldest first */
+    uint16_t port;
+    uint64_t at_ms;
+};
+
 struct forward {
     struct loop *loop;
     struct forward_opts opts;
@@ -31,7 +38,7 @@ struct forward {
     struct loop_timer reap;  /* frees `dead` */
     struct proxy *upstream;
     struct link_shared shared;
-    struct list conns, dead;
+    struct list conns, dead, dialled;
     struct map *hosts; /* host -> host_count */
     struct forward_stats stats;
     char scratch[SCRATCH_SIZE];

@@ -220,7 +220,7 @@ void child_failed(struct reaper_child *c, const struct wire_failed *f)
     if (c->failed.status != STATUS_OK)
         return;
     if (f->step == STEP_LAYER) {
-        uint32_t have = c->reaper->has_hello ? c->reaper->hello.layers : 0;
+        uint32_t have = c->reaper->has_hello ? c->reaper->hello.layers & c->wanted : 0;
 
         (void)!reaper_level_check(have, c->required, &c->failed);
         err_prefix(&c->failed, "launch %s", c->name);

@@ -11,6 +11,8 @@
 
 #include "core/base/attr.h"
 
+enum { LISTEN_BACKLOG = 1024 }; /* the controller may be busy; net.core.somaxconn caps it */
+
 bool net_loopback_up(struct report *r)
 {
     cleanup_fd int s = -1;
@@ -30,12 +32,12 @@ static bool listen_one(struct report *r, unsigned port, int *out)
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     char name[32];
 
-    snprintf(name, sizeof(name), "127.0.0.1:%u", port);
-    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    snprintf(name, sizeof(name), "port %u", port);
+    a.sin_addr.s_addr = htonl(INADDR_ANY); /* there is nothing but loopback */
     if (!TRY(r, STEP_LISTEN, name,
              s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) ||
         !TRY(r, STEP_LISTEN, name, bind(s, (const struct sockaddr *)(const void *)&a, sizeof(a))) ||
-        !TRY(r, STEP_LISTEN, name, listen(s, 128)))
+        !TRY(r, STEP_LISTEN, name, listen(s, LISTEN_BACKLOG)))
         return false;
     *out = steal_fd(&s);
     return true;

@@ -161,8 +161,9 @@ struct reaper_spec {
     uint64_t shm_max_bytes;  /* of /dev/shm; 0: 512 MiB */
     bool netns; /* a network namespace with loopback alone; the way out is the listeners. Always
                    required when asked for */
-    unsigned n_listeners; /* with netns: TCP listeners inside on 127.0.0.1 ports REAPER_INSIDE_PORT
-                             .. + n-1, passed out by on_started */
+    unsigned n_listeners; /* with netns: TCP listeners inside on every address of 127.0.0.0/8, ports
+                             REAPER_INSIDE_PORT .. + n-1, passed out by on_started; getsockname of
+                             a connection tells which address was meant */
     const struct reaper_rlimit *rlimits; /* besides RLIMIT_CORE 0, which always is */
     size_t n_rlimits;
     uint64_t memory_max_bytes; /* cgroup limits; 0: none. Where there is no cgroup to be had they

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "browser/cdp/pipe.h"
+#include "browser/chromium/door.h"
 #include "core/base/log.h"
 
 struct instance {
@@ -14,6 +15,8 @@ struct instance {
     struct reaper_child *child;
     struct cdp_conn *conn;
     struct targets *targets;
+    struct door *door; /* INSTANCE_TO_DOOR, else NULL */
+    bool netns;
     int stderr_fd;
     struct loop_watch *stderr_watch;
     struct buf tail;
@@ -168,10 +171,15 @@ static void on_started(struct reaper_child *c, const struct reaper_started *s, v
 {
     struct instance *i = arg;
 
+    struct err e = ERR_INIT;
+
     (void)c;
     i->layers = s->layers;
     for (size_t n = 0; n < s->n_listeners; n++)
-        close(s->listeners[n]);
+        if (door_listen(i->door, s->listeners[n], &e) != STATUS_OK)
+            log_error(NULL, "instance.door", LOG_STR("instance", i->opts.name), LOG_ERR(&e));
+    if (i->door != NULL && !i->netns)
+        door_admit(i->door, s->uid);
 }
 
 /* reaper_child_stop begins, or we asked: the polite way first. */
@@ -228,10 +236,33 @@ static void on_version(void *arg, enum status s, const struct json *result, cons
         i->opts.on_ready(i, i->opts.arg);
 }
 
-static const char *const *make_args(struct instance *i, const char **tz)
+/* The browser's own traffic goes to its owner's forwarder, or nowhere: contexts have proxies of
+ * their own. Names are for the forwarder to resolve, and without <-loopback> Chromium would contact
+ * this machine's own addresses itself. */
+static enum status add_proxy(struct instance *i, struct args *args, struct err *e)
+{
+    const struct member *owner = i->opts.owner;
+    char proxy[DOOR_PROXY_MAX] = "http://127.0.0.1:9";
+    enum status s = STATUS_OK;
+
+    if (i->opts.way == INSTANCE_DIRECT)
+        return STATUS_OK;
+    if (owner != NULL && i->door != NULL)
+        s = door_proxy(i->door, i->opts.owner, proxy, e);
+    else if (owner != NULL)
+        snprintf(proxy, sizeof proxy, "http://127.0.0.1:%u", owner->forward_port);
+    args_add(args, "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.*.*.*");
+    args_addf(args, "--proxy-server=%s", proxy);
+    args_add(args, "--proxy-bypass-list=<-loopback>");
+    return s;
+}
+
+static enum status make_args(struct instance *i, const char *const **argv, const char **tz,
+                             struct err *e)
 {
     const struct instance_opts *o = &i->opts;
     struct args args;
+    enum status s;
 
     args_init(&args, i->arena);
     args_add_base(&args, o->program->kind);
@@ -240,16 +271,11 @@ static const char *const *make_args(struct instance *i, const char **tz)
         args_add(&args, "--no-startup-window");
     if (o->sandbox == SANDBOX_OFF)
         args_add(&args, "--no-sandbox");
-    if (o->identity != NULL)
-        *tz = identity_add_args(o->identity, &args);
-    if (!o->direct) {
-        /* Names are for the forwarder to resolve; the browser's own way out leads nowhere. */
-        args_add(&args, "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1");
-        args_addf(&args, "--proxy-server=http://127.0.0.1:%u",
-                  o->proxy_port != 0 ? o->proxy_port : 9);
-        args_add(&args, "--proxy-bypass-list=<-loopback>");
-    }
-    return args_list(&args, o->program->path);
+    if (o->owner != NULL)
+        *tz = identity_add_args(o->owner->identity, &args);
+    s = add_proxy(i, &args, e);
+    *argv = args_list(&args, o->program->path);
+    return s;
 }
 
 static const char *const *make_env(struct instance *i, const char *tz)
@@ -276,7 +302,8 @@ static enum status launch(struct instance *i, const struct pipe_ends *ends, int 
         [SANDBOX_OFF] = REAPER_SANDBOX_OFF,
     };
     const char *tz = NULL;
-    const char *const *argv = make_args(i, &tz);
+    const char *const *argv;
+    enum status s = make_args(i, &argv, &tz, e);
     const struct reaper_fd fds[] = {{ends->theirs[0], 3}, {ends->theirs[1], 4}};
     const struct reaper_spec spec = {
         .name = i->opts.name,
@@ -287,11 +314,30 @@ static enum status launch(struct instance *i, const struct pipe_ends *ends, int 
         .n_fds = ARRAY_LEN(fds),
         .stderr_fd = stderr_w,
         .sandbox = sandboxes[i->opts.sandbox],
+        .netns = i->netns,
+        .n_listeners = i->netns ? 1 : 0,
         .oom_score_adj = 300,
     };
     const struct reaper_callbacks cb = {on_started, on_child_exit, on_ask, i};
 
-    return reaper_launch(i->opts.reaper, &spec, &cb, &i->child, e);
+    return s == STATUS_OK ? reaper_launch(i->opts.reaper, &spec, &cb, &i->child, e) : s;
+}
+
+/* A network namespace is asked for where it can be had, and where the campaign insists. */
+static enum status open_door(struct instance *i, struct err *e)
+{
+    struct reaper_level level;
+    enum status s;
+
+    if (i->opts.way != INSTANCE_TO_DOOR)
+        return STATUS_OK;
+    s = reaper_level(i->opts.reaper, &level, e);
+    if (s != STATUS_OK)
+        return s;
+    i->netns = i->opts.sandbox == SANDBOX_REQUIRE ||
+               (level.layers & REAPER_LAYER_BIT(REAPER_LAYER_NETNS)) != 0;
+    i->door = i->opts.targets.door = door_create(i->opts.loop, i->netns);
+    return STATUS_OK;
 }
 
 /* Everything of ours that can fail comes before the launch, whose callbacks name the instance. */
@@ -343,7 +389,9 @@ enum status instance_start(const struct instance_opts *opts, struct instance **o
     i->stderr_fd = -1;
     buf_init(&i->tail, INSTANCE_TAIL_MAX + 4096);
     i->started_ms = loop_now_ms(opts->loop);
-    s = start(i, e);
+    s = open_door(i, e);
+    if (s == STATUS_OK)
+        s = start(i, e);
     if (s != STATUS_OK) {
         instance_destroy(&i);
         return err_prefix(e, "start %s", opts->program->path);
@@ -383,6 +431,7 @@ void instance_destroy(struct instance **ip)
     loop_timer_stop(&i->timer);
     targets_destroy(&i->targets);
     cdp_conn_destroy(&i->conn);
+    door_destroy(&i->door);
     loop_watch_close(&i->stderr_watch);
     if (i->stderr_fd >= 0)
         close(i->stderr_fd);

@@ -40,17 +40,24 @@ enum instance_event {
 /** The table of moves: the next state, or `s` itself when the event changes nothing. Pure. */
 enum instance_state instance_next(enum instance_state s, enum instance_event ev);
 
+/** How its members' traffic leaves it. */
+enum instance_way {
+    INSTANCE_TO_PORT, /* to each member's forward_port on 127.0.0.1: for tests with a proxy of their
+                         own */
+    INSTANCE_TO_DOOR, /* to each member's forwarder by a door: a network namespace where that can be
+                         had, and always with SANDBOX_REQUIRE */
+    INSTANCE_DIRECT,  /* members have no forwarder; names are resolved by the browser */
+};
+
 struct instance_opts {
     struct loop *loop;
     struct reaper *reaper;
     const char *name; /* "browser-0": for logs and the sandbox */
     const struct browser_program *program;
     enum sandbox_want sandbox;
-    const struct identity
-        *identity;       /* of the one member it is for (isolation "process"); NULL: shared */
-    uint16_t proxy_port; /* its forwarder's, with `identity`; 0: only contexts have proxies */
-    bool direct; /* contexts may go without a proxy (no forwarder): names are then resolved locally
-                  */
+    struct member *owner; /* the one it is for (isolation "process"); NULL: shared, only contexts
+                             have proxies */
+    enum instance_way way;
     struct targets_opts targets;
     /** It answers: contexts can be made. At most once. */
     void (*on_ready)(struct instance *i, void *arg);

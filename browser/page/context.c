@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "browser/chromium/door.h"
 #include "browser/page/page_internal.h"
 #include "core/base/log.h"
 
@@ -47,11 +48,43 @@ static void on_made(void *arg, enum status s, const struct json *result, const s
     ready(ready_arg, NULL, s, e);
 }
 
+/* "" when the member has no forwarder and goes out directly. */
+static enum status proxy_of(struct targets *t, struct member *m, char out[DOOR_PROXY_MAX],
+                            struct err *e)
+{
+    out[0] = '\0';
+    if (t->opts.door != NULL)
+        return door_proxy(t->opts.door, m, out, e);
+    if (m->forward_port != 0)
+        snprintf(out, DOOR_PROXY_MAX, "http://127.0.0.1:%u", m->forward_port);
+    return STATUS_OK;
+}
+
+static void on_no_proxy(void *arg)
+{
+    struct context *c = arg;
+
+    on_made(c, c->err.status, NULL, &c->err);
+}
+
+static void ask_for(struct context *c, const char *proxy)
+{
+    struct buf b = BUF_INIT(BUF_MAX_LINE);
+
+    buf_adds(&b, "{\"disposeOnDetach\":true");
+    if (proxy[0] != '\0')
+        buf_addf(&b, ",\"proxyServer\":\"%s\",\"proxyBypassList\":\"<-loopback>\"", proxy);
+    buf_addc(&b, '}');
+    cdp_call(cdp_conn_root(c->targets->conn), "Target.createBrowserContext", buf_str(&b), 0,
+             on_made, c);
+    buf_deinit(&b);
+}
+
 struct context *context_create(struct targets *t, struct member *m, const struct applied *applied,
                                context_fn *ready, void *arg)
 {
     struct context *c = xcalloc(1, sizeof *c);
-    struct buf b = BUF_INIT(BUF_MAX_LINE);
+    char proxy[DOOR_PROXY_MAX];
 
     c->targets = t;
     c->member = m;
@@ -61,13 +94,10 @@ struct context *context_create(struct targets *t, struct member *m, const struct
     list_init(&c->pages);
     list_push(&t->contexts, &c->link);
     t->n_refs++;
-    buf_adds(&b, "{\"disposeOnDetach\":true");
-    if (m->forward_port != 0)
-        buf_addf(&b, ",\"proxyServer\":\"http://127.0.0.1:%u\",\"proxyBypassList\":\"<-loopback>\"",
-                 m->forward_port);
-    buf_addc(&b, '}');
-    cdp_call(cdp_conn_root(t->conn), "Target.createBrowserContext", buf_str(&b), 0, on_made, c);
-    buf_deinit(&b);
+    if (proxy_of(t, m, proxy, &c->err) == STATUS_OK)
+        ask_for(c, proxy);
+    else
+        loop_defer(t->loop, on_no_proxy, c);
     return c;
 }
 

@@ -14,6 +14,7 @@
 #include "core/op/gate.h"
 
 struct context;
+struct door;
 struct page;
 struct page_session;
 struct targets;
@@ -23,6 +24,8 @@ struct targets_opts {
     const struct op *document; /* the row page.document */
     enum enforce enforce;
     bool url_at_creation; /* headless-shell: a target may be created with its final URL */
+    struct door *door;    /* the instance's, by which members reach their forwarders; NULL: by
+                             127.0.0.1 and forward_port */
     /** "page killed", "page crashed", "popup opened": words of the table in browser/README.md. May
      * be NULL. */
     void (*on_event)(void *arg, const char *what, const struct member *m, const char *text);

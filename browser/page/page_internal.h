@@ -46,6 +46,7 @@ struct context {
                                      network for a document */
     context_fn *ready;
     void *ready_arg;
+    struct err err; /* why it could not be asked for */
     struct loop_timer idle;
     size_t n_pages_made;
     size_t n_strays; /* tabs that were asked for by pages that are dropped; tabs come in the order

@@ -14,8 +14,8 @@ struct proxy;
 struct member {
     uint32_t index; /* 0..N-1 */
     const struct identity *identity;
-    struct forward *forward;   /* its local listener; owned by the campaign, never NULL while the campaign runs */
-    uint16_t forward_port;     /* 127.0.0.1:port */
+    struct forward *forward;   /* its way out; owned by the campaign, never NULL while the campaign runs */
+    uint16_t forward_port;     /* without a forwarder (tests): a proxy on 127.0.0.1; 0: none */
     const struct proxy *proxy; /* the upstream in force; NULL: none configured, direct */
     char proxy_id[64];         /* "" when direct: what receipts show */
     bool rotate_next;          /* a reputation hit: the gate picks another proxy before the next op */

@@ -82,6 +82,7 @@ static enum status forward_make(const struct members_env *env, struct member *m,
 {
     struct forward_opts opts = FORWARD_OPTS_INIT;
 
+    opts.dialled_only = true; /* browsers come by a door, requests by forward_dial */
     opts.allow_direct = env->roster == NULL;
     opts.allow = on_allow;
     opts.arg = env_arg(env);
@@ -91,7 +92,6 @@ static enum status forward_make(const struct members_env *env, struct member *m,
     }
     if (forward_open(env->loop, &opts, &m->forward, e) != STATUS_OK)
         return err_prefix(e, "member %u: forwarder", m->index);
-    m->forward_port = forward_port(m->forward);
     return STATUS_OK;
 }
 

@@ -10,6 +10,7 @@
 #include "core/base/list.h"
 #include "core/base/map.h"
 #include "core/base/url.h"
+#include "proxies/forward.h"
 
 enum { HEADERS_MAX = 256 * 1024, CONNECT_MS = 15000 };
 
@@ -364,17 +365,42 @@ static void body_set(struct request *q, const struct http_request *r)
     curl_easy_setopt(q->easy, CURLOPT_CUSTOMREQUEST, r->method);
 }
 
+/* --- the way out: a connection to the member's forwarder that nobody else can make --- */
+
+static curl_socket_t dial(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct member *m = arg;
+    struct err e = ERR_INIT;
+    int fd;
+
+    (void)purpose;
+    (void)address;
+    return forward_dial(m->forward, &fd, &e) == STATUS_OK ? fd : CURL_SOCKET_BAD;
+}
+
+/* Each member's proxy has its own port, by which curl keeps connections: members share none. */
+static void proxy_use(struct request *q, struct member *m)
+{
+    uint16_t port = m->forward != NULL ? forward_port(m->forward) : m->forward_port;
+    char proxy[64];
+
+    snprintf(proxy, sizeof proxy, "http://127.0.0.1:%u", port);
+    curl_easy_setopt(q->easy, CURLOPT_PROXY, proxy);
+    curl_easy_setopt(q->easy, CURLOPT_NOPROXY, "");
+    if (m->forward == NULL)
+        return;
+    curl_easy_setopt(q->easy, CURLOPT_OPENSOCKETFUNCTION, dial);
+    curl_easy_setopt(q->easy, CURLOPT_OPENSOCKETDATA, m);
+}
+
 static void request_set_up(struct request *q, const struct http_request *r)
 {
     CURL *c = q->easy;
-    char proxy[64];
 
-    snprintf(proxy, sizeof proxy, "http://127.0.0.1:%u", r->member->forward_port);
     curl_easy_setopt(c, CURLOPT_URL, r->url);
     curl_easy_setopt(c, CURLOPT_PRIVATE, (char *)q);
     curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(c, CURLOPT_PROXY, proxy);
-    curl_easy_setopt(c, CURLOPT_NOPROXY, "");
+    proxy_use(q, r->member);
     curl_easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 0L);
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);

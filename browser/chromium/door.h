@@ -1,0 +1,48 @@
+/* The door of an instance: where the connections of its members come in, each to be led to the
+ * forwarder of the member that it belongs to. Which member that is, is told by the address that was
+ * connected to: 127.128.0.0 + index is member number `index`, whatever instance it is on.
+ *
+ *   inside    the instance is in a network namespace with loopback alone, where one socket listens
+ *             on all of 127.0.0.0/8: there is no other way out, and nobody outside can reach it
+ *   outside   no namespace can be had: a listener for each member, which every user of the machine
+ *             can reach. The peer's uid is looked up (/proc/net/tcp) and must be the browser's
+ *
+ * Members must have forwarders (member.h), which outlive the door. Loop thread only. */
+#ifndef BROWSER_CHROMIUM_DOOR_H
+#define BROWSER_CHROMIUM_DOOR_H
+
+#include <sys/types.h>
+
+#include "core/base/loop.h"
+#include "core/fleet/member.h"
+
+struct door;
+
+enum {
+    DOOR_PORT = 3128,           /* inside */
+    DOOR_MEMBERS_MAX = 1 << 23, /* 127.128.0.0 to 127.255.255.255 */
+    DOOR_PROXY_MAX = 40,
+};
+
+struct door *door_create(struct loop *l, bool inside);
+/** Inside: the listening socket that was passed out; taken over, also on failure. */
+must_check enum status door_listen(struct door *d, int fd, struct err *e);
+/** Outside: the browser's uid; before that nobody is let in. */
+void door_admit(struct door *d, uid_t uid);
+/** "http://127.128.0.7:3128" for member 7, who may come in from now on. Outside, its listener is
+ * made the first time: IO says what failed. INVALID: an index past DOOR_MEMBERS_MAX. */
+must_check enum status door_proxy(struct door *d, struct member *m, char out[DOOR_PROXY_MAX],
+                                  struct err *e);
+/** Connections that were turned away: of another user, or to an address that is no member's. */
+uint64_t door_refused(const struct door *d);
+/** Connections that are open go on. Sets *d to NULL; NULL is fine. */
+void door_destroy(struct door **d);
+
+/** The uid that owns the socket bound to peer and connected to local, as /proc/net/tcp (text) has
+ * it; false when it is not there, or is closed already. Pure, for tests. Both in network order. */
+struct sockaddr_in;
+struct str;
+bool door_find_uid(struct str table, const struct sockaddr_in *peer,
+                   const struct sockaddr_in *local, uid_t *out);
+
+#endif
