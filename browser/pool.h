@@ -65,6 +65,9 @@ void pool_give_up(struct pool_lease *l, enum status why);
  * well, the page may be used again. */
 void pool_release(struct pool_lease *l, bool clean);
 
+/** Of a lease that is held: the member's context is not kept after it, whatever the pool's rule. */
+void pool_forget(struct pool_lease *l);
+
 /** {"instances":[{"name","state","version","pid","memory_bytes","pages","contexts","leases"}...]}
  * into the object. */
 void pool_describe(const struct pool *p, struct json *into);

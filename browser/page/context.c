@@ -139,6 +139,9 @@ void context_destroy(struct context **cp)
     loop_timer_stop(&c->idle);
     list_remove(&c->link);
     c->destroyed = true;
+    if (c->watch != NULL)
+        c->watch->on_lost(c->watch->arg, c);
+    c->watch = NULL;
     lose_pages(c);
     dispose(c);
     c->id[0] = '\0';
@@ -165,6 +168,49 @@ const char *context_id(const struct context *c)
 bool context_is_usable(const struct context *c)
 {
     return c->id[0] != '\0' && cdp_conn_is_open(c->targets->conn);
+}
+
+void context_set_watch(struct context *c, const struct context_watch *w)
+{
+    c->watch = w;
+}
+
+void context_run(struct context *c, const char *session)
+{
+    struct cdp_session *s, *own = NULL;
+
+    if (!context_is_usable(c) || session[0] == '\0')
+        return;
+    s = cdp_session_find(c->targets->conn, str_from(session));
+    if (s == NULL) /* a worker's: nobody keeps these */
+        s = own = cdp_session_create(c->targets->conn, str_from(session));
+    cdp_tell(s, "Runtime.runIfWaitingForDebugger", STR_NONE);
+    cdp_session_destroy(&own, STATUS_CLOSED, NULL);
+}
+
+void context_tell(struct context *c, const char *session, const char *method, struct str params)
+{
+    struct cdp_session *s = NULL;
+
+    if (context_is_usable(c) && session[0] != '\0')
+        s = cdp_session_find(c->targets->conn, str_from(session));
+    if (s != NULL)
+        cdp_tell(s, method, params);
+}
+
+struct targets *context_targets(struct context *c)
+{
+    return c->targets;
+}
+
+struct cdp_conn *context_conn(struct context *c)
+{
+    return c->targets->conn;
+}
+
+const struct applied *context_applied(const struct context *c)
+{
+    return c->applied;
 }
 
 size_t context_pages_made(const struct context *c)
@@ -230,6 +276,7 @@ void context_end(struct context *c, bool keep)
         loop_timer_start(c->targets->loop, &c->idle, IDLE_MS, on_idle);
     }
     c->session = NULL;
+    c->watch = NULL;
     if (c->destroyed)
         context_free(c);
 }

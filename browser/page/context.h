@@ -71,6 +71,29 @@ void context_begin(struct context *c, struct page_session *s);
  * member runs on, and killed when it does not answer. Otherwise it is closed. The context, its
  * cookies and storage stay. */
 void context_end(struct context *c, bool keep);
+/** Who else looks at a context while an attempt or a lease has it: the gateway. From the loop. */
+struct context_watch {
+    /** A page, or a worker that belongs to none, is attached and has the identity; our `session`
+     * keeps it paused. True: it stays so until context_run. `info` is DevTools' TargetInfo,
+     * borrowed. */
+    bool (*on_target)(void *arg, struct context *c, const struct json *info, const char *session);
+    /** A dialog opens on a page. True: somebody else answers it. */
+    bool (*on_dialog)(void *arg, struct context *c);
+    /** The context ends under it, with its browser. The connection can still be called. */
+    void (*on_lost)(void *arg, struct context *c);
+    void *arg;
+};
+/** `w` is borrowed, until it is NULL again; the end of the session also ends it. */
+void context_set_watch(struct context *c, const struct context_watch *w);
+/** Lets a target run that on_target kept. Harmless when it is gone. */
+void context_run(struct context *c, const char *session);
+/** A command on one of our sessions on its targets that nobody waits for. Harmless when that is
+ * gone. */
+void context_tell(struct context *c, const char *session, const char *method, struct str params);
+struct targets *context_targets(struct context *c);
+struct cdp_conn *context_conn(struct context *c);
+const struct applied *context_applied(const struct context *c);
+
 /** Pages made so far: for recycling. */
 size_t context_pages_made(const struct context *c);
 

@@ -20,11 +20,14 @@ void dialog_on_opening(void *arg, struct cdp_session *s, const struct json *para
     const char *type = dialog_type(json_str(json_get(params, "type"), ""));
     bool asks = strcmp(type, "confirm") == 0 || strcmp(type, "prompt") == 0;
     bool accept = asks ? p->dialog_accept : true;
+    struct context *c = p->ctx;
     struct buf b = BUF_INIT(BUF_MAX_LINE);
 
     p->dialog_type = type;
     free(p->dialog_message);
     p->dialog_message = xstrdup(json_str(json_get(params, "message"), ""));
+    if (c != NULL && c->watch != NULL && c->watch->on_dialog(c->watch->arg, c))
+        return;
     buf_addf(&b, "{\"accept\":%s", accept ? "true" : "false");
     if (accept && p->dialog_text != NULL && strcmp(type, "prompt") == 0) {
         buf_adds(&b, ",\"promptText\":");

@@ -129,7 +129,9 @@ void page_attached(struct page *p, struct cdp_session *s, const char *target_id)
         cdp_tell(s, "Network.enable", STR_NONE);
         page_send_conditions(p);
     }
-    if (p->blank) {
+    if (p->ctx->watch != NULL) { /* who looks on says when it runs */
+        now_open(p);
+    } else if (p->blank) {
         page_ref(p);
         cdp_call(s, "Runtime.runIfWaitingForDebugger", STR_NONE, 0, on_resumed, p);
     } else {

@@ -41,9 +41,10 @@ struct context {
     struct member *member;
     const struct applied *applied;
     char id[DEVTOOLS_ID_MAX];
-    struct list pages;            /* main first, then popups in order */
-    struct page_session *session; /* the attempt that has it, or NULL: then nothing may ask the
-                                     network for a document */
+    struct list pages;                 /* main first, then popups in order */
+    struct page_session *session;      /* the attempt that has it, or NULL: then nothing may ask the
+                                          network for a document */
+    const struct context_watch *watch; /* NULL: nobody else */
     context_fn *ready;
     void *ready_arg;
     struct err err; /* why it could not be asked for */

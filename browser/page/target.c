@@ -230,8 +230,11 @@ static void attach_page(struct targets *t, const struct json *info, struct str s
         return;
     }
     s = cdp_session_create(t->conn, session);
-    if (s != NULL)
-        page_attached(p, s, target);
+    if (s == NULL)
+        return;
+    page_attached(p, s, target);
+    if (c->watch != NULL && !c->watch->on_target(c->watch->arg, c, info, cdp_session_id(s)))
+        resume(s);
 }
 
 static void attach_service_worker(struct targets *t, const struct json *info, struct str session)
@@ -243,7 +246,9 @@ static void attach_service_worker(struct targets *t, const struct json *info, st
         return;
     if (c != NULL)
         identity_apply(c->applied, REALM_WORKER, s);
-    resume(s);
+    if (c == NULL || c->watch == NULL ||
+        !c->watch->on_target(c->watch->arg, c, info, cdp_session_id(s)))
+        resume(s);
     cdp_session_destroy(&s, STATUS_CLOSED, NULL);
 }
 
