@@ -3,6 +3,8 @@
 #include <ctype.h>
 #include <stdio.h>
 
+enum { ENV_SLIPS_MAX = 2 };
+
 /* A key of the schema, and what was said of it from outside, if anything was. */
 struct key {
     char *path;
@@ -256,22 +258,54 @@ enum status overrides_flag(struct overrides *o, struct str name, const char *val
     return s == STATUS_OK ? s : STATUS_USAGE;
 }
 
+/* What is no key, and so near to one that somebody meant it. A limit that is not in force because
+ * of a slip of the finger would be told by nobody else. */
+static const char *meant(const struct overrides *o, struct str name)
+{
+    static const char *const others[] = {
+        "FLEET_STATE_DIR", "FLEET_LOG",         "FLEET_REAPER",          "FLEET_CHROMIUM",
+        "FLEET_TOKEN",     "FLEET_CDP_URL",     "FLEET_HEADLESS_SHELL",  "FLEET_FAULT",
+        "FLEET_NPM",       "FLEET_REAPER_FAIL", "FLEET_BROWSER_VERSION",
+    };
+    const char *near = NULL;
+
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        if (str_eqz(name, others[i]))
+            return NULL;
+    for (size_t i = 0; i < o->n && !near; i++)
+        if (str_distance(name, str_from(o->keys[i].env)) <= ENV_SLIPS_MAX)
+            near = o->keys[i].env;
+    return near;
+}
+
+static struct key *env_key(struct overrides *o, struct str name)
+{
+    for (size_t i = 0; i < o->n; i++)
+        if (str_eqz(name, o->keys[i].env))
+            return &o->keys[i];
+    return NULL;
+}
+
 enum status overrides_env(struct overrides *o, const char *const *env, struct err *e)
 {
     for (; *env; env++) {
         struct str rest = str_from(*env), name = str_cut(&rest, '=');
+        const char *near;
+        struct key *k;
+        enum status s = STATUS_OK;
 
         if (!rest.ptr || rest.len == 0 || !str_starts(name, STR("FLEET_")))
             continue;
-        for (size_t i = 0; i < o->n; i++) {
-            struct key *k = &o->keys[i];
-            enum status s = STATUS_OK;
-
-            if (str_eqz(name, k->env) && k->said.origin != ORIGIN_FLAG)
-                s = say(k, k->env, rest.ptr, ORIGIN_ENV, e);
-            if (s != STATUS_OK)
-                return s;
-        }
+        k = env_key(o, name);
+        near = k ? NULL : meant(o, name);
+        if (k && k->said.origin != ORIGIN_FLAG)
+            s = say(k, k->env, rest.ptr, ORIGIN_ENV, e);
+        else if (near)
+            s = err_set(e, STATUS_INVALID,
+                        "environment: %.*s is no key of a campaign, did you mean %s?",
+                        STR_ARG(name), near);
+        if (s != STATUS_OK)
+            return s;
     }
     return STATUS_OK;
 }

@@ -35,7 +35,8 @@ must_check bool overrides_has(struct overrides *o, struct str name, bool *takes_
 must_check enum status overrides_flag(struct overrides *o, struct str name, const char *value,
                                       struct err *e);
 /** All FLEET_* variables of `env` ("K=V", NULL-terminated) that name a key. INVALID: a text that
- * does not fit. A flag for the same key is kept. */
+ * does not fit, or a name that is one or two slips away from a key's (others are somebody else's).
+ * A flag for the same key is kept. */
 must_check enum status overrides_env(struct overrides *o, const char *const *env, struct err *e);
 
 /** Lays them over a tree, making objects on the way. */

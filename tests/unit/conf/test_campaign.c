@@ -287,6 +287,22 @@ static void test_overrides(void **state)
     overrides_destroy(&overrides);
 }
 
+/* FLEET_NAMES is one slip away from FLEET_NAME; FLEET_MOTD is somebody else's. */
+static void test_mistyped_variables(void **state)
+{
+    const char *const slip[] = {"FLEET_LIMITS_MAX_REQUSTS=1", NULL};
+    const char *const others[] = {"FLEET_TOKEN=x", "FLEET_MOTD=hello", "FLEET_NPM=/opt", NULL};
+    struct err e = ERR_INIT;
+
+    (void)state;
+    overrides = overrides_create(campaign_schema());
+    assert_int_equal(overrides_env(overrides, others, &e), STATUS_OK);
+    assert_int_equal(overrides_env(overrides, slip, &e), STATUS_INVALID);
+    assert_string_equal(e.text, "environment: FLEET_LIMITS_MAX_REQUSTS is no key of a campaign, "
+                                "did you mean FLEET_LIMITS_MAX_REQUESTS?");
+    overrides_destroy(&overrides);
+}
+
 static void test_bad_overrides(void **state)
 {
     bool takes_value;
@@ -364,6 +380,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_trusted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_paths_follow_the_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_overrides, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_mistyped_variables, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_overrides, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_to_json, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_every_key_is_documented, set_up, tear_down),
