@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "browser/chromium/memory.h"
+#include "browser/chromium/sandbox.h"
 #include "core/base/log.h"
 #include "core/base/work.h"
 
@@ -21,7 +22,8 @@ struct home {
     struct member *owner; /* isolation "process"; NULL: shared */
     struct arena *arena;
     const char *name;
-    bool up;  /* it answered */
+    unsigned number; /* 1.. */
+    bool up;         /* it answered */
     bool due; /* nothing new is begun on it */
     bool stopping;
     bool measuring;
@@ -41,6 +43,7 @@ struct seat {
     struct context *ctx;
     struct home *home; /* of ctx, or where it is being made; NULL when it died */
     struct pool_lease *lease;
+    unsigned noted; /* number of the home that its receipts were told of last; 0: none */
     char *cookies; /* JSON array of Network.CookieParam, carried from an instance that was due; NULL
                     */
 };
@@ -66,6 +69,7 @@ struct pool {
     struct list homes, waiting, ending;
     bool ending_posted, stopping, serve_posted;
     size_t n_holds; /* documents in the gate, of all targets there ever were */
+    bool warned; /* that instances lack a layer */
     unsigned n_started, failures;
     uint64_t not_before_ms;
     struct err last_failure;
@@ -216,11 +220,19 @@ static void on_ready(struct instance *i, void *arg)
 {
     struct home *h = arg;
     struct err ok = ERR_INIT;
+    char words[SANDBOX_WORDS_MAX];
+    uint32_t layers = instance_layers(i);
 
     h->up = true;
     h->idle_since_ms = now_ms(h->pool);
     h->pool->failures = 0;
-    tell(h->pool, "instance started", h->owner, instance_version(i));
+    sandbox_words(layers, words);
+    tell(h->pool, "instance started", h->owner,
+         arena_printf(h->arena, "%s, %s", instance_version(i), words));
+    if (sandbox_lacks(layers) != 0 && !h->pool->warned) {
+        h->pool->warned = true;
+        log_warn(NULL, "pool.sandbox", LOG_STR("instances", words), LOG_STR("see", "fleet doctor"));
+    }
     pool_serve(h->pool);
     tell_ready(h->pool, STATUS_OK, &ok);
 }
@@ -256,6 +268,7 @@ static enum status home_start(struct pool *p, struct member *owner, struct err *
     h->pool = p;
     h->owner = owner;
     h->name = o.name = arena_printf(a, "browser-%u", p->n_started++);
+    h->number = p->n_started;
     list_init(&h->link);
     s = instance_start(&o, &h->instance, e);
     if (s != STATUS_OK) {
@@ -535,6 +548,17 @@ static void lease_held(struct pool_lease *l)
     l->fn(l->arg, l->ctx, STATUS_OK, &ok);
 }
 
+/* Once for each instance that a member comes to. */
+static void note_level(struct seat *s)
+{
+    const struct pool_opts *o = &s->home->pool->opts;
+
+    if (s->noted == s->home->number || o->targets.gate == NULL)
+        return;
+    s->noted = s->home->number;
+    sandbox_receipt(gate_deps(o->targets.gate)->audit, s->home->instance, s->member);
+}
+
 static void on_context(void *arg, struct context *c, enum status s, const struct err *e)
 {
     struct pool_lease *l = arg;
@@ -555,6 +579,7 @@ static void on_context(void *arg, struct context *c, enum status s, const struct
         return;
     }
     seat->ctx = c;
+    note_level(seat);
     if (seat->cookies != NULL)
         load_cookies(l);
     else
@@ -802,6 +827,7 @@ static struct json *describe_home(const struct home *h)
     json_add_num(j, "processes", h->processes);
     json_add_num(j, "pages", (double)home_pages(h));
     json_add_num(j, "leases", (double)h->n_leases);
+    sandbox_describe(instance_layers(h->instance), j);
     return j;
 }
 

@@ -99,6 +99,14 @@ const char *reaper_guarantee_text(enum reaper_guarantee g)
     return guarantees[g];
 }
 
+const char *reaper_guarantee_name(enum reaper_guarantee g)
+{
+    static const char *const names[] = {"kernel", "cgroup", "uid", "best-effort"};
+
+    BUG_ON((unsigned)g >= ARRAY_LEN(names));
+    return names[g];
+}
+
 static bool has(uint32_t bits, enum reaper_layer l)
 {
     return (bits & REAPER_LAYER_BIT(l)) != 0;
@@ -112,6 +120,11 @@ static enum reaper_guarantee guarantee_of(uint32_t bits, bool root)
         return REAPER_GUARANTEE_CGROUP;
     return root && has(bits, REAPER_LAYER_UID) ? REAPER_GUARANTEE_UID
                                                : REAPER_GUARANTEE_BEST_EFFORT;
+}
+
+enum reaper_guarantee reaper_guarantee_of(uint32_t bits)
+{
+    return guarantee_of(bits, has(bits, REAPER_LAYER_UID));
 }
 
 /* Missing: what a sandbox is made of, or what keeps a promise. Degraded: a layer among others. */

@@ -68,7 +68,10 @@ enum reaper_guarantee {
     REAPER_GUARANTEE_BEST_EFFORT, /* subreaper: holds unless fleet-reaper and the member's init are
                                      killed too */
 };
-const char *reaper_guarantee_text(enum reaper_guarantee g);
+const char *reaper_guarantee_text(enum reaper_guarantee g); /* a sentence */
+const char *reaper_guarantee_name(enum reaper_guarantee g); /* "kernel" */
+/** That of a member with these layers (reaper_started.layers). */
+enum reaper_guarantee reaper_guarantee_of(uint32_t bits);
 
 struct reaper_level {
     enum reaper_guarantee guarantee;

@@ -3,10 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "browser/cdp/pipe.h"
 #include "browser/chromium/door.h"
 #include "core/base/log.h"
+
+/* Threads count as well, some 15 a renderer; against a member that forks without end. */
+enum { PIDS_MAX = 8192 };
 
 struct instance {
     struct instance_opts opts;
@@ -293,6 +297,15 @@ static const char *const *make_env(struct instance *i, const char *tz)
     return v;
 }
 
+/* Less than the machine has: a page that takes all it can ends its renderer, not what else runs
+ * here. The pool recycles long before. */
+static uint64_t memory_limit(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+
+    return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size / 5 * 4 : 0;
+}
+
 static enum status launch(struct instance *i, const struct pipe_ends *ends, int stderr_w,
                           struct err *e)
 {
@@ -316,6 +329,8 @@ static enum status launch(struct instance *i, const struct pipe_ends *ends, int 
         .sandbox = sandboxes[i->opts.sandbox],
         .netns = i->netns,
         .n_listeners = i->netns ? 1 : 0,
+        .memory_max_bytes = memory_limit(),
+        .pids_max = PIDS_MAX,
         .oom_score_adj = 300,
     };
     const struct reaper_callbacks cb = {on_started, on_child_exit, on_ask, i};
@@ -445,6 +460,11 @@ void instance_destroy(struct instance **ip)
 enum instance_state instance_state(const struct instance *i)
 {
     return i->state;
+}
+
+const char *instance_name(const struct instance *i)
+{
+    return i->opts.name;
 }
 
 struct targets *instance_targets(struct instance *i)

@@ -85,6 +85,7 @@ void instance_stop(struct instance *i);
 void instance_destroy(struct instance **i);
 
 enum instance_state instance_state(const struct instance *i);
+const char *instance_name(const struct instance *i); /* "browser-0" */
 struct targets *instance_targets(struct instance *i);
 struct cdp_conn *instance_conn(struct instance *i);
 const char *instance_version(const struct instance *i); /* "156.0.8078.79"; "" before it answered */
