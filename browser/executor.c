@@ -248,6 +248,7 @@ static void fill_session(struct browsing *b)
         .artifacts = json_new_array(),
         .vars = json_new_object(),
         .timeout_ms = 5000,
+        .heartbeat_ms = x->env.conf->deadlines.heartbeat_ms,
     };
 }
 

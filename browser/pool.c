@@ -246,6 +246,20 @@ static enum instance_way way_of(const struct pool *p)
     return m->forward_port != 0 ? INSTANCE_TO_PORT : INSTANCE_DIRECT;
 }
 
+/* It does not answer any more. The second asking kills. */
+static void on_stuck(void *arg)
+{
+    struct home *h = arg;
+
+    if (h->instance == NULL || instance_state(h->instance) == INSTANCE_GONE)
+        return;
+    tell(h->pool, "instance killed", h->owner, h->name);
+    log_warn(NULL, "instance.stuck", LOG_STR("instance", h->name));
+    h->due = h->stopping = true;
+    instance_stop(h->instance);
+    instance_stop(h->instance);
+}
+
 static enum status home_start(struct pool *p, struct member *owner, struct err *e)
 {
     struct arena *a = arena_create(NULL, 0);
@@ -267,6 +281,8 @@ static enum status home_start(struct pool *p, struct member *owner, struct err *
     h->arena = a;
     h->pool = p;
     h->owner = owner;
+    o.targets.on_stuck = on_stuck;
+    o.targets.stuck_arg = h;
     h->name = o.name = arena_printf(a, "browser-%u", p->n_started++);
     h->number = p->n_started;
     list_init(&h->link);
@@ -636,6 +652,10 @@ static void pool_serve(struct pool *p)
             lease_again(l);
             continue;
         }
+        if (s->ctx != NULL && !s->saving && !context_is_usable(s->ctx)) { /* it was killed */
+            context_destroy(&s->ctx);
+            s->home = NULL;
+        }
         if (s->ctx != NULL)
             continue; /* its cookies are on their way from an instance that is due */
         h = home_for(p, s->member);
@@ -710,7 +730,8 @@ void pool_release(struct pool_lease *l, bool clean)
 
     BUG_ON(l->state != LEASE_HELD);
     s->lease = NULL;
-    if (h != NULL && (!is_kept(p) || l->forget)) { /* its pages go with it */
+    if (h != NULL &&
+        (!is_kept(p) || l->forget || !context_is_usable(s->ctx))) { /* its pages go with it */
         h->pages += context_pages_made(s->ctx);
         context_destroy(&s->ctx);
         s->home = NULL;

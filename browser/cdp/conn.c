@@ -19,6 +19,7 @@ struct cdp_session {
     struct list pending;
     cdp_tap_fn *tap;
     void *tap_arg;
+    uint64_t heard_ms;
 };
 
 struct pending {
@@ -95,6 +96,11 @@ struct cdp_conn *cdp_session_conn(const struct cdp_session *s)
 const char *cdp_session_id(const struct cdp_session *s)
 {
     return s->id;
+}
+
+uint64_t cdp_session_heard_ms(const struct cdp_session *s)
+{
+    return s->heard_ms;
 }
 
 void cdp_listen(struct cdp_session *s, struct cdp_listener *l, const struct cdp_handler *handlers,
@@ -555,6 +561,18 @@ static void on_reply(struct cdp_conn *c, const struct cdp_envelope *v)
     json_destroy(&result);
 }
 
+static void on_envelope(struct cdp_conn *c, const struct cdp_envelope *v)
+{
+    struct cdp_session *s = cdp_session_find(c, v->session_id);
+
+    if (s != NULL)
+        s->heard_ms = loop_now_ms(c->loop);
+    if (v->has_id)
+        on_reply(c, v);
+    else if (v->method.len > 0)
+        on_event(c, v);
+}
+
 static void on_message(void *arg, struct str message)
 {
     struct cdp_conn *c = arg;
@@ -567,10 +585,8 @@ static void on_message(void *arg, struct str message)
     c->dispatching = true;
     if (!cdp_scan(message, &v))
         broken(c, "what is no DevTools message", message);
-    else if (v.has_id)
-        on_reply(c, &v);
-    else if (v.method.len > 0)
-        on_event(c, &v);
+    else
+        on_envelope(c, &v);
     c->dispatching = false;
     if (c->destroyed && !c->flush_posted && !c->doom_posted)
         conn_free(c);

@@ -68,6 +68,9 @@ void cdp_session_destroy(struct cdp_session **s, enum status why, const char *se
 struct cdp_session *cdp_session_find(struct cdp_conn *c, struct str id);
 struct cdp_conn *cdp_session_conn(const struct cdp_session *s);
 const char *cdp_session_id(const struct cdp_session *s); /* "" for the root */
+/** When the last message of it came, monotonic: an answer or an event, heard by somebody or not. 0:
+ * none yet. */
+uint64_t cdp_session_heard_ms(const struct cdp_session *s);
 
 void cdp_listen(struct cdp_session *s, struct cdp_listener *l, const struct cdp_handler *handlers,
                 size_t n, void *arg);

@@ -288,8 +288,9 @@ static bool wants_picture(const struct flow_run *r)
     enum status s = r->err.status;
 
     return r->session->artifacts_dir != NULL && r->cancelled == STATUS_OK && r->step != NULL &&
-           page_state(r->session->page) == PAGE_OPEN && s != STATUS_PAGE_HUNG &&
-           s != STATUS_PAGE_CRASHED && s != STATUS_BROWSER_GONE && s != STATUS_SHUTTING_DOWN;
+           page_state(r->session->page) == PAGE_OPEN && page_url(r->session->page)[0] != '\0' &&
+           s != STATUS_PAGE_HUNG && s != STATUS_PAGE_CRASHED && s != STATUS_BROWSER_GONE &&
+           s != STATUS_SHUTTING_DOWN;
 }
 
 static void run_fail(struct flow_run *r, const struct err *e)
@@ -305,6 +306,7 @@ static void run_fail(struct flow_run *r, const struct err *e)
         loop_timer_start(r->session->loop, &r->timer, 0, on_over);
         return;
     }
+    page_stop(r->session->page); /* which would hold the picture back */
     json_destroy(&r->params);
     r->params = json_add_str(json_new_object(), "name", "failed");
     call_op(r, step_op_find("page.screenshot"), PHASE_PICTURE, until);
@@ -724,6 +726,11 @@ static void on_next(struct loop_timer *t)
 
     if (r->cancelled != STATUS_OK) {
         err_set(&e, r->cancelled, "%s", status_text(r->cancelled));
+        run_fail(r, &e);
+        return;
+    }
+    if (r->session->refused.status != STATUS_OK) { /* after the last step's end */
+        e = r->session->refused;
         run_fail(r, &e);
         return;
     }

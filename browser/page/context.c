@@ -129,6 +129,12 @@ static void lose_pages(struct context *c)
                   open ? "the member's context was closed" : "the browser ended");
 }
 
+void context_lost(struct context *c)
+{
+    lose_pages(c);
+    c->id[0] = '\0';
+}
+
 void context_destroy(struct context **cp)
 {
     struct context *c = *cp;
@@ -241,7 +247,7 @@ static void idle_answered(void *arg, enum status s, const struct json *result, c
     (void)result;
     (void)e;
     if (s == STATUS_TIMEOUT && p->ctx != NULL && p->ctx->session == NULL)
-        page_kill(p);
+        page_kill(p, "the page did not answer and was killed");
     page_unref(p);
 }
 

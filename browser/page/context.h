@@ -26,10 +26,14 @@ struct targets_opts {
     bool url_at_creation; /* headless-shell: a target may be created with its final URL */
     struct door *door;    /* the instance's, by which members reach their forwarders; NULL: by
                              127.0.0.1 and forward_port */
-    /** "page killed", "page crashed", "popup opened": words of the table in browser/README.md. May
-     * be NULL. */
+    /** "page killed", "context killed", "page crashed", "popup opened": words of the table in
+     * browser/README.md. May be NULL. */
     void (*on_event)(void *arg, const char *what, const struct member *m, const char *text);
     void *arg;
+    /** The browser answers nothing any more, not even that a context is to go: it must be killed.
+     * May be NULL. */
+    void (*on_stuck)(void *arg);
+    void *stuck_arg;
     /** May be NULL: counts documents that are in the gate, also those of targets that are
      * destroyed; when it falls to 0, on_quiet(quiet_arg) is called: only then may the gate go. */
     size_t *n_holds;

@@ -39,6 +39,7 @@ void frame_free(struct frame *f)
     if (map_find(f->page->targets->frames, str_from(f->id)) == f)
         map_remove(f->page->targets->frames, str_from(f->id));
     list_remove(&f->link);
+    free(f->redirected_from);
     free(f->url);
     free(f);
 }

@@ -20,8 +20,8 @@ struct keys {
 bool key_is_known(const char *name);
 /** The known name nearest to one that is not, or NULL. */
 const char *key_suggest(const char *name);
-/** Presses or releases the key in *k and appends the params of Input.dispatchKeyEvent to *b. Unknown
- * names are a BUG. */
+/** Presses or releases the key in *k and appends the params of Input.dispatchKeyEvent to *b.
+ * Unknown names are a BUG. */
 void key_event(struct keys *k, const char *name, bool down, struct buf *b);
 
 /* --- doing --- */

@@ -7,6 +7,7 @@
  *   go:     commanded -> committed -> until -> (look) -> over
  *   wait:   ........... committed -> until -> over
  *   settle: asked -> (nothing under way: over) -> committed -> until -> (look) -> over */
+#include "browser/page/neterror.h"
 #include "browser/page/page_internal.h"
 
 #include <stdio.h>
@@ -33,6 +34,7 @@ struct nav_task {
     bool asked;     /* settle: the round trip is over */
     bool committed;
     bool grace; /* the timer is that of START_GRACE_MS */
+    bool superseded;
     struct page_nav nav;
     page_nav_fn *fn;
     void *arg;
@@ -66,11 +68,24 @@ static void nav_over(struct nav_task *n, enum status s, const struct err *e)
     task_end(&t);
 }
 
+/* Whoever went has given up: the page stays where it is. While Page.navigate waits for its answer
+ * the browser holds back every other command to the page (156): the next step, and the ping that
+ * asks whether the page hangs. */
+static void go_stop(const struct nav_task *n)
+{
+    struct page *p = n->base.page;
+
+    if (n->kind == NAV_GO && !n->committed && !n->superseded && p->state == PAGE_OPEN)
+        cdp_tell(p->main_realm.session, "Page.stopLoading", STR_NONE);
+}
+
 static void nav_fail(struct task *t, enum status s, const struct err *e)
 {
     struct nav_task *n = nav_of(t);
     struct frame *f = nav_frame(n);
 
+    if (s == STATUS_TIMEOUT || s == STATUS_CANCELLED)
+        go_stop(n);
     n->nav.status = s;
     n->nav.err = *e;
     n->nav.url = f != NULL ? f->url : "";
@@ -125,38 +140,14 @@ static bool is_proxy_failure(const struct page *p, const char *text)
     return counted && strstr(text, "ERR_FAILED") != NULL;
 }
 
-static const struct {
-    const char *reason, *text;
-} reasons[] = {
-    {"Aborted", "net::ERR_ABORTED"},
-    {"TimedOut", "net::ERR_TIMED_OUT"},
-    {"AccessDenied", "net::ERR_ACCESS_DENIED"},
-    {"ConnectionClosed", "net::ERR_CONNECTION_CLOSED"},
-    {"ConnectionReset", "net::ERR_CONNECTION_RESET"},
-    {"ConnectionRefused", "net::ERR_CONNECTION_REFUSED"},
-    {"ConnectionAborted", "net::ERR_CONNECTION_ABORTED"},
-    {"ConnectionFailed", "net::ERR_CONNECTION_FAILED"},
-    {"NameNotResolved", "net::ERR_NAME_NOT_RESOLVED"},
-    {"InternetDisconnected", "net::ERR_INTERNET_DISCONNECTED"},
-    {"AddressUnreachable", "net::ERR_ADDRESS_UNREACHABLE"},
-    {"BlockedByClient", "net::ERR_BLOCKED_BY_CLIENT"},
-    {"BlockedByResponse", "net::ERR_BLOCKED_BY_RESPONSE"},
-};
-
-/* Fetch's reason in the words of Page.navigate. */
-static const char *reason_text(const char *reason)
-{
-    for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
-        if (strcmp(reasons[i].reason, reason) == 0)
-            return reasons[i].text;
-    return "net::ERR_FAILED";
-}
-
 /* What the gate said outranks what the browser made of it; what the forwarder said comes next. */
 static void nav_failed(struct nav_task *n, const char *text, const struct response *r)
 {
     struct page *p = n->base.page;
+    const struct frame *f = nav_frame(n);
     const char *url = n->url != NULL ? n->url : "the page";
+    const char *first = f != NULL ? f->redirected_from : NULL;
+    unsigned redirects = f != NULL ? f->redirects : 0;
     struct err e = ERR_INIT;
 
     if (r != NULL)
@@ -165,10 +156,10 @@ static void nav_failed(struct nav_task *n, const char *text, const struct respon
         nav_over(n, p->refused.err.status, &p->refused.err);
     } else if (is_proxy_failure(p, text)) {
         n->nav.from_proxy = true;
-        err_set(&e, STATUS_PROXY_FAILED, "%s: %s", url, text);
+        neterror_say(text, url, redirects, first, STATUS_PROXY_FAILED, &e);
         nav_over(n, STATUS_PROXY_FAILED, &e);
     } else {
-        err_set(&e, STATUS_NAVIGATION_FAILED, "%s: %s", url, text);
+        neterror_say(text, url, redirects, first, STATUS_NAVIGATION_FAILED, &e);
         nav_over(n, STATUS_NAVIGATION_FAILED, &e);
     }
 }
@@ -217,7 +208,10 @@ static void nav_looked(void *arg, enum status s, const struct json *result, cons
     };
     n->nav.block = outcome_block_page(&page);
     n->nav.title = page.title.ptr;
-    nav_over(n, STATUS_OK, &ok);
+    if (n->nav.block == NULL && n->base.page->refused.at > n->since)
+        nav_over(n, n->base.page->refused.err.status, &n->base.page->refused.err);
+    else
+        nav_over(n, STATUS_OK, &ok);
 }
 
 static void nav_look(struct nav_task *n)
@@ -350,6 +344,10 @@ static void nav_check(struct nav_task *n)
             nav_over(n, p->refused.err.status, &p->refused.err);
         return; /* else the answer to Page.navigate, which is next, tells */
     }
+    if (n->kind == NAV_GO && f == p->main && p->popup_refused.at > n->since && n->base.call == 0) {
+        nav_over(n, p->popup_refused.err.status, &p->popup_refused.err);
+        return;
+    }
     if (n->kind == NAV_GO && !n->commanded)
         return;
     if (f->committed_at > n->since)
@@ -360,9 +358,10 @@ static void nav_check(struct nav_task *n)
         if (n->kind == NAV_SETTLE && n->asked)
             settle_check(n, f);
     } else if (is_failed_document(f)) {
-        nav_failed(
-            n, f->current.failure[0] != '\0' ? reason_text(f->current.failure) : "net::ERR_FAILED",
-            &f->current);
+        nav_failed(n,
+                   f->current.failure[0] != '\0' ? neterror_of_reason(f->current.failure)
+                                                 : "net::ERR_FAILED",
+                   &f->current);
     } else if (reached(n, f)) {
         nav_arrived(n, f);
     }
@@ -394,6 +393,17 @@ static void check_all(struct page *p)
     page_unref(p);
 }
 
+bool lifecycle_will_tell(const struct page *p)
+{
+    list_for_each (l, &p->tasks) {
+        const struct task *t = list_entry(l, struct task, link);
+
+        if (t->kind == &nav_kind)
+            return true;
+    }
+    return false;
+}
+
 void lifecycle_changed(struct page *p, struct frame *f)
 {
     (void)f;
@@ -419,7 +429,7 @@ void lifecycle_stopped(struct page *p, struct frame *f)
             nav_over(n, STATUS_OK, &e);
         } else {
             nav_failed(n,
-                       f->pending.failure[0] != '\0' ? reason_text(f->pending.failure)
+                       f->pending.failure[0] != '\0' ? neterror_of_reason(f->pending.failure)
                                                      : "net::ERR_ABORTED",
                        &f->pending);
         }
@@ -442,6 +452,8 @@ static void go_answered(void *arg, enum status s, const struct json *result, con
             err_set(&mine, STATUS_NAVIGATION_FAILED, "%s: %s", n->url, e->text);
         else if (s == STATUS_TIMEOUT)
             err_set(&mine, s, "%s did not answer by the deadline", n->url);
+        if (s == STATUS_TIMEOUT || s == STATUS_CANCELLED)
+            go_stop(n);
         nav_over(n, mine.status, &mine);
         return;
     }
@@ -561,8 +573,10 @@ static void supersede(struct page *p, const struct nav_task *but)
     list_for_each_safe (l, &p->tasks) {
         struct task *t = list_entry(l, struct task, link);
 
-        if (t->kind == &nav_kind && nav_of(t) != but && nav_of(t)->kind == NAV_GO)
-            task_doom(t, STATUS_CANCELLED, "another navigation took its place");
+        if (t->kind != &nav_kind || nav_of(t) == but || nav_of(t)->kind != NAV_GO)
+            continue;
+        nav_of(t)->superseded = true;
+        task_doom(t, STATUS_CANCELLED, "another navigation took its place");
     }
 }
 
@@ -592,6 +606,12 @@ uint64_t page_wait_navigation(struct page *p, struct frame *f, enum page_until u
     n->frame = f != NULL ? f->ref : (struct frame_ref){0};
     task_start(&n->base, NULL);
     return id;
+}
+
+void page_stop(struct page *p)
+{
+    if (p->state == PAGE_OPEN && p->main != NULL && is_under_way(p->main))
+        cdp_tell(p->main_realm.session, "Page.stopLoading", STR_NONE);
 }
 
 struct page_mark page_mark(struct page *p)

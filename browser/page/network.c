@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "browser/page/page_internal.h"
+#include "browser/page/session.h"
 #include "core/base/log.h"
 #include "core/base/url.h"
 #include "core/op/outcome.h"
@@ -95,12 +96,25 @@ static void tell_refusal(struct hold *h)
     if (h->frame == NULL || h->frame != p->main || p->ctx == NULL)
         return;
     p->refused = r;
+    if (p->ctx->session != NULL)
+        session_refuse(p->ctx->session, &r.err);
     opener = p->opener[0] != '\0' ? page_by_target(p->ctx, str_from(p->opener)) : NULL;
     if (opener != NULL) {
         opener->popup_refused = r;
         opener->popup_refused.at = ++opener->clock;
         lifecycle_changed(opener, opener->main);
     }
+}
+
+/* The op at hand learns it from the navigation that it watches. One that watches none (it waits
+ * for an element, or sleeps) is ended: what it waits for does not come. */
+static void end_running(struct page *p)
+{
+    struct page_session *s = p->ctx != NULL ? p->ctx->session : NULL;
+
+    if (s != NULL && s->refused.status != STATUS_OK && s->running != NULL &&
+        s->running->cancel != NULL && !lifecycle_will_tell(s->page))
+        s->running->cancel(s->running);
 }
 
 static void on_done(struct op_call *call)
@@ -115,6 +129,7 @@ static void on_done(struct op_call *call)
         tell_refusal(h);
         if (f != NULL && p->state != PAGE_GONE)
             lifecycle_changed(p, f);
+        end_running(p);
     }
     hold_free(h);
 }
@@ -295,6 +310,15 @@ static void mend_hints(struct hold *h, const struct json *params)
     json_destroy(&list);
 }
 
+static void count_hop(struct frame *f, const char *url, bool redirected)
+{
+    f->redirects = redirected ? f->redirects + 1 : 0;
+    if (!redirected) {
+        free(f->redirected_from);
+        f->redirected_from = xstrdup(url);
+    }
+}
+
 static void on_request(struct frame *f, const struct json *params, const char *request)
 {
     const char *url = json_str(json_at(params, "request", "url", NULL), "");
@@ -307,6 +331,7 @@ static void on_request(struct frame *f, const struct json *params, const char *r
     }
     h = hold_new(f, request);
     map_put(h->targets->holds, str_from(h->request), h);
+    count_hop(f, url, redirected);
     if (!h->page->ctx->member->identity->honest)
         mend_hints(h, params);
     if (take_grant(f, url, redirected)) {

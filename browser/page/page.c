@@ -181,26 +181,6 @@ void page_drop(struct page *p)
     page_unref(p);
 }
 
-/* Page.crash ends a renderer in an endless loop within milliseconds (156); the target is closed
- * after it. */
-void page_kill(struct page *p)
-{
-    struct context *c = p->ctx;
-    char url[200];
-
-    if (p->state == PAGE_GONE)
-        return;
-    snprintf(url, sizeof url, "%s", page_url(p));
-    if (p->main_realm.session != NULL) {
-        cdp_tell(p->main_realm.session, "Page.crash", STR_NONE);
-        cdp_callf(cdp_conn_root(p->targets->conn), "Target.closeTarget", 0, NULL, NULL,
-                  "{\"targetId\":\"%s\"}", p->target);
-    }
-    page_lost(p, STATUS_PAGE_HUNG, "the page did not answer and was killed");
-    if (c != NULL)
-        targets_tell(p->targets, "page killed", c->member, url);
-}
-
 /* --- settings --- */
 
 void page_send_viewport(struct page *p)
@@ -364,7 +344,7 @@ static void close_over(struct task *t, enum status s, const struct err *e)
 
     (void)e;
     if (s == STATUS_TIMEOUT)
-        page_kill(t->page);
+        page_kill(t->page, "the page did not close and was killed");
     c->fn(c->arg, t->page->state == PAGE_GONE ? STATUS_OK : s);
 }
 
@@ -392,66 +372,4 @@ uint64_t page_close(struct page *p, uint64_t deadline_ms, void (*fn)(void *arg, 
     else
         task_start(t, NULL);
     return id;
-}
-
-struct ping {
-    void (*fn)(void *arg, bool alive);
-    void *arg;
-};
-
-static void pinged(void *arg, enum status s, const struct json *result, const struct err *e)
-{
-    struct ping *ping = arg;
-
-    (void)result;
-    (void)e;
-    /* A document that goes away under it answers, too. */
-    ping->fn(ping->arg, s != STATUS_TIMEOUT);
-    free(ping);
-}
-
-void page_ping(struct page *p, uint64_t within_ms, void (*fn)(void *arg, bool alive), void *arg)
-{
-    struct ping *ping = xcalloc(1, sizeof *ping);
-
-    ping->fn = fn;
-    ping->arg = arg;
-    page_call(p, NULL, "Runtime.evaluate", STR("{\"expression\":\"1\",\"returnByValue\":true}"),
-              loop_now_ms(p->targets->loop) + within_ms, pinged, ping);
-}
-
-struct verdict {
-    struct page *page;
-    enum status why;
-    void (*fn)(void *arg, enum status verdict);
-    void *arg;
-};
-
-static void verdict_known(void *arg, bool alive)
-{
-    struct verdict *v = arg;
-
-    if (!alive)
-        page_kill(v->page);
-    v->fn(v->arg, alive ? v->why : STATUS_PAGE_HUNG);
-    page_unref(v->page);
-    free(v);
-}
-
-static void verdict_alive(void *arg)
-{
-    verdict_known(arg, true);
-}
-
-void page_verdict(struct page *p, enum status why, void (*fn)(void *arg, enum status verdict),
-                  void *arg)
-{
-    struct verdict *v = xcalloc(1, sizeof *v);
-
-    *v = (struct verdict){p, why, fn, arg};
-    page_ref(p);
-    if (p->state == PAGE_OPEN)
-        page_ping(p, PAGE_PING_MS, verdict_known, v);
-    else
-        loop_defer(p->targets->loop, verdict_alive, v);
 }

@@ -22,6 +22,7 @@
 
 #include "browser/cdp/conn.h"
 #include "core/base/json.h"
+#include "core/base/loop.h"
 #include "core/base/str.h"
 
 struct page;
@@ -179,6 +180,12 @@ struct page_viewport {
  */
 void page_set_viewport(struct page *p, const struct page_viewport *v);
 
+/** The browser waits on the page's behalf, for the gate or for a server: until then the page
+ * answers no command. Also while it is opened. */
+bool page_is_waiting(const struct page *p);
+/** Gives up the navigation that is under way, when there is one: the page stays where it is. */
+void page_stop(struct page *p);
+
 struct page_conditions {
     bool offline;
     double latency_ms;               /* least time from request to response headers */
@@ -238,5 +245,20 @@ void page_verdict(struct page *p, enum status why, void (*fn)(void *arg, enum st
                   void *arg);
 
 enum { PAGE_PING_MS = 1500 };
+
+/** Watches a page while an op waits on it. Zeroed before its first start; embedded in its owner. */
+struct heartbeat {
+    struct loop_timer timer; /* private from here */
+    struct page *page;
+    uint64_t every_ms;
+    uint64_t alive_ms; /* the last sign of life */
+    uint64_t asked_ms; /* since then it was asked for one; 0: not yet */
+    uint64_t due_ms;   /* the next look */
+};
+/** A page that says nothing for `every_ms`, asked in the middle of it, is killed ("page killed"):
+ * what is under way on it ends with PAGE_HUNG. Whatever its session says is a sign of life, and
+ * while it waits for the gate or a server it owes none. 0: never. */
+void heartbeat_start(struct heartbeat *b, struct page *p, uint64_t every_ms);
+void heartbeat_stop(struct heartbeat *b);
 
 #endif

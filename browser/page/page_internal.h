@@ -87,6 +87,8 @@ struct frame {
     bool requested, scheduled, started;
     char starting[DEVTOOLS_ID_MAX]; /* its loader */
     struct response pending, current;
+    unsigned redirects;    /* hops of the last document request, from redirected_from */
+    char *redirected_from; /* NULL: none */
     uint64_t committed_at, same_document_at, requested_at; /* page's clock: counts events */
     struct list holds;
 };
@@ -101,6 +103,10 @@ struct frame_realm {
     bool is_frame;
     bool runtime; /* Runtime.enable was sent */
 };
+
+/** The browser let go of the context, or is about to: its pages are gone, and it is not usable any
+ * more. The struct stays its owner's. */
+void context_lost(struct context *c);
 
 /* --- pages (page.c) --- */
 
@@ -200,8 +206,8 @@ void page_lost(struct page *p, enum status why, const char *sentence);
 /** Lets go of it (session's end, context's end): it is out of its context and freed when nothing
  * names it. */
 void page_drop(struct page *p);
-/** Kills what does not answer; `page_lost` follows with PAGE_HUNG. */
-void page_kill(struct page *p);
+/** Kills what does not answer (alive.c); its calls end with PAGE_HUNG and the sentence. */
+void page_kill(struct page *p, const char *sentence);
 void page_send_viewport(struct page *p);
 void page_send_conditions(struct page *p);
 void page_reset(struct page *p);
@@ -235,6 +241,8 @@ struct context *context_by_id(struct targets *t, struct str id);
  * changed --- */
 
 void lifecycle_changed(struct page *p, struct frame *f);
+/** A navigation is watched that finds a refusal by itself. */
+bool lifecycle_will_tell(const struct page *p);
 /** A call of a navigation ended the frame's start without a commit (download, 204, stop). */
 void lifecycle_stopped(struct page *p, struct frame *f);
 

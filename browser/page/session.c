@@ -1,6 +1,7 @@
 #include "browser/page/session.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/file.h"
 #include "core/base/url.h"
@@ -8,12 +9,15 @@
 void session_enter(struct page_session *s, struct op_call *call)
 {
     s->running = call;
+    heartbeat_start(&s->beat, s->page, s->heartbeat_ms);
 }
 
 void session_leave(struct page_session *s, struct op_call *call)
 {
-    if (s->running == call)
-        s->running = NULL;
+    if (s->running != call)
+        return;
+    s->running = NULL;
+    heartbeat_stop(&s->beat);
 }
 
 void session_observe(struct op_call *call, const struct page_nav *nav)
@@ -32,6 +36,14 @@ void session_observe(struct op_call *call, const struct page_nav *nav)
         call->seen.host = url.host;
 }
 
+void session_refuse(struct page_session *s, const struct err *e)
+{
+    if (s->refused.status == STATUS_OK &&
+        (e->status == STATUS_POLICY_DENIED || e->status == STATUS_ROBOTS_DENIED ||
+         e->status == STATUS_BREAKER_OPEN))
+        s->refused = *e;
+}
+
 /* --- the end of an op --- */
 
 struct ending {
@@ -40,10 +52,26 @@ struct ending {
     struct json *result;
 };
 
+/* A page that is gone tells more than that it was not let go elsewhere. */
+static bool is_outranked(enum status s)
+{
+    return s != STATUS_PAGE_HUNG && s != STATUS_PAGE_CRASHED && s != STATUS_BROWSER_GONE &&
+           s != STATUS_SHUTTING_DOWN && s != STATUS_LEASE_LOST;
+}
+
 static void end_op(struct op_call *call, enum status s, const struct err *e, struct json *result)
 {
-    session_leave(session_of(call), call);
-    op_call_finish(call, s, e, result);
+    struct page_session *session = session_of(call);
+    struct err refused = session->refused;
+
+    session_leave(session, call);
+    session->refused = (struct err)ERR_INIT;
+    if (refused.status == STATUS_OK || !is_outranked(s)) {
+        op_call_finish(call, s, e, result);
+        return;
+    }
+    json_destroy(&result);
+    op_call_finish(call, refused.status, &refused, NULL);
 }
 
 static void verdict_known(void *arg, enum status verdict)
@@ -54,6 +82,14 @@ static void verdict_known(void *arg, enum status verdict)
         err_set(&end->err, verdict, "the page's script hung; the page was killed");
     end_op(end->call, verdict, &end->err, end->result);
     free(end);
+}
+
+static void say_waiting(const struct page *p, struct err *e)
+{
+    if (page_state(p) == PAGE_OPEN && page_is_waiting(p))
+        err_set(e, STATUS_TIMEOUT,
+                "the page is on its way from %.200s to a document that no server answered yet",
+                page_url(p));
 }
 
 void session_finish(struct op_call *call, enum status s, const struct err *e, struct json *result)
@@ -71,6 +107,8 @@ void session_finish(struct op_call *call, enum status s, const struct err *e, st
     if (e != NULL)
         end->err = *e;
     end->err.status = s;
+    if (s == STATUS_TIMEOUT && strcmp(call->op->name, "page.navigate") != 0)
+        say_waiting(session_of(call)->page, &end->err);
     page_verdict(session_of(call)->page, s, verdict_known, end);
 }
 

@@ -27,7 +27,11 @@ struct page_session {
     struct json *artifacts; /* array of paths, made by the executor; session_add_artifact appends */
     struct json *vars; /* object: values that steps set and extract; owned by the session, filled by
                           the flow */
-    uint64_t timeout_ms; /* default timeout of a step: 5000 unless the flow says otherwise */
+    uint64_t timeout_ms;   /* default timeout of a step: 5000 unless the flow says otherwise */
+    uint64_t heartbeat_ms; /* deadlines.heartbeat_ms; 0: none */
+    struct heartbeat beat; /* of the op at hand */
+    struct err refused; /* the gate's, of a document that a page was led to, until an op or the flow
+                           has told it; status OK: none */
     struct op_call
         *running; /* the op that acts on the page now, or NULL: whose doing document requests are */
     struct keys keys; /* held down by page.key_down until page.key_up */
@@ -41,9 +45,14 @@ static inline struct page_session *session_of(const struct op_call *call)
 }
 
 /** An op begins or ends to act on the page (s->running): document requests meanwhile have its
- * deadline. */
+ * deadline, and the page must show signs of life. */
 void session_enter(struct page_session *s, struct op_call *call);
 void session_leave(struct page_session *s, struct op_call *call);
+
+/** The gate refused a document that a page of the attempt was led to, by script, meta refresh or as
+ * a popup: whatever the op at hand says, it ends with this; when none is at hand, the next one or
+ * the flow does. Only what blocks a task counts: POLICY_DENIED, ROBOTS_DENIED, BREAKER_OPEN. */
+void session_refuse(struct page_session *s, const struct err *e);
 
 /** What a navigation showed goes into call->seen, for classification: HTTP status, Retry-After,
  * block page, the proxy's part in it, and whose answer it was. For page.navigate and for every op

@@ -81,6 +81,15 @@ static void reply(struct visit *v, const char *path)
     bool never = body != NULL && strcmp(body, "@never") == 0;
     char page[300];
 
+    if (body != NULL && strcmp(body, "@silent") == 0) {
+        buf_reset(&v->in);
+        return;
+    }
+    if (body != NULL && strcmp(body, "@close") == 0) {
+        visit_close(v);
+        return;
+    }
+
     snprintf(page, sizeof page, "<!doctype html><title>%s</title><p>%s</p>", path, path);
     if (body == NULL)
         body = page;

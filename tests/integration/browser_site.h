@@ -20,8 +20,9 @@ struct site *site_open(struct loop *l);
 void site_close(struct site **s);
 uint16_t site_port(const struct site *s);
 /** What `path` (without query) answers; "" for headers or body: none. Headers are lines ended by
- * \r\n. A body of "@never" is begun and never ended. The strings are borrowed. Unknown paths answer
- * 200 with a small page named after the path. */
+ * \r\n. A body of "@never" is begun and never ended, with
+ * "@silent" nothing is ever answered, with "@close" the connection is closed instead. The strings
+ * are borrowed. Unknown paths answer 200 with a small page named after the path. */
 void site_answer(struct site *s, const char *path, int status, const char *headers,
                  const char *body);
 size_t site_hits(const struct site *s);

@@ -38,6 +38,8 @@ static struct fx {
     bool ready, over, made, stopped, done;
     struct err err;
     char last_op[64];
+    uint64_t heartbeat_ms;
+    char events[512];
 } fx;
 
 static bool turn_until(const bool *flag, unsigned ms)
@@ -63,6 +65,16 @@ static void on_op(void *arg, const struct op_call *call)
 {
     (void)arg;
     snprintf(fx.last_op, sizeof fx.last_op, "%s", call->op->name);
+}
+
+static void on_event(void *arg, const char *what, const struct member *m, const char *text)
+{
+    size_t n = strlen(fx.events);
+
+    (void)arg;
+    (void)m;
+    (void)text;
+    snprintf(fx.events + n, sizeof fx.events - n, "%s%s", n > 0 ? ", " : "", what);
 }
 
 static void on_ready(struct instance *i, void *arg)
@@ -180,7 +192,8 @@ int flow_setup_all(void **state)
                                                .sandbox = SANDBOX_PREFER,
                                                .targets = {.gate = fx.gate,
                                                            .document = ops_page_document(),
-                                                           .enforce = ENFORCE_HOLD},
+                                                           .enforce = ENFORCE_HOLD,
+                                                           .on_event = on_event},
                                                .on_ready = on_ready,
                                                .on_over = on_over},
                        &fx.instance, &fx.err) != STATUS_OK)
@@ -238,6 +251,8 @@ int flow_setup(void **state)
 {
     (void)state;
     fx.made = false;
+    fx.heartbeat_ms = 0;
+    fx.events[0] = '\0';
     context_create(instance_targets(fx.instance), &fx.member, &fx.applied, on_context, NULL);
     assert_true(turn_until(&fx.made, SOON_MS));
     return 0;
@@ -249,6 +264,26 @@ int flow_teardown(void **state)
     context_destroy(&fx.ctx);
     turn_for(5);
     return 0;
+}
+
+void flow_serve(const char *path, int status, const char *headers, const char *body)
+{
+    site_answer(fx.site, path, status, headers, body);
+}
+
+void flow_heartbeat(uint64_t every_ms)
+{
+    fx.heartbeat_ms = every_ms;
+}
+
+const char *flow_events(void)
+{
+    return fx.events;
+}
+
+int flow_browser_pid(void)
+{
+    return (int)instance_pid(fx.instance);
 }
 
 /* --- one flow --- */
@@ -302,7 +337,8 @@ static void begin(struct arena *a, const struct json *row)
                                        .artifacts_dir = fx.state,
                                        .artifacts = json_new_array(),
                                        .vars = json_new_object(),
-                                       .timeout_ms = 5000};
+                                       .timeout_ms = 5000,
+                                       .heartbeat_ms = fx.heartbeat_ms};
     context_begin(fx.ctx, &fx.session);
 }
 

@@ -39,6 +39,16 @@ void flow_expect(const char *steps, const char *output);
 /** It ends with this status, and `text` is in what is said. */
 void flow_expect_fail(const char *steps, enum status s, const char *text);
 
+/** What `path` answers from now on; "@silent" and "@never" as site_answer has them. The strings are
+ * borrowed. */
+void flow_serve(const char *path, int status, const char *headers, const char *body);
+/** heartbeat_ms of the flows of this case; 0 (at its begin): none. */
+void flow_heartbeat(uint64_t every_ms);
+/** What on_event was told in this case: words separated by ", ". */
+const char *flow_events(void);
+/** The browser's process. */
+int flow_browser_pid(void);
+
 #define GO(page) "{'type': 'navigate', 'url': 'http://a.test/" page "'}, "
 /* What the page has noted, and the value of a field, into the output. */
 #define LOG ", {'type': 'set', 'name': 'log', 'expression': 'log.join(^ ^)', 'output': true}"

@@ -1,0 +1,141 @@
+/* How navigations end that go nowhere, and pages that do not answer. What must hold: a page that is
+ * alive is never called hung; a document that the gate refuses ends the step that led to it, or the
+ * one after it, and never a task that succeeded; a page that hangs costs its heartbeat and no more.
+ */
+#include "tests/integration/flow_pages.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/support/testing.h"
+
+#define PAGE(text) "<!doctype html><title>t</title><p>here" text
+
+/* --- navigations that end nowhere --- */
+
+static void silent_servers(void **state)
+{
+    (void)state;
+    flow_heartbeat(300); /* the page owes nothing while a server is silent */
+    flow_serve("/silent", 200, "", "@silent");
+    flow_expect_fail("{'type': 'navigate', 'url': 'http://a.test/silent', 'timeout': 900}",
+                     STATUS_TIMEOUT, "http://a.test/silent did not answer by the deadline");
+    flow_expect_fail(GO("form.html") "{'type': 'navigate', 'url': 'http://a.test/silent', "
+                                     "'timeout': 900}",
+                     STATUS_TIMEOUT, "did not answer by the deadline");
+    flow_expect_fail(GO("form.html") "{'type': 'set', 'name': 'x', 'expression': "
+                                     "'void(location=^/silent^)'}, {'type': 'waitForElement', "
+                                     "'selectors': ['#none'], 'timeout': 700}",
+                     STATUS_TIMEOUT, "on its way from http://a.test/form.html to a document");
+    /* The page is where it was, and answers. */
+    flow_expect(GO("form.html") "{'type': 'navigate', 'url': 'http://a.test/silent', 'timeout': "
+                                "500, 'optional': true}, {'type': 'set', 'name': 'u', "
+                                "'expression': 'location.pathname', 'output': true}",
+                "{\"u\":\"/form.html\"}");
+    assert_string_equal(flow_events(), "");
+}
+
+static void redirect_loops(void **state)
+{
+    (void)state;
+    flow_serve("/loop", 302, "Location: /loop\r\n", "");
+    flow_expect_fail(GO("loop") "{'type': 'sleep', 'ms': 1}", STATUS_NAVIGATION_FAILED,
+                     "redirect loop: 20 redirects from http://a.test/loop");
+    flow_serve("/empty", 200, "", "@close");
+    flow_expect_fail(GO("empty") "{'type': 'sleep', 'ms': 1}", STATUS_NAVIGATION_FAILED,
+                     "without an answer (net::ERR_EMPTY_RESPONSE)");
+}
+
+#define X ", {'type': 'extract', 'fields': {'p': {'selector': '#never', 'required': true}}}"
+
+static void refused_ways(void **state)
+{
+    static const struct {
+        const char *path, *body, *then;
+    } ways[] = {
+        {"/script", PAGE("<script>location='http://denied.test/'</script>"), ""},
+        {"/replace", PAGE("<script>onload=()=>location.replace('http://denied.test/')</script>"),
+         X},
+        {"/meta", "<meta http-equiv=refresh content='0;url=http://denied.test/'><p>here", X},
+        {"/late", PAGE("<script>setTimeout(()=>location='http://denied.test/',150)</script>"), X},
+        {"/asleep", PAGE("<script>setTimeout(()=>location='http://denied.test/',150)</script>"),
+         ", {'type': 'sleep', 'ms': 8000}"},
+        {"/popup", PAGE("<script>window.open('http://denied.test/')</script>"), X},
+        {"/late-popup",
+         PAGE("<script>setTimeout(()=>window.open('http://denied.test/'),100)</script>"), X},
+        {"/form",
+         PAGE("<form method=post action='http://denied.test/'></form>"
+              "<script>onload=()=>document.forms[0].submit()</script>"),
+         X},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        char steps[400];
+
+        flow_serve(ways[i].path, 200, "", ways[i].body);
+        (void)snprintf(steps, sizeof steps, "{'type': 'navigate', 'url': 'http://a.test%s'}%s",
+                       ways[i].path, ways[i].then);
+        flow_expect_fail(steps, STATUS_POLICY_DENIED, "denied.test is denied by policy");
+        assert_true(tried.took_ms < 7000); /* not the time of the step */
+    }
+}
+
+/* A frame is not the page: what it is refused fails nothing. */
+static void refused_frames(void **state)
+{
+    (void)state;
+    flow_serve("/framed", 200, "",
+               PAGE("<iframe src='http://denied.test/'></iframe><p id=ok>fine"));
+    flow_expect(GO("framed") "{'type': 'extract', 'fields': {'t': '#ok'}}", "{\"t\":\"fine\"}");
+}
+
+/* --- pages that do not answer --- */
+
+static void hung_scripts(void **state)
+{
+    (void)state;
+    flow_heartbeat(500);
+    flow_serve("/hang-load", 200, "", "<title>h</title><script>for(;;);</script>");
+    flow_expect_fail(GO("hang-load") "{'type': 'sleep', 'ms': 1}", STATUS_PAGE_HUNG,
+                     "the page did not answer for");
+    assert_true(tried.took_ms < 10000); /* the navigation would have had 30 s */
+    assert_string_equal(flow_events(), "page killed");
+    flow_expect_fail(GO("hang") "{'type': 'click', 'selectors': ['button']}, {'type': 'sleep', "
+                                "'ms': 20000}",
+                     STATUS_PAGE_HUNG, "step 1 (click)");
+    assert_true(tried.took_ms < 10000);
+    flow_serve("/hang-later", 200, "",
+               PAGE("<script>setTimeout(()=>{for(;;);},200)</script><p id=p>"));
+    flow_expect_fail(GO("hang-later") "{'type': 'waitForElement', 'selectors': ['#x'], "
+                                      "'timeout': 20000}",
+                     STATUS_PAGE_HUNG, "step 1 (waitForElement)");
+    assert_true(tried.took_ms < 10000);
+    /* The next attempt has a page. */
+    flow_expect(GO("form.html") "{'type': 'sleep', 'ms': 1}", "null");
+}
+
+/* A page that is busy, but says something now and then, is not hung; nor is one that is quiet. */
+static void patient(void **state)
+{
+    (void)state;
+    flow_heartbeat(600);
+    flow_serve("/busy", 200, "",
+               PAGE("<script>let n=0;const w=()=>{const t=Date.now();while(Date.now()-t<200);"
+                    "if(++n<8)setTimeout(w);else document.title='done'};setTimeout(w)</script>"));
+    flow_expect(GO("busy") "{'type': 'waitForExpression', 'expression': 'document.title==^done^', "
+                           "'timeout': 15000}",
+                "null");
+    flow_expect(GO("form.html") "{'type': 'sleep', 'ms': 1500}", "null");
+    assert_string_equal(flow_events(), "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FLOW_CASE(silent_servers), FLOW_CASE(redirect_loops), FLOW_CASE(refused_ways),
+        FLOW_CASE(refused_frames), FLOW_CASE(hung_scripts),   FLOW_CASE(patient),
+    };
+
+    return cmocka_run_group_tests(tests, flow_setup_all, flow_teardown_all);
+}
