@@ -149,6 +149,7 @@ static struct pending *prepare(struct audit *a, const struct receipt *r, enum pe
     p->pieces = pieces;
     p->opens = str_ends(str_from(r->kind), STR(".open"));
     p->redact = r->redact;
+    p->with = r->with;
     copy_hash(r->parent, &p->parent, &p->has_parent);
     copy_hash(r->closes, &p->closes, &p->has_closes);
     p->text_len = (uint32_t)a->scratch.len;

@@ -35,6 +35,16 @@ enum {
 
 struct audit;
 struct logdb;
+struct sqlite3;
+
+/** Rows of another module that must be durable with a receipt, or neither: a task's completion.
+ * Embedded in the owner's struct, untouched by the owner from audit_append to `done`. */
+struct audit_with {
+    /** On the writer's thread, in the receipt's transaction and behind it; `leaf` and `seq` are the
+     * receipt's. May fail only by what SQLite refuses (logdb_error), which ends the whole group. */
+    enum status (*run)(struct audit_with *w, struct sqlite3 *db, const unsigned char *leaf,
+                       uint64_t seq, struct err *e);
+};
 
 /** What happened. All strings are UTF-8, copied by audit_append; NULL or "" leaves the member out.
  */
@@ -59,6 +69,7 @@ struct receipt {
     struct str payload; /* canonical JSON (jcs_write); "ph" is its SHA-256. {NULL, 0}: no payload,
                            no "ph" */
     bool redact;        /* hash the payload, do not store it */
+    struct audit_with *with; /* NULL: none. Not run when the receipt is refused */
 };
 
 /** The fate of an append: exactly once, on the loop, never from inside audit_append. OK: durable;

@@ -84,6 +84,7 @@ struct pending {
     struct record_pieces pieces;
     uint32_t text_len, payload_len;
     bool has_payload, hashed; /* hashed: `payload` is set */
+    struct audit_with *with;  /* rows of another module; NULL: none */
     char *vkey;               /* PENDING_ROTATE */
     struct sign_key *key;     /* PENDING_ROTATE: the new one */
     char *note;               /* the checkpoint of the group, on its last record */

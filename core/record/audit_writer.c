@@ -151,7 +151,7 @@ static enum status append(struct audit *a, sqlite3 *db, struct pending *p, struc
         buf_add(&w->lines, line, len);
         buf_addc(&w->lines, '\n');
     }
-    return STATUS_OK;
+    return p->with ? p->with->run(p->with, db, p->leaf.b, p->seq, e) : STATUS_OK;
 }
 
 /* The new key is on the disk, as "<key>.new", before the log speaks of it; it takes the old one's
