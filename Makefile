@@ -84,8 +84,8 @@ PKGS_base := libuv libcjson libsodium
 PKGS_reaper := libseccomp
 PKGS_fingerprints :=
 PKGS_proxies := openssl
-PKGS_core := libcurl sqlite3 libpsl
-PKGS_browser := libwebsockets
+PKGS_core := libcurl sqlite3 libpsl libwebsockets
+PKGS_browser :=
 PKGS_test := cmocka
 
 DEB_libuv := libuv1-dev
@@ -300,6 +300,11 @@ $(TEST_BINS): $(B)/%: $(B)/%.o $(B)/tests/support/testing.o $$(call mates_of,$$*
 		$$(call embed_of,$$*) $$(call archives_of,$$*)
 	$(call say,LINK,$@)$(call link) $(call libs_of,$(call room_of,$*)) $(LIBS_cmocka)
 
+# Libraries that the fault tests preload into what they torment. Never with a sanitizer.
+PRELOADS := $(patsubst %.c,$(B)/%.so,$(wildcard tests/fault/preload/*.c))
+$(PRELOADS): $(B)/%.so: %.c
+	$(call say,HOST,$@)mkdir -p $(@D) && $(HOSTCC) $(LANGUAGE) -I. $(WARNINGS) -O1 -g -fPIC -shared -o $@ $< -pthread
+
 # The runner is made of nothing of ours, so that it works when nothing else does.
 RUN := $(O)/host/run
 RUNNER_C := $(wildcard tests/support/runner/*.c)
@@ -346,7 +351,7 @@ $(eval $(call SUITE,unit,,$(NPROC)))
 $(eval $(call SUITE,model,,$(NPROC)))
 $(eval $(call SUITE,contract,$$(PROGRAMS),1))
 $(eval $(call SUITE,integration,$$(PROGRAMS),1))
-$(eval $(call SUITE,fault,$$(PROGRAMS),1))
+$(eval $(call SUITE,fault,$$(PROGRAMS) $$(PRELOADS),1))
 $(eval $(call SUITE,clients,$$(PROGRAMS) $$(if $$(SCRIPTS_clients),$$(O)/npm/.done),1))
 $(eval $(call SUITE,lint,$$(PROGRAMS),$(NPROC)))
 

@@ -69,7 +69,7 @@ struct server_opts {
     size_t body_max;          /* bytes of a request's body; 0: 1 MiB */
     uint32_t connections_max; /* further ones wait in the backlog; 0: 1,024 */
     uint64_t request_ms;      /* from the first byte until head and body are there; 0: 10,000 */
-    uint64_t idle_ms;         /* a kept connection without a request; 0: 60,000 */
+    uint64_t idle_ms;         /* of a client that does not read its answer; 0: 60,000 */
 };
 
 /** Listens and serves from now on. BUSY: the port is in use, or the socket is a living process'
