@@ -49,16 +49,56 @@ static const char *join(const struct load *l, const char *rel)
     return arena_strdup(l->d->arena, path);
 }
 
-/* The content as text that lives as long as the arena. */
-static enum status read_text(struct arena *a, const char *path, size_t max, struct str *out,
+void campaign_files_add(struct arena *a, struct campaign_files *files, const char *path,
+                        struct str text)
+{
+    if (files->n == files->cap) {
+        size_t cap = files->cap ? files->cap * 2 : 8;
+        struct campaign_text *v = arena_array(a, struct campaign_text, cap);
+
+        if (files->n > 0)
+            memcpy(v, files->v, files->n * sizeof(*v));
+        files->v = v;
+        files->cap = cap;
+    }
+    files->v[files->n++] = (struct campaign_text){.path = path, .text = text};
+}
+
+/* The path under which a text is kept: one that does not depend on the working directory. */
+static const char *absolute(struct arena *a, const char *path)
+{
+    cleanup_free char *cwd = NULL, *joined = NULL;
+
+    if (path[0] == '/' || strcmp(path, "-") == 0)
+        return arena_strdup(a, path);
+    cwd = getcwd(NULL, 0);
+    joined = file_join(cwd ? cwd : "", path);
+    return arena_strdup(a, joined);
+}
+
+static enum status find_text(const struct campaign_files *files, const char *path, struct str *out,
                              struct err *e)
 {
+    for (size_t i = 1; i < files->n; i++) {
+        if (strcmp(files->v[i].path, path) == 0) {
+            *out = files->v[i].text;
+            return STATUS_OK;
+        }
+    }
+    return err_set(e, STATUS_NOT_FOUND,
+                   "%s: files are not read here; write what it holds in its place", path);
+}
+
+/* The content as text that lives as long as the arena: from the disk, or from what was kept. */
+static enum status read_text(struct arena *a, const struct campaign_source *source,
+                             const char *path, size_t max, struct str *out, struct err *e)
+{
     struct buf b = BUF_INIT(max);
-    enum status s = file_read(path, &b, e);
+    enum status s = source->from ? find_text(source->from, path, out, e) : file_read(path, &b, e);
     size_t len = 0;
     char *p;
 
-    if (s != STATUS_OK) {
+    if (s != STATUS_OK || source->from) {
         buf_deinit(&b);
         return s;
     }
@@ -66,6 +106,8 @@ static enum status read_text(struct arena *a, const char *path, size_t max, stru
     if (p)
         arena_on_reset(a, free_text, p);
     *out = str_n(p ? p : "", len);
+    if (source->keep)
+        campaign_files_add(a, source->keep, absolute(a, path), *out);
     return STATUS_OK;
 }
 
@@ -96,7 +138,7 @@ static const struct json *read_flow(struct load *l, const char *path)
     struct json *tree;
     struct str text;
 
-    if (read_text(l->d->arena, path, CONF_FILE_MAX, &text, &e) != STATUS_OK) {
+    if (read_text(l->d->arena, l->source, path, CONF_FILE_MAX, &text, &e) != STATUS_OK) {
         json_fail(l->d, NULL, "%s", err_text(&e));
         return NULL;
     }
@@ -189,7 +231,7 @@ static void load_target_file(struct load *l, const char *name, struct target_lis
         json_fail(l->d, NULL, "found \"-\", but standard input is the campaign itself");
         return;
     }
-    if (read_text(l->d->arena, path, BUF_MAX_FILE, &text, &e) != STATUS_OK) {
+    if (read_text(l->d->arena, l->source, path, BUF_MAX_FILE, &text, &e) != STATUS_OK) {
         json_fail(l->d, NULL, "%s", err_text(&e));
         return;
     }
@@ -344,11 +386,15 @@ static void load_proxies(struct load *l)
     if (p->file && p->list.n > 0) {
         ok = json_fail(l->d, "/proxies/list", "found beside \"file\", expected one of them");
     } else if (p->file) {
+        struct str content;
+
         p->file = join(l, p->file);
-        if (file_read(p->file, &text, &e) != STATUS_OK)
+        if (read_text(l->d->arena, l->source, p->file, BUF_MAX_FILE, &content, &e) != STATUS_OK) {
             ok = json_fail(l->d, "/proxies/file", "%s", err_text(&e));
-        else
+        } else {
+            buf_addstr(&text, content);
             ok = proxies_add(l, &text, p->file, NULL);
+        }
     } else if (p->list.n > 0) {
         ok = proxies_add(l, &text, "line", "/proxies/list");
     }
@@ -461,6 +507,15 @@ static void check_retry(struct load *l)
                   (unsigned long long)r->cap_ms, (unsigned long long)r->base_ms);
 }
 
+static void check_scale(struct load *l)
+{
+    const struct scale_conf *s = &l->conf->scale;
+
+    if (s->max > 0 && s->max < s->min)
+        json_fail(l->d, "/autoscale/max", "found %u, expected at least autoscale.min (%u), or 0",
+                  s->max, s->min);
+}
+
 static void check_size(struct load *l)
 {
     const struct campaign_conf *c = l->conf;
@@ -494,6 +549,7 @@ static void check_whole(struct load *l)
     check_viewport(l);
     check_members(l);
     check_retry(l);
+    check_scale(l);
     check_size(l);
     check_hosts(l, "/limits/authorized", &l->conf->limits.authorized);
     check_hosts(l, "/policy/allow", &l->conf->policy.allow);
@@ -633,11 +689,19 @@ static struct json *read_tree(struct arena *a, const struct campaign_source *sou
     struct json *tree;
     struct str text;
 
-    if (!source->path)
+    if (source->from) {
+        BUG_ON(source->from->n == 0);
+        name = source->from->v[0].path;
+        text = source->from->v[0].text;
+    } else if (!source->path) {
         return json_new_object();
-    if (read_text(a, source->path, CONF_FILE_MAX, &text, e) != STATUS_OK) {
-        buf_addf(errors, "%s\n", err_text(e));
-        return NULL;
+    } else {
+        struct campaign_source plain = {.path = source->path}; /* kept later, as it is decoded */
+
+        if (read_text(a, &plain, source->path, CONF_FILE_MAX, &text, e) != STATUS_OK) {
+            buf_addf(errors, "%s\n", err_text(e));
+            return NULL;
+        }
     }
     tree = parse_text(text, e);
     if (tree && json_type(tree) != JSON_OBJECT) {
@@ -650,6 +714,43 @@ static struct json *read_tree(struct arena *a, const struct campaign_source *sou
         buf_addf(errors, "%s\n", err_text(e));
     }
     return tree;
+}
+
+/* The campaign's own text comes first among what is kept: as it is decoded, with its name, and
+ * under a path that its relative ones can be joined to from anywhere. */
+static void keep_own(struct arena *a, const struct campaign_source *source, const struct json *tree,
+                     const char *name)
+{
+    const char *path = source->path && strcmp(source->path, "-") != 0 ? source->path : "stdin.json";
+    struct json *copy = json_dup(tree);
+    struct buf text = BUF_INIT(BUF_MAX_FILE);
+    char *p;
+    size_t len = 0;
+
+    if (!json_get(copy, "name"))
+        json_add_str(copy, "name", name);
+    json_print(copy, 0, &text);
+    p = buf_take(&text, &len);
+    if (p)
+        arena_on_reset(a, free_text, p);
+    campaign_files_add(a, source->keep, absolute(a, path), str_n(p ? p : "", len));
+    json_destroy(&copy);
+}
+
+/* Where the campaign's file is, and what it is called where it does not say so itself. */
+static void place(struct load *l, struct arena *a)
+{
+    const struct campaign_source *source = l->source;
+    const char *path = source->from ? source->from->v[0].path : source->path;
+
+    l->stdin_taken = !source->from && path && strcmp(path, "-") == 0;
+    if (path && !l->stdin_taken) {
+        cleanup_free char *dir = file_dirname(path);
+
+        l->conf->path = arena_strdup(a, path);
+        l->conf->dir = arena_strdup(a, dir);
+        l->conf->name = default_name(a, path);
+    }
 }
 
 enum status campaign_load_from(struct arena *a, const struct campaign_source *source,
@@ -673,14 +774,9 @@ enum status campaign_load_from(struct arena *a, const struct campaign_source *so
         overrides_apply(source->overrides, tree);
     campaign_defaults(l.conf);
     l.conf->tree = keep_tree(a, tree);
-    l.stdin_taken = source->path && strcmp(source->path, "-") == 0;
-    if (source->path && !l.stdin_taken) {
-        cleanup_free char *dir = file_dirname(source->path);
-
-        l.conf->path = arena_strdup(a, source->path);
-        l.conf->dir = arena_strdup(a, dir);
-        l.conf->name = default_name(a, source->path);
-    }
+    place(&l, a);
+    if (source->keep)
+        keep_own(a, source, l.conf->tree, l.conf->name);
     json_decode_init(&d, a, &l);
     load_all(&l);
     tell(&l, errors);

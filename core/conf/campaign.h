@@ -12,6 +12,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/json.h"
+#include "core/coord/scale.h"
 #include "core/guard/breaker.h"
 #include "core/guard/limit.h"
 #include "core/guard/policy.h"
@@ -98,6 +99,7 @@ struct conf_limits {
     bool robots;
     enum enforce enforce;
     struct json_strs authorized; /* hosts; lower case, `*` allowed as in policy */
+    uint32_t concurrency;        /* tasks of one target that run at a time; 0: no limit */
     enum on_blocked on_blocked;  /* "end" (default): tasks of an open target end blocked; "wait" */
 };
 
@@ -143,7 +145,8 @@ struct campaign_conf {
     size_t n_row_flows;
 
     struct conf_members members;
-    uint32_t slots; /* default: the fewer of members.count and 1.5 times the cores */
+    uint32_t slots;          /* default: the fewer of members.count and 1.5 times the cores */
+    struct scale_conf scale; /* "autoscale"; max 0: off */
     enum isolation isolation;
     enum browser_kind browser;
     enum context_life context;
@@ -170,12 +173,14 @@ struct overrides;
  * the files are gone or others. Entries and texts are in the arena of the load that filled it. */
 struct campaign_files {
     struct campaign_text {
-        const char *path; /* as it was opened, but for the campaign's own: absolute */
+        const char *path; /* absolute; "-": standard input */
         struct str text;
     } * v;
     size_t n, cap;
 };
-enum { CONF_FILES_MAX = 10000 }; /* files of one campaign */
+/** Appends; both strings live as long as the arena. */
+void campaign_files_add(struct arena *a, struct campaign_files *files, const char *path,
+                        struct str text);
 
 /** What to load. Zero, but for path, is a plain file without flags and variables. */
 struct campaign_source {

@@ -206,6 +206,12 @@ static const struct json_field limits_fields[] = {
      IN(conf_limits, authorized),
      .one_is_array = true,
      .doc = "hosts that are the operator's own or have agreed to more than 10 requests a second"},
+    {.name = "concurrency",
+     .kind = JK_UINT,
+     IN(conf_limits, concurrency),
+     .min = 0,
+     .max = CONF_SLOTS_MAX,
+     .doc = "tasks of one target that run at a time; 0: no limit but the rate; default: 0"},
     {.name = "on_blocked",
      .kind = JK_ENUM,
      IN(conf_limits, on_blocked),
@@ -218,6 +224,27 @@ static const struct json_schema limits_schema = {
     .fields = limits_fields,
     .n = ARRAY_LEN(limits_fields),
     .size = sizeof(struct conf_limits),
+};
+
+static const struct json_field scale_fields[] = {
+    {.name = "min",
+     .kind = JK_UINT,
+     IN(scale_conf, min),
+     .min = 1,
+     .max = CONF_SLOTS_MAX,
+     .doc = "slots that there always are; default: 1"},
+    {.name = "max",
+     .kind = JK_UINT,
+     IN(scale_conf, max),
+     .min = 0,
+     .max = CONF_SLOTS_MAX,
+     .doc = "slots at most; 0: the number stays as \"slots\" says; default: 0"},
+};
+static const struct json_schema scale_schema = {
+    .name = "autoscale",
+    .fields = scale_fields,
+    .n = ARRAY_LEN(scale_fields),
+    .size = sizeof(struct scale_conf),
 };
 
 static const struct json_field breaker_fields[] = {
@@ -438,6 +465,11 @@ static const struct json_field fields[] = {
      .max = CONF_SLOTS_MAX,
      .doc = "how many members run at a time; default: the fewer of members.count and 1.5 times the "
             "cores"},
+    {.name = "autoscale",
+     .kind = JK_OBJECT,
+     CONF(scale),
+     .sub = &scale_schema,
+     .doc = "let the number of slots follow what waits and what the machine bears"},
     {.name = "isolation",
      .kind = JK_ENUM,
      CONF(isolation),
@@ -529,6 +561,7 @@ void campaign_defaults(struct campaign_conf *out)
         .audit = {.sink = "audit.ndjson"},
         .deadlines = {.run_ms = 60000, .heartbeat_ms = 10000},
         .retry = {.max = 2, .base_ms = 500, .cap_ms = 30000},
+        .scale = {.min = 1},
         .output = {.results = "results.ndjson", .artifacts = "out/"},
     };
 }

@@ -4,6 +4,7 @@
 struct line {
     struct json *output; /* of the last stage that it went through */
     bool failed;
+    uint32_t next; /* stage, restored: those before it are through */
 };
 
 struct coord_kind {
@@ -20,6 +21,8 @@ struct coord {
     struct line *lines;
     uint32_t stage;   /* that runs now */
     uint32_t pending; /* of it */
+
+    bool *is_done; /* restored: by index; NULL: nothing is */
 };
 
 /* --- kinds --- */
@@ -91,6 +94,7 @@ void coord_destroy(struct coord **cp)
     for (uint32_t i = 0; c->lines && i < c->total; i++)
         json_destroy(&c->lines[i].output);
     free(c->lines);
+    free(c->is_done);
     free(c);
     *cp = NULL;
 }
@@ -113,10 +117,45 @@ static void emit_one(struct coord *c, uint32_t index, coord_emit_fn *emit, void 
     emit(arg, &w);
 }
 
+void coord_restore(struct coord *c, uint32_t index, uint32_t stage, bool is_final,
+                   struct json *output)
+{
+    BUG_ON(index >= c->total || (stage > 0 && (!c->lines || stage >= c->shape.stages)));
+    if (!c->is_done)
+        c->is_done = xcalloc(c->total, sizeof(*c->is_done));
+    c->is_done[index] = is_final;
+    if (!c->lines)
+        return;
+    json_destroy(&c->lines[index].output);
+    c->lines[index].output = output;
+    c->lines[index].next = stage;
+    c->lines[index].failed = is_final;
+}
+
+static bool is_open(const struct coord *c, uint32_t index)
+{
+    return !c->is_done || !c->is_done[index];
+}
+
+/* The first stage that somebody is still in. */
+static uint32_t first_stage(const struct coord *c)
+{
+    uint32_t stage = UINT32_MAX;
+
+    for (uint32_t i = 0; c->lines && i < c->total; i++) {
+        if (is_open(c, i) && c->lines[i].next < stage)
+            stage = c->lines[i].next;
+    }
+    return stage == UINT32_MAX ? 0 : stage;
+}
+
 void coord_start(struct coord *c, coord_emit_fn *emit, void *arg)
 {
-    for (uint32_t i = 0; i < c->total; i++)
-        emit_one(c, i, emit, arg);
+    c->stage = first_stage(c);
+    for (uint32_t i = 0; i < c->total; i++) {
+        if (is_open(c, i) && (!c->lines || c->lines[i].next == c->stage))
+            emit_one(c, i, emit, arg);
+    }
 }
 
 /* All of a stage have finished: those that came through go on. */

@@ -36,7 +36,11 @@ void coord_destroy(struct coord **c);
 
 /** How many results there will be. */
 uint32_t coord_total(const struct coord *c);
-/** The first work. Once. */
+/** Before coord_start, of one that goes on: this index is done (`is_final`), or its stages before
+ * `stage` are, the last of them with `output` (taken over; may be NULL). */
+void coord_restore(struct coord *c, uint32_t index, uint32_t stage, bool is_final,
+                   struct json *output);
+/** The first work: all that is not done, of the first stage that somebody is still in. Once. */
 void coord_start(struct coord *c, coord_emit_fn *emit, void *arg);
 /** Work `index` of `stage` finished. `output` (may be NULL) is taken over when the answer is false.
  * True: this is the final result of the index; false: a later stage goes on with it, now or when

@@ -110,6 +110,9 @@ void engine_start(struct engine *e, void (*ready)(void *arg, enum status s, cons
 /** First call: no new tasks or batches; those running finish within the run deadline and 10 s.
  * Again: what runs is cancelled at once. Batches that are not over stay for a resume. */
 void engine_drain(struct engine *e, const char *why);
+/** As engine_drain the second time, for one that has nothing more to do: nobody is told of a drain.
+ */
+void engine_end(struct engine *e);
 /** CREATED or OVER only. */
 void engine_destroy(struct engine **e);
 
@@ -131,6 +134,17 @@ void engine_submit(struct engine *e, const struct batch_spec *spec, engine_submi
 struct batch *engine_find(struct engine *e, const char *id);
 /** Those in memory, oldest first: size_t it = 0; while ((b = engine_next(e, &it))) ... */
 struct batch *engine_next(struct engine *e, size_t *it);
+/** Takes up a batch of an earlier process that is not over, with what it was made of (store.h has
+ * its texts): between engine_create and engine_start. What is done is read back, its results file
+ * is brought up to date; batch_go_on then lets it run. Blocking. Takes spec->arena over in any
+ * case. NOT_FOUND; EXISTS: it is over, or has been taken up; INVALID: other members than it had;
+ * IO, CORRUPT and what cannot be written of its results. */
+must_check enum status engine_resume(struct engine *e, const char *id,
+                                     const struct batch_spec *spec, struct batch **out,
+                                     struct err *er);
+/** After engine_resume, before or after engine_start: "campaign.resume" is appended to the log, and
+ * its tasks run. */
+void batch_go_on(struct batch *b);
 /** Goes on with all batches of earlier processes that are not over and do not bring their own
  * engine: for `fleet serve`, after engine_create. They are acknowledged already; errors are told as
  * trouble. Returns how many. Blocking: reads log.sqlite. */

@@ -50,26 +50,67 @@ static enum status keep_earlier(const char *path, struct err *e)
                    KEPT_MAX);
 }
 
-enum status results_open(struct loop *l, const char *path,
+/* Length of the whole lines; 0 for what is no regular file. */
+static off_t whole_length(int fd)
+{
+    off_t end = lseek(fd, 0, SEEK_END);
+    char block[4096];
+
+    while (end > 0) {
+        size_t n = end > (off_t)sizeof(block) ? sizeof(block) : (size_t)end;
+        ssize_t got = pread(fd, block, n, end - (off_t)n);
+
+        if (got != (ssize_t)n)
+            return 0;
+        for (size_t i = n; i > 0; i--) {
+            if (block[i - 1] == '\n')
+                return end - (off_t)(n - i);
+        }
+        end -= (off_t)n;
+    }
+    return 0;
+}
+
+static enum status go_on_with(int fd, off_t *good, const char *path, struct err *e)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        return STATUS_OK;
+    *good = whole_length(fd);
+    if (ftruncate(fd, *good) != 0 || lseek(fd, *good, SEEK_SET) < 0)
+        return err_set_errno(e, STATUS_IO, errno, "%s: cannot be gone on with", path);
+    return STATUS_OK;
+}
+
+enum status results_open(struct loop *l, const char *path, bool go_on,
                          void (*on_error)(void *arg, const struct err *e), void *arg,
                          struct results **out, struct err *e)
 {
     cleanup_free char *dir = file_dirname(path);
     enum status s = dir[0] ? file_mkdirs(dir, 0755, e) : STATUS_OK;
     struct results *r;
+    off_t good = 0;
     int fd;
 
-    if (s == STATUS_OK)
+    if (s == STATUS_OK && !go_on)
         s = keep_earlier(path, e);
     if (s != STATUS_OK)
         return s;
-    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    fd = open(path, (go_on ? O_RDWR : O_WRONLY | O_TRUNC) | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0)
         return err_set_errno(e, STATUS_IO, errno, "%s: cannot be written", path);
+    if (go_on)
+        s = go_on_with(fd, &good, path, e);
+    if (s != STATUS_OK) {
+        close(fd);
+        return s;
+    }
     r = xcalloc(1, sizeof(*r));
     r->loop = l;
     r->path = xstrdup(path);
     r->fd = fd;
+    r->good = good;
     r->on_error = on_error;
     r->arg = arg;
     buf_init(&r->queued, QUEUED_MAX);

@@ -9,10 +9,10 @@
 
 struct results;
 
-/** Makes the file and its directory; results of an earlier run are kept beside it as "<path>.1".
- * `on_error` is told once, on the loop, when lines cannot be written; further lines are then
- * dropped. */
-must_check enum status results_open(struct loop *l, const char *path,
+/** Makes the file and its directory; results of an earlier run are kept beside it as "<path>.1",
+ * or, with `go_on`, are gone on with: what is behind the last whole line is cut. `on_error` is told
+ * once, on the loop, when lines cannot be written; further lines are then dropped. */
+must_check enum status results_open(struct loop *l, const char *path, bool go_on,
                                     void (*on_error)(void *arg, const struct err *e), void *arg,
                                     struct results **out, struct err *e);
 /** Queues a line (without its end); copied. */

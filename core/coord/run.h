@@ -1,13 +1,6 @@
-/* One run of a campaign in this process, from the opening receipt to the closing one: state
- * directory, audit chain, guards, proxies, members with their forwarders, gate, executor,
- * scheduler, coordinator, results.
- *
- *   CREATED -> STARTING -> OPENING -> RUNNING -> DRAINING -> CLOSING -> OVER
- *                  |          |          (all finished: straight to CLOSING)
- *                  +----------+--> CLOSING    could not start
- *
- * A result is written, and told to watchers, only after the task's receipt is durable. Loop thread
- * only; callbacks come from the loop. */
+/* One run of a campaign in this process: an engine (engine.h) with one batch (batch.h), from its
+ * opening receipt, or from where an earlier process left it, to its closing one. What `fleet run`,
+ * `fleet resume` and `fleet demo` do. Loop thread only; callbacks come from the loop. */
 #ifndef CORE_COORD_RUN_H
 #define CORE_COORD_RUN_H
 
@@ -38,7 +31,10 @@ enum { RUN_WATCHES_MAX = 4 };
 
 struct run_opts {
     struct loop *loop;
-    const struct campaign_conf *conf; /* outlives the run */
+    const struct campaign_conf *conf;   /* outlives the run */
+    const struct campaign_files *files; /* what it was loaded from (campaign_source.keep): kept with
+                                           the batch, for a resume; outlives the run */
+    const char *resume;                 /* id of the batch to go on with; NULL: a new one */
     const struct run_kit *kit;
     const char *state_dir; /* NULL: FLEET_STATE_DIR, or .fleet */
     struct run_watch watch[RUN_WATCHES_MAX];
@@ -49,11 +45,13 @@ struct run_opts {
 struct run_end {
     enum status status; /* OK: it ran to its end, whatever its tasks came to; else why not */
     struct err err;
-    bool drained;          /* stopped before everything was done */
+    bool drained;          /* stopped before everything was done: `batch` can be resumed */
+    char batch[24];        /* its id; "" when it was never durable */
+    uint64_t before;       /* tasks that earlier processes had done */
     uint64_t took_ms;      /* from create to the end */
     uint64_t receipts;     /* in the log, those of earlier runs too */
     char open[65];         /* leaf hashes of the opening and the closing receipt, hex; "" when */
-    char close[65];        /* they were not written */
+    char close[65];        /* they were not written; close: also when it is to be resumed */
     struct json *executor; /* what the executor said of itself at the end; owned by the run */
 };
 
@@ -68,6 +66,8 @@ void run_drain(struct run *r, const char *why);
 void run_destroy(struct run **r);
 
 /* --- what can be asked at any time --- */
+struct engine *run_engine(struct run *r);
+struct batch *run_batch(struct run *r); /* NULL until it is durable */
 const struct campaign_conf *run_conf(const struct run *r);
 const struct tally *run_tally(const struct run *r);
 const struct run_end *run_end(const struct run *r); /* complete once it is over */

@@ -1,9 +1,8 @@
 #include "core/coord/tally.h"
 
 #include "core/base/map.h"
+#include "core/coord/histogram.h"
 #include "core/op/op.h"
-
-enum { DURATIONS_MAX = 10000 };
 
 void tally_init(struct tally *t)
 {
@@ -42,19 +41,6 @@ size_t tally_targets(const struct tally *t)
     return map_len(t->targets);
 }
 
-/* Keeps every duration up to the sample's size, then an even spread of them: the one at a place
- * that a fixed stride visits is replaced. */
-static void add_duration(struct tally *t, uint64_t ms)
-{
-    if (!t->durations_ms)
-        t->durations_ms = xcalloc(DURATIONS_MAX, sizeof(*t->durations_ms));
-    if (t->n_durations < DURATIONS_MAX)
-        t->durations_ms[t->n_durations++] = ms;
-    else
-        t->durations_ms[t->durations_seen * 7919 % DURATIONS_MAX] = ms;
-    t->durations_seen++;
-}
-
 void tally_task(struct tally *t, struct str target, enum task_state s, enum status status,
                 uint64_t duration_ms)
 {
@@ -62,8 +48,11 @@ void tally_task(struct tally *t, struct str target, enum task_state s, enum stat
     t->finished++;
     t->by_status[status]++;
     tally_target(t, target)->tasks[s]++;
-    if (duration_ms > 0)
-        add_duration(t, duration_ms);
+    if (duration_ms == 0)
+        return; /* never ran */
+    if (!t->durations_ms)
+        t->durations_ms = xcalloc(1, sizeof(*t->durations_ms));
+    histogram_add(t->durations_ms, duration_ms);
 }
 
 void tally_op(struct tally *t, const struct op_call *call)
@@ -85,25 +74,25 @@ void tally_op(struct tally *t, const struct op_call *call)
                   call->status == STATUS_BREAKER_OPEN;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
 uint64_t tally_quantile_ms(const struct tally *t, double p)
 {
-    cleanup_free uint64_t *sorted = NULL;
-    size_t n = t->n_durations, at;
+    return t->durations_ms ? histogram_quantile(t->durations_ms, p) : 0;
+}
 
-    if (n == 0)
-        return 0;
-    sorted = xcalloc(n, sizeof(*sorted));
-    memcpy(sorted, t->durations_ms, n * sizeof(*sorted));
-    qsort(sorted, n, sizeof(*sorted), by_value);
-    at = (size_t)(p * (double)n);
-    return sorted[at < n ? at : n - 1];
+double tally_mean_ms(const struct tally *t)
+{
+    return t->durations_ms ? histogram_mean(t->durations_ms) : 0;
+}
+
+struct json *tally_durations_json(const struct tally *t)
+{
+    struct json *j = json_new_object();
+
+    json_add_num(j, "mean", tally_mean_ms(t));
+    json_add_num(j, "p50", (double)tally_quantile_ms(t, 0.50));
+    json_add_num(j, "p95", (double)tally_quantile_ms(t, 0.95));
+    json_add_num(j, "p99", (double)tally_quantile_ms(t, 0.99));
+    return json_add_num(j, "max", t->durations_ms ? (double)t->durations_ms->max : 0);
 }
 
 static struct json *states_json(const uint64_t *counts)

@@ -6,6 +6,7 @@
 #include "core/base/json.h"
 #include "core/sched/task.h"
 
+struct histogram;
 struct op_call;
 
 struct tally_target {
@@ -28,9 +29,8 @@ struct tally {
     uint64_t ops, ops_failed;
     uint64_t by_status[STATUS_COUNT]; /* finished tasks by status */
     uint64_t rotations, slowdowns, breakers_opened, pages_killed;
-    uint64_t *durations_ms; /* private: a sample of them */
-    size_t n_durations, durations_seen;
-    struct map *targets; /* private */
+    struct histogram *durations_ms; /* of runs; NULL: none yet */
+    struct map *targets;            /* private */
 };
 
 void tally_init(struct tally *t);
@@ -42,9 +42,12 @@ size_t tally_targets(const struct tally *t);
 void tally_task(struct tally *t, struct str target, enum task_state s, enum status status,
                 uint64_t duration_ms);
 void tally_op(struct tally *t, const struct op_call *call);
-/** Duration below which a share p (0..1) of finished runs stayed; 0 when there are none. From a
- * sample of up to 10,000. */
+/** Duration at or below which a share p (0..1) of finished runs stayed, 3 % exact; 0 when there are
+ * none. */
 uint64_t tally_quantile_ms(const struct tally *t, double p);
+double tally_mean_ms(const struct tally *t);
+/** {"mean","p50","p95","p99","max"}; the caller owns it. */
+must_check struct json *tally_durations_json(const struct tally *t);
 /** The summary as an object; the caller owns it. */
 must_check struct json *tally_to_json(const struct tally *t);
 

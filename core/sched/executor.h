@@ -26,9 +26,20 @@ struct attempt {
     uint32_t row_index;       /* of the target list: what campaign_flow wants; 0.. */
     uint64_t deadline_ms;     /* monotonic: end of the run */
     struct arena *arena;
-    unsigned char parent[32];  /* leaf hash of the campaign's opening receipt */
-    bool credit;               /* a token of the target was taken at dispatch */
-    const char *artifacts_dir; /* absolute, exists; NULL when the campaign writes none */
+    unsigned char parent[32]; /* leaf hash of the campaign's opening receipt */
+    uint64_t fence; /* of this attempt: epoch << 32 | n, < 2^53; 0: none is kept (tests) */
+    const struct campaign_conf *conf; /* of the task's batch: its targets and flows */
+    void *plan;                       /* what executor_ops.admit made of it */
+    void *owner;                      /* of on_start: the task's batch */
+    bool credit;                      /* a token of the target was taken at dispatch */
+    const char *artifacts_dir;        /* absolute, exists; NULL when the campaign writes none */
+
+    /** To be called before a step that cannot be repeated safely, and waited for: `go` runs once,
+     * never from inside; the step may be done only after it said OK, which means that it is durable
+     * that this attempt was about to do it. NULL: nobody keeps account; go on. The attempt must not
+     * end before `go` ran. */
+    void (*confirm)(struct attempt *a, void (*go)(void *arg, enum status s, const struct err *e),
+                    void *arg);
 
     /* filled by the executor before done */
     enum status status;
@@ -48,7 +59,7 @@ struct attempt {
 struct executor_env {
     struct loop *loop;
     struct gate *gate;
-    const struct campaign_conf *conf;
+    const struct campaign_conf *conf; /* of the engine: flows and targets are those of attempts */
     struct reaper *reaper;
     const char *state_dir;
     uint32_t slots;
@@ -72,6 +83,14 @@ struct executor_ops {
     /** Gets ready (a first instance); `ready(arg, status, err)` once, never from inside. */
     void (*start)(struct executor *x, void (*ready)(void *arg, enum status s, const struct err *e),
                   void *arg);
+    /** Gets ready for a batch's flows: *plan is handed to its attempts. Its configuration outlives
+     * the plan. NULL: nothing to do. */
+    enum status (*admit)(struct executor *x, const struct campaign_conf *conf, void **plan,
+                         struct err *e);
+    /** None of its attempts runs any more. NULL with admit. */
+    void (*dismiss)(struct executor *x, void *plan);
+    /** How many slots there will be at most from now on. NULL: it need not know. */
+    void (*scale)(struct executor *x, uint32_t slots);
     /** Begins the attempt. Ends in a->done, exactly once, never from inside. */
     void (*run)(struct executor *x, struct attempt *a);
     /** Makes the attempt end soon with `why`. The slot is free when `done` has run, whatever the

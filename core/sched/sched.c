@@ -1,75 +1,41 @@
-#include "core/sched/sched.h"
+#include "core/sched/sched_internal.h"
 
 #include <stdio.h>
 
-#include "core/base/log.h"
-#include "core/base/rng.h"
 #include "core/guard/breaker.h"
 #include "core/guard/limit.h"
 
 enum {
     ATTEMPT_ARENA_MAX = 64 * 1024 * 1024,
+    CONCURRENCY_POLL_MS = 1000, /* a full target is asked again this often, and when a task ends */
     RUN_SLACK_MS = 100,  /* the executor's own deadline comes first: its sentence says more */
     HOLD_POLL_MS = 1000, /* breakers of tasks that wait for a reset are asked again this often */
 };
-
-/* An attempt with what the scheduler keeps of it. Lives in its own arena until done. */
-struct run_attempt {
-    struct attempt a; /* first */
-    struct sched *sched;
-    struct task *task;   /* NULL: given up, the task is over or elsewhere */
-    struct place *place; /* NULL: given up */
-    char name[24];
-    uint64_t started_ms;
-    enum status why; /* what it was told to end with; OK: it was not */
-};
-
-/* A slot with its occupant. */
-struct place {
-    struct slot slot;
-    struct sched *sched;
-    struct run_attempt *run; /* NULL: free */
-    struct loop_timer timer; /* run deadline, then grace */
-};
-
-struct sched {
-    struct sched_deps deps;
-    struct queue *queue;
-    struct place *places;
-    struct list idle; /* members, the one that is idle longest first */
-    size_t n_running, n_abandoned;
-    struct task **cancelled; /* taken out of the queue, to be told at the next turn */
-    size_t n_cancelled, cancelled_cap;
-    struct rng rng;
-    struct loop_timer wake, drain_timer, give_up_timer;
-    bool pump_posted, draining, paused, idle_told, destroyed;
-    bool given_up; /* attempts that were abandoned are not waited for any more */
-};
-
-static uint64_t now_ms(const struct sched *s)
-{
-    return loop_now_ms(s->deps.loop);
-}
-
-static void pump_soon(struct sched *s);
 
 /* --- the queue's questions --- */
 
 static void guard_open(void *arg, struct str target, struct queue_door *out)
 {
     struct sched *s = arg;
+    struct sched_target *t = map_find(s->targets, target);
 
-    *out = (struct queue_door){
-        .limit = limiter_target(s->deps.limiter, target),
-        .breaker = breaker_target(s->deps.breaker, target),
-    };
+    if (!t) {
+        t = xcalloc(1, sizeof(*t));
+        t->limit = limiter_target(s->deps.limiter, target);
+        t->breaker = breaker_target(s->deps.breaker, target);
+        map_put(s->targets, target, t);
+    }
+    *out = (struct queue_door){.limit = t, .breaker = t->breaker};
 }
 
 static uint64_t guard_take(void *arg, const struct queue_door *d, uint64_t now, uint64_t *then_ms)
 {
     struct sched *s = arg;
+    struct sched_target *t = d->limit;
 
-    return limiter_target_take(s->deps.limiter, d->limit, now, then_ms);
+    if (s->deps.target_concurrency && t->running >= s->deps.target_concurrency)
+        return CONCURRENCY_POLL_MS;
+    return limiter_target_take(s->deps.limiter, t->limit, now, then_ms);
 }
 
 static bool guard_allow(void *arg, const struct queue_door *d)
@@ -101,11 +67,9 @@ struct sched *sched_create(const struct sched_deps *deps)
     s->deps = *deps;
     s->queue = queue_create(&guards);
     queue_hold_blocked(s->queue, deps->hold_blocked);
-    s->places = xcalloc(deps->slots, sizeof(*s->places));
-    for (uint32_t i = 0; i < deps->slots; i++) {
-        s->places[i].slot.index = i;
-        s->places[i].sched = s;
-    }
+    s->targets = map_create();
+    s->deps.slots = 0;
+    sched_scale(s, deps->slots);
     list_init(&s->idle);
     for (size_t i = 0; i < deps->n_members; i++)
         list_push(&s->idle, &deps->members[i]->idle_link);
@@ -125,9 +89,13 @@ void sched_destroy(struct sched **sp)
     loop_timer_stop(&s->give_up_timer);
     list_remove(&s->idle); /* members may outlive it */
     queue_destroy(&s->queue);
+    for (uint32_t i = 0; i < s->n_places; i++)
+        free(s->places[i]);
     free(s->places);
     free(s->cancelled);
+    map_destroy(&s->targets, free);
     s->places = NULL;
+    s->n_places = 0;
     *sp = NULL;
     s->destroyed = true;
     /* The turn that is on its way frees it; an attempt that may still come back keeps it. */
@@ -143,10 +111,10 @@ static void member_busy(struct member *m)
     list_remove(&m->idle_link);
 }
 
-static void member_idle(struct sched *s, struct member *m)
+void sched_member_idle(struct sched *s, struct member *m)
 {
     m->busy = false;
-    m->last_used_ms = now_ms(s);
+    m->last_used_ms = sched_now_ms(s);
     list_push(&s->idle, &m->idle_link);
     queue_member_idle(s->queue, m->index);
 }
@@ -156,215 +124,6 @@ static struct member *member_for(struct sched *s, const struct task *t)
     if (t->pin >= 0)
         return s->deps.members[t->pin];
     return list_first(&s->idle, struct member, idle_link);
-}
-
-/* --- the end of tasks --- */
-
-static void task_over(struct sched *s, struct task *t, enum task_state end, struct sched_result *r)
-{
-    task_move(t, end);
-    r->task = t;
-    r->now_ms = now_ms(s);
-    r->first_run_ms = t->first_run_ms;
-    s->deps.on_done(s->deps.arg, r);
-    json_destroy(&r->output);
-    json_destroy(&r->artifacts);
-}
-
-/* Of one that waited. */
-static void task_over_waiting(struct sched *s, struct task *t, enum task_state end, enum status why,
-                              const char *sentence)
-{
-    struct sched_result r = {.status = why, .error_step = -1};
-    struct err e = ERR_INIT;
-    char name[24];
-
-    s->deps.task_name(s->deps.arg, t, name);
-    err_set(&e, why, "%s", sentence);
-    r.err = &e;
-    r.task_id = name;
-    r.retryable = status_retryable(why);
-    task_over(s, t, end, &r);
-}
-
-static void task_expired(struct sched *s, struct task *t)
-{
-    uint64_t waited = now_ms(s) - t->submitted_ms;
-    char sentence[128];
-
-    snprintf(sentence, sizeof(sentence), "%s deadline: %llu ms after it was submitted",
-             t->attempts == 0 ? "queued" : "total", (unsigned long long)waited);
-    task_over_waiting(s, t, TASK_FAILED, STATUS_TIMEOUT, sentence);
-}
-
-/* When the queue is to give it up: the total deadline, and until its first run the queued one. */
-static uint64_t task_expiry(const struct sched *s, const struct task *t)
-{
-    const struct sched_deadlines *d = &s->deps.deadlines;
-    uint64_t total = d->total_ms ? t->submitted_ms + d->total_ms : 0;
-    uint64_t queued = d->queued_ms && t->attempts == 0 ? t->submitted_ms + d->queued_ms : 0;
-
-    if (!total || !queued)
-        return total ? total : queued;
-    return queued < total ? queued : total;
-}
-
-/* --- the end of an attempt --- */
-
-static void attempt_free(struct run_attempt *run)
-{
-    struct arena *arena = run->a.arena;
-
-    json_destroy(&run->a.output);
-    json_destroy(&run->a.artifacts);
-    arena_destroy(&arena);
-}
-
-static bool retry_left(const struct sched *s, const struct task *t, uint64_t delay_ms)
-{
-    uint64_t total = s->deps.deadlines.total_ms;
-
-    return t->attempts <= s->deps.retry.max &&
-           (!total || now_ms(s) + delay_ms < t->submitted_ms + total);
-}
-
-/* Back into the queue, to be run again `delay_ms` from now. */
-static void task_again(struct sched *s, struct task *t, uint64_t delay_ms)
-{
-    task_move(t, TASK_DELAYED);
-    t->not_before_ms = now_ms(s) + delay_ms;
-    t->expires_ms = task_expiry(s, t);
-    queue_add(s->queue, t, str_from(t->target), t->submitter);
-}
-
-/* What the attempt came to, for its task. */
-static void attempt_settle(struct sched *s, struct run_attempt *run)
-{
-    struct task *t = run->task;
-    struct attempt *a = &run->a;
-    uint64_t delay =
-        retry_delay_ms(&s->rng, s->deps.retry.base_ms, s->deps.retry.cap_ms, t->attempts);
-    bool interrupted = run->why == STATUS_SHUTTING_DOWN && a->status != STATUS_OK;
-    bool again = !t->cancel && (interrupted || retry_left(s, t, delay));
-    enum task_state end = task_end_of(a->status, a->may_have_happened, again);
-    struct sched_result r = {
-        .status = a->status,
-        .err = &a->err,
-        .error_step = a->status == STATUS_OK ? -1 : a->error_step,
-        .retryable = status_retryable(a->status),
-        .member = a->member,
-        .task_id = run->name,
-        .run_ms = now_ms(s) - run->started_ms,
-    };
-
-    if (interrupted && end != TASK_UNKNOWN) {
-        t->attempts--; /* nobody's fault: it is done later as if it had not been begun */
-        task_again(s, t, 0);
-        return;
-    }
-    if (end == TASK_BLOCKED && a->status == STATUS_BREAKER_OPEN && s->deps.hold_blocked) {
-        t->attempts--;
-        task_again(s, t, 0);
-        return;
-    }
-    if (end == TASK_DELAYED) {
-        if (s->deps.on_retry)
-            s->deps.on_retry(s->deps.arg, t, a, delay);
-        task_again(s, t, delay);
-        return;
-    }
-    r.output = a->output;
-    r.artifacts = a->artifacts;
-    a->output = a->artifacts = NULL;
-    task_over(s, t, end, &r);
-}
-
-static void place_free(struct place *p, enum slot_event ev)
-{
-    loop_timer_stop(&p->timer);
-    slot_event(&p->slot, ev);
-    p->run = NULL;
-}
-
-/* The executor is done with it; the scheduler's half of struct attempt. */
-static void attempt_done(struct attempt *a)
-{
-    struct run_attempt *run = a->sched;
-    struct sched *s = run->sched;
-    struct place *p = run->place;
-
-    if (s->destroyed)
-        return; /* too late for anybody; its memory stays */
-    if (p) {
-        place_free(p, p->slot.state == SLOT_DRAINING ? SLOT_ACKNOWLEDGED : SLOT_DONE);
-        s->n_running--;
-        member_idle(s, a->member);
-        if (run->why != STATUS_OK && a->status == STATUS_CANCELLED && !run->task->cancel)
-            a->status = run->why;
-        if (a->status != STATUS_OK && a->err.text[0] == '\0')
-            err_set(&a->err, a->status, "%s", status_text(a->status));
-        attempt_settle(s, run);
-    } else {
-        s->n_abandoned--;
-        member_idle(s, a->member);
-        log_warn(NULL, "attempt.late", LOG_STR("task", run->name), LOG_U64("slot", a->slot));
-    }
-    attempt_free(run);
-    pump_soon(s);
-}
-
-static void on_give_up(struct loop_timer *t)
-{
-    struct sched *s = container_of(t, struct sched, give_up_timer);
-
-    s->given_up = true;
-    pump_soon(s);
-}
-
-/* The executor did not let go in time: the slot is freed without it, and the member stays busy. */
-static void attempt_abandon(struct place *p)
-{
-    struct run_attempt *run = p->run;
-    struct sched *s = p->sched;
-    struct attempt *a = &run->a;
-
-    log_error(NULL, "attempt.stuck", LOG_STR("task", run->name), LOG_U64("slot", a->slot),
-              LOG_U64("member", a->member->index));
-    slot_event(&p->slot, SLOT_SILENT);
-    place_free(p, SLOT_FREED);
-    s->n_running--;
-    s->n_abandoned++;
-    run->place = NULL;
-    a->status = run->why;
-    a->error_step = -1;
-    err_set(&a->err, run->why, "%s, and the executor did not let go of it within %d ms",
-            status_text(run->why), SCHED_CANCEL_GRACE_MS);
-    attempt_settle(s, run);
-    run->task = NULL;
-    loop_timer_start(s->deps.loop, &s->give_up_timer, SCHED_GIVE_UP_MS, on_give_up);
-    pump_soon(s);
-}
-
-static void on_grace(struct loop_timer *t)
-{
-    attempt_abandon(container_of(t, struct place, timer));
-}
-
-static void place_cancel(struct place *p, enum status why)
-{
-    struct sched *s = p->sched;
-
-    if (p->slot.state != SLOT_BUSY)
-        return;
-    slot_event(&p->slot, SLOT_CANCEL);
-    p->run->why = why;
-    loop_timer_start(s->deps.loop, &p->timer, SCHED_CANCEL_GRACE_MS, on_grace);
-    s->deps.executor->cancel(s->deps.x, &p->run->a, why);
-}
-
-static void on_run_deadline(struct loop_timer *t)
-{
-    place_cancel(container_of(t, struct place, timer), STATUS_TIMEOUT);
 }
 
 /* --- dispatch --- */
@@ -384,9 +143,9 @@ static uint64_t run_ms(const struct sched *s, const struct task *t)
     if (!d->total_ms)
         return run;
     end = t->submitted_ms + d->total_ms;
-    if (end <= now_ms(s))
+    if (end <= sched_now_ms(s))
         return 1;
-    return end - now_ms(s) < run ? end - now_ms(s) : run;
+    return end - sched_now_ms(s) < run ? end - sched_now_ms(s) : run;
 }
 
 static struct run_attempt *attempt_create(struct sched *s, struct place *p, struct task *t,
@@ -400,7 +159,7 @@ static struct run_attempt *attempt_create(struct sched *s, struct place *p, stru
     run->sched = s;
     run->task = t;
     run->place = p;
-    run->started_ms = now_ms(s);
+    run->started_ms = sched_now_ms(s);
     s->deps.task_name(s->deps.arg, t, run->name);
     run->a = (struct attempt){
         .task_id = run->name,
@@ -412,16 +171,27 @@ static struct run_attempt *attempt_create(struct sched *s, struct place *p, stru
         .stage = t->stage,
         .task_index = t->index,
         .row_index = t->row,
-        .deadline_ms = now_ms(s) + run_ms(s, t),
+        .deadline_ms = sched_now_ms(s) + run_ms(s, t),
         .arena = arena,
         .credit = true,
         .artifacts_dir = s->deps.artifacts_dir,
         .error_step = -1,
-        .done = attempt_done,
+        .done = sched_attempt_done,
         .sched = run,
     };
-    memcpy(run->a.parent, s->deps.parent, sizeof(run->a.parent));
+    if (s->deps.parent)
+        memcpy(run->a.parent, s->deps.parent, sizeof(run->a.parent));
     return run;
+}
+
+static void count_target(struct sched *s, const struct task *t)
+{
+    struct sched_target *target;
+
+    if (!s->deps.target_concurrency)
+        return;
+    target = map_find(s->targets, str_from(t->target));
+    target->running++;
 }
 
 static void dispatch(struct sched *s, struct place *p, struct task *t)
@@ -429,39 +199,66 @@ static void dispatch(struct sched *s, struct place *p, struct task *t)
     struct member *m = member_for(s, t);
 
     slot_event(&p->slot, SLOT_LEASE);
+    s->free_places[p->slot.index / 64] &= ~(UINT64_C(1) << p->slot.index % 64);
     task_move(t, TASK_LEASED);
     member_busy(m);
     m->pick_next = true;
     t->attempts++;
     if (t->first_run_ms == 0)
-        t->first_run_ms = now_ms(s);
+        t->first_run_ms = sched_now_ms(s);
     p->run = attempt_create(s, p, t, m);
     s->n_running++;
+    count_target(s, t);
     task_move(t, TASK_RUNNING);
     slot_event(&p->slot, SLOT_RUN);
-    loop_timer_start(s->deps.loop, &p->timer, run_ms(s, t) + RUN_SLACK_MS, on_run_deadline);
+    loop_timer_start(s->deps.loop, &p->timer, run_ms(s, t) + RUN_SLACK_MS, sched_on_run_deadline);
     if (s->deps.on_start)
         s->deps.on_start(s->deps.arg, t, &p->run->a);
-    s->deps.executor->run(s->deps.x, &p->run->a);
+    p->run->waiting = s->deps.begin && !s->deps.begin(s->deps.arg, t, &p->run->a);
+    if (!p->run->waiting)
+        s->deps.executor->run(s->deps.x, &p->run->a);
+}
+
+void sched_go(struct attempt *a)
+{
+    struct run_attempt *run = a->sched;
+    struct sched *s = run->sched;
+
+    BUG_ON(!run->waiting);
+    run->waiting = false;
+    if (s->destroyed)
+        return;
+    if (run->why == STATUS_OK && a->status == STATUS_OK) {
+        s->deps.executor->run(s->deps.x, a);
+        return;
+    }
+    if (a->status == STATUS_OK)
+        a->status = STATUS_CANCELLED;
+    sched_attempt_done(a);
 }
 
 static struct place *free_place(struct sched *s)
 {
     if (list_empty(&s->idle))
         return NULL;
-    for (uint32_t i = 0; i < s->deps.slots; i++) {
-        if (s->places[i].slot.state == SLOT_FREE)
-            return &s->places[i];
+    for (uint32_t i = 0; i * 64 < s->deps.slots; i++) {
+        uint64_t word = s->free_places[i];
+        uint32_t at = word ? i * 64 + (uint32_t)__builtin_ctzll(word) : UINT32_MAX;
+
+        if (word)
+            return at < s->deps.slots ? s->places[at] : NULL;
     }
     return NULL;
 }
 
+/* While nothing holds them back: each has its receipt, and there may be very many. */
 static void tell_cancelled(struct sched *s)
 {
-    for (size_t i = 0; i < s->n_cancelled; i++)
-        task_over_waiting(s, s->cancelled[i], TASK_CANCELLED, STATUS_CANCELLED,
-                          "cancelled before it ran");
-    s->n_cancelled = 0;
+    while (s->n_cancelled > s->told_cancelled && !s->paused)
+        sched_task_over(s, s->cancelled[s->told_cancelled++], TASK_CANCELLED, STATUS_CANCELLED,
+                        "cancelled before it ran");
+    if (s->told_cancelled == s->n_cancelled)
+        s->told_cancelled = s->n_cancelled = 0;
 }
 
 /* Hands out what can be handed out now. */
@@ -471,16 +268,16 @@ static void hand_out(struct sched *s)
         struct place *p = free_place(s);
         struct task *t;
 
-        switch (queue_next(s->queue, now_ms(s), p != NULL, &t)) {
+        switch (queue_next(s->queue, sched_now_ms(s), p != NULL, &t)) {
         case QUEUE_RUN:
             dispatch(s, p, t);
             break;
         case QUEUE_EXPIRED:
-            task_expired(s, t);
+            sched_task_expired(s, t);
             break;
         case QUEUE_BLOCKED:
-            task_over_waiting(s, t, TASK_BLOCKED, STATUS_BREAKER_OPEN,
-                              "the target's circuit breaker is open");
+            sched_task_over(s, t, TASK_BLOCKED, STATUS_BREAKER_OPEN,
+                            "the target's circuit breaker is open");
             break;
         case QUEUE_NONE:
             return;
@@ -490,12 +287,12 @@ static void hand_out(struct sched *s)
 
 static void on_wake(struct loop_timer *t)
 {
-    pump_soon(container_of(t, struct sched, wake));
+    sched_pump_soon(container_of(t, struct sched, wake));
 }
 
 static void plan_wake(struct sched *s)
 {
-    uint64_t at = queue_next_ms(s->queue), now = now_ms(s), in;
+    uint64_t at = queue_next_ms(s->queue), now = sched_now_ms(s), in;
 
     loop_timer_stop(&s->wake);
     if (queue_held(s->queue) > 0 && at > now + HOLD_POLL_MS)
@@ -510,7 +307,8 @@ static void plan_wake(struct sched *s)
 
 static bool is_idle(const struct sched *s)
 {
-    return s->n_running == 0 && s->n_abandoned == 0 && (s->draining || queue_len(s->queue) == 0);
+    return s->n_running == 0 && s->n_abandoned == 0 &&
+           (s->draining || (queue_len(s->queue) == 0 && s->n_cancelled == 0));
 }
 
 static void pump(void *arg)
@@ -537,7 +335,7 @@ static void pump(void *arg)
     }
 }
 
-static void pump_soon(struct sched *s)
+void sched_pump_soon(struct sched *s)
 {
     if (s->pump_posted)
         return;
@@ -550,13 +348,13 @@ static void pump_soon(struct sched *s)
 void sched_add(struct sched *s, struct task *t, const char *target, uint32_t submitter)
 {
     BUG_ON(t->pin >= 0 && (size_t)t->pin >= s->deps.n_members);
-    t->submitted_ms = now_ms(s);
+    t->submitted_ms = sched_now_ms(s);
     t->target = target;
     t->submitter = submitter;
-    t->expires_ms = task_expiry(s, t);
+    t->expires_ms = sched_task_expiry(s, t);
     queue_add(s->queue, t, str_from(target), submitter);
     s->idle_told = false;
-    pump_soon(s);
+    sched_pump_soon(s);
 }
 
 void sched_cancel(struct sched *s, struct task *t)
@@ -569,19 +367,19 @@ void sched_cancel(struct sched *s, struct task *t)
             s->cancelled = xreallocarray(s->cancelled, s->cancelled_cap, sizeof(*s->cancelled));
         }
         s->cancelled[s->n_cancelled++] = t;
-        pump_soon(s);
+        sched_pump_soon(s);
         return;
     }
-    for (uint32_t i = 0; i < s->deps.slots; i++) {
-        if (s->places[i].run && s->places[i].run->task == t)
-            place_cancel(&s->places[i], STATUS_CANCELLED);
+    for (uint32_t i = 0; i < s->n_places; i++) {
+        if (s->places[i]->run && s->places[i]->run->task == t)
+            sched_place_cancel(s->places[i], STATUS_CANCELLED);
     }
 }
 
 static void cancel_running(struct sched *s)
 {
-    for (uint32_t i = 0; i < s->deps.slots; i++)
-        place_cancel(&s->places[i], STATUS_SHUTTING_DOWN);
+    for (uint32_t i = 0; i < s->n_places; i++)
+        sched_place_cancel(s->places[i], STATUS_SHUTTING_DOWN);
 }
 
 static void on_drain_deadline(struct loop_timer *t)
@@ -593,29 +391,72 @@ void sched_drain(struct sched *s, uint64_t ms)
 {
     s->draining = true;
     loop_timer_start(s->deps.loop, &s->drain_timer, ms, on_drain_deadline);
-    pump_soon(s);
+    sched_pump_soon(s);
 }
 
 void sched_pause(struct sched *s, bool paused)
 {
     s->paused = paused;
-    pump_soon(s);
+    sched_pump_soon(s);
 }
 
 void sched_poke(struct sched *s)
 {
-    pump_soon(s);
+    sched_pump_soon(s);
 }
 
 void sched_target_changed(struct sched *s, struct str target)
 {
     queue_target_changed(s->queue, target);
-    pump_soon(s);
+    sched_pump_soon(s);
 }
+
+/* --- at run time --- */
+
+void sched_scale(struct sched *s, uint32_t slots)
+{
+    BUG_ON(slots > SCHED_SLOTS_MAX);
+    if (slots > s->n_places) {
+        s->places = xreallocarray(s->places, slots, sizeof(struct place *));
+        for (uint32_t i = s->n_places; i < slots; i++) {
+            s->places[i] = xcalloc(1, sizeof(**s->places));
+            s->places[i]->slot.index = i;
+            s->places[i]->sched = s;
+            s->free_places[i / 64] |= UINT64_C(1) << i % 64;
+        }
+        s->n_places = slots;
+    }
+    s->deps.slots = slots;
+    sched_pump_soon(s);
+}
+
+void sched_set(struct sched *s, const struct sched_deadlines *deadlines,
+               const struct sched_retry *retry)
+{
+    s->deps.deadlines = *deadlines;
+    s->deps.retry = *retry;
+}
+
+void sched_set_concurrency(struct sched *s, uint32_t of_target)
+{
+    struct sched_target *t;
+    size_t it = 0;
+
+    s->deps.target_concurrency = of_target;
+    while ((t = map_next(s->targets, &it, NULL)))
+        t->running = 0;
+    for (uint32_t i = 0; i < s->n_places; i++) {
+        if (s->places[i]->run)
+            count_target(s, s->places[i]->run->task);
+    }
+    sched_pump_soon(s);
+}
+
+/* --- what can be asked --- */
 
 size_t sched_waiting(const struct sched *s)
 {
-    return queue_len(s->queue) + s->n_cancelled;
+    return queue_len(s->queue) + s->n_cancelled - s->told_cancelled;
 }
 
 size_t sched_running(const struct sched *s)
@@ -628,15 +469,26 @@ size_t sched_delayed(const struct sched *s)
     return queue_delayed(s->queue);
 }
 
+uint32_t sched_slots(const struct sched *s)
+{
+    uint32_t n = s->n_places;
+
+    while (n > s->deps.slots && !s->places[n - 1]->run)
+        n--;
+    return n;
+}
+
 void sched_slot(const struct sched *s, uint32_t i, struct sched_slot_info *out)
 {
-    const struct place *p = &s->places[i];
+    const struct place *p;
 
-    BUG_ON(i >= s->deps.slots);
+    BUG_ON(i >= s->n_places);
+    p = s->places[i];
     *out = (struct sched_slot_info){.state = p->slot.state, .generation = p->slot.generation};
     if (!p->run)
         return;
     out->task = p->run->task;
+    out->attempt = &p->run->a;
     out->member = p->run->a.member;
-    out->age_ms = now_ms(s) - p->run->started_ms;
+    out->age_ms = sched_now_ms(s) - p->run->started_ms;
 }

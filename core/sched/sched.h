@@ -24,7 +24,8 @@
 enum {
     SCHED_CANCEL_GRACE_MS = 2000,
     SCHED_GIVE_UP_MS = 10000,
-    SCHED_RUN_MAX_MS = 24 * 60 * 60 * 1000
+    SCHED_RUN_MAX_MS = 24 * 60 * 60 * 1000,
+    SCHED_SLOTS_MAX = 1024,
 };
 
 struct sched;
@@ -53,6 +54,7 @@ struct sched_result {
     struct json *artifacts; /* steal */
     uint64_t run_ms;        /* of the last attempt */
     uint64_t first_run_ms;  /* monotonic; 0: never ran */
+    uint64_t fence;         /* of the last attempt; 0: never ran */
     uint64_t now_ms;
 };
 
@@ -64,12 +66,13 @@ struct sched_deps {
     struct executor *x;
     struct member **members;
     size_t n_members;
-    uint32_t slots;
+    uint32_t slots; /* at the start: sched_scale */
     struct sched_deadlines deadlines;
     struct sched_retry retry;
+    uint32_t target_concurrency; /* tasks of one target that run at a time; 0: no limit */
     bool hold_blocked; /* tasks of a target whose breaker is open wait, instead of ending blocked */
     const char *artifacts_dir;   /* may be NULL */
-    const unsigned char *parent; /* 32 bytes, for attempts; borrowed */
+    const unsigned char *parent; /* 32 bytes, for attempts; borrowed; NULL: on_start fills it in */
     uint64_t seed;               /* of the jitter */
 
     /** The attempt's row, made for it (owned by the attempt's arena through its cleanup): an object
@@ -77,8 +80,14 @@ struct sched_deps {
     struct json *(*row_json)(void *arg, const struct task *t);
     /** The task's name, "t-000012", into out. */
     void (*task_name)(void *arg, const struct task *t, char out[24]);
-    /** An attempt begins. May be NULL. */
-    void (*on_start)(void *arg, const struct task *t, const struct attempt *a);
+    /** An attempt begins; what the submitter knows of it (parent, fence, plan ...) can be filled
+     * in. May be NULL. */
+    void (*on_start)(void *arg, const struct task *t, struct attempt *a);
+    /** Asked right after it: false holds the executor back until sched_go. May be NULL. */
+    bool (*begin)(void *arg, const struct task *t, struct attempt *a);
+    /** An attempt is over and its task goes on: as a retry, or, `undone`, as if it had not been
+     * begun (it was interrupted). Before on_retry. May be NULL. */
+    void (*on_attempt_end)(void *arg, const struct task *t, const struct attempt *a, bool undone);
     /** An attempt failed and will be repeated in `delay_ms`. May be NULL. */
     void (*on_retry)(void *arg, const struct task *t, const struct attempt *a, uint64_t delay_ms);
     /** The task is over: exactly once for each that was added. It may be freed in it. */
@@ -100,6 +109,19 @@ void sched_add(struct sched *s, struct task *t, const char *target, uint32_t sub
  * it. */
 void sched_cancel(struct sched *s, struct task *t);
 
+/** Of an attempt that `begin` held back: the executor gets it, or, with a->status set, it ends so.
+ * Once, not from inside `begin`; also when it was cancelled or given up meanwhile. */
+void sched_go(struct attempt *a);
+
+/** How many slots there are, 1..SCHED_SLOTS_MAX. More are used at once; of those too many a busy
+ * one is used no more when its task has ended. */
+void sched_scale(struct sched *s, uint32_t slots);
+/** For attempts and deadlines that begin from now on. */
+void sched_set(struct sched *s, const struct sched_deadlines *deadlines,
+               const struct sched_retry *retry);
+/** 0: no limit. */
+void sched_set_concurrency(struct sched *s, uint32_t of_target);
+
 /** No new tasks are dispatched. Those running go on, for at most `ms`, then they are cancelled with
  * SHUTTING_DOWN. Tasks that wait stay in the queue: sched_waiting. on_idle comes when nothing runs.
  */
@@ -115,11 +137,14 @@ void sched_target_changed(struct sched *s, struct str target);
 size_t sched_waiting(const struct sched *s); /* in the queue, retries included */
 size_t sched_running(const struct sched *s);
 size_t sched_delayed(const struct sched *s);
-/** Slot i < slots: what it does. `task` NULL when free; age in ms. */
+/** Slots there are, those that are still busy after a sched_scale included. */
+uint32_t sched_slots(const struct sched *s);
+/** Slot i < sched_slots: what it does. `task` NULL when free; age in ms. */
 struct sched_slot_info {
     enum slot_state state;
     uint32_t generation;
     const struct task *task;
+    const struct attempt *attempt;
     const struct member *member;
     uint64_t age_ms;
 };

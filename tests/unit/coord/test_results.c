@@ -55,7 +55,7 @@ static struct results *opened(const char *path)
     struct results *r = NULL;
     struct err e = ERR_INIT;
 
-    if (results_open(loop, path, on_error, NULL, &r, &e) != STATUS_OK)
+    if (results_open(loop, path, false, on_error, NULL, &r, &e) != STATUS_OK)
         fail_msg("%s", e.text);
     return r;
 }
@@ -175,7 +175,8 @@ static void test_cannot_be_written(void **state)
     struct err e = ERR_INIT;
 
     (void)state;
-    assert_int_not_equal(results_open(loop, "/proc/none/r", on_error, NULL, &r, &e), STATUS_OK);
+    assert_int_not_equal(results_open(loop, "/proc/none/r", false, on_error, NULL, &r, &e),
+                         STATUS_OK);
     assert_null(r);
 }
 

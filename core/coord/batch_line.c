@@ -1,0 +1,128 @@
+/* The texts of a finished task: its line in the results, and its receipt's payload. Written by
+ * hand, since a tree for each would cost more than all the rest of a short task. */
+#include <stdio.h>
+
+#include "core/base/clock.h"
+#include "core/base/jcs.h"
+#include "core/coord/engine_internal.h"
+
+enum { ERROR_SHOWN_MAX = 400 };
+
+static void add_u64(struct buf *out, const char *name, uint64_t v)
+{
+    buf_addf(out, ",\"%s\":%llu", name, (unsigned long long)v);
+}
+
+static void add_text(struct buf *out, const char *name, const char *z)
+{
+    buf_addc(out, ',');
+    buf_addc(out, '"');
+    buf_adds(out, name);
+    buf_adds(out, "\":");
+    if (z)
+        json_print_str(str_from(z), out);
+    else
+        buf_adds(out, "null");
+}
+
+static void add_tree(struct buf *out, const char *name, const struct json *j, const char *otherwise)
+{
+    buf_addf(out, ",\"%s\":", name);
+    if (j)
+        json_print(j, 0, out);
+    else
+        buf_adds(out, otherwise);
+}
+
+static void add_error(const struct task_text *x, struct buf *out)
+{
+    if (x->t->status == STATUS_OK) {
+        buf_adds(out, ",\"error\":null");
+        return;
+    }
+    buf_addf(out, ",\"error\":{\"code\":\"%s\",\"message\":", status_name(x->t->status));
+    json_print_str(str_from(err_text(x->err)), out);
+    if (x->t->error_step >= 0)
+        buf_addf(out, ",\"step\":%d", x->t->error_step);
+    buf_addf(out, ",\"retryable\":%s}", x->retryable ? "true" : "false");
+}
+
+static void write_line(const struct task_text *x, bool with_output, struct buf *out)
+{
+    const struct batch_task *t = x->t;
+    char started[CLOCK_RFC3339_MAX];
+
+    buf_adds(out, "{\"task\":");
+    json_print_str(str_from(t->id), out);
+    buf_adds(out, ",\"target\":");
+    json_print_str(t->target, out);
+    add_text(out, "url", t->url);
+    if (t->member)
+        add_u64(out, "member", t->member->index);
+    else
+        buf_adds(out, ",\"member\":null");
+    add_text(out, "identity", t->member ? t->member->identity->id : NULL);
+    add_text(out, "status", task_state_name(t->state));
+    add_u64(out, "attempts", t->attempts);
+    add_text(out, "started",
+             t->started_wall_ms ? clock_rfc3339(t->started_wall_ms, started) : NULL);
+    add_u64(out, "duration_ms", t->duration_ms);
+    add_tree(out, "output", with_output ? t->output : NULL, "null");
+    add_error(x, out);
+    add_tree(out, "artifacts", t->artifacts, "[]");
+}
+
+void batch_line_write(const struct task_text *x, struct buf *out)
+{
+    write_line(x, true, out);
+    if (buf_status(out) != STATUS_OK) { /* an output beyond all measure: the rest is told */
+        buf_reset(out);
+        write_line(x, false, out);
+    }
+}
+
+/* --- the payload --- */
+
+static void add_hash(struct buf *out, const char *name, const struct json *what)
+{
+    unsigned char hash[32];
+
+    if (!what || jcs_sha256(what, hash, NULL) != STATUS_OK)
+        return;
+    buf_addf(out, "\"%s\":\"", name);
+    buf_add_hex(out, hash, sizeof(hash));
+    buf_adds(out, "\",");
+}
+
+/* The first bytes of a text, whole characters only. */
+static struct str shown(const char *text)
+{
+    struct str s = str_from(text);
+
+    if (s.len > ERROR_SHOWN_MAX) {
+        s.len = ERROR_SHOWN_MAX;
+        while (s.len > 0 && ((unsigned char)s.ptr[s.len] & 0xc0) == 0x80)
+            s.len--;
+    }
+    return s;
+}
+
+/* Members in the order of RFC 8785. */
+void batch_payload_write(const struct task_text *x, struct buf *out)
+{
+    const struct batch_task *t = x->t;
+
+    buf_addc(out, '{');
+    add_hash(out, "artifacts_sha256", t->artifacts);
+    buf_addf(out, "\"attempts\":%u,\"duration_ms\":%llu", t->attempts,
+             (unsigned long long)t->duration_ms);
+    if (t->status != STATUS_OK) {
+        buf_adds(out, ",\"error\":");
+        jcs_add_str(out, shown(err_text(x->err)));
+    }
+    buf_addc(out, ',');
+    add_hash(out, "output_sha256", t->output);
+    buf_addf(out, "\"status\":\"%s\",\"task\":\"%s\",\"url\":", task_state_name(t->state), t->id);
+    jcs_add_str(out, str_from(t->url));
+    buf_addc(out, '}');
+}

@@ -1,0 +1,26 @@
+/* What an engine tells the substrate: batches as they come to a state, breakers, slots, and, where
+ * engine_opts.events says so, each task's end. The one file of this folder that emits.
+ *
+ *   batch.processing, batch.completed ...   subject: the batch's id; {"batch","name","total",...}
+ *   task.succeeded, task.failed ...         subject: the batch's id; {"batch","task","index",...}
+ *   breaker.opened, breaker.reset           subject: the target
+ *   slots.scaled                            {"slots","why"}
+ *   engine.ready, engine.draining
+ *
+ * An event that cannot be kept is logged and stops nothing. */
+#ifndef CORE_COORD_EVENTS_H
+#define CORE_COORD_EVENTS_H
+
+#include "core/coord/engine.h"
+
+/** Opens the engine's substrate on its database, which nothing was submitted to. */
+must_check enum status events_open(struct engine *e, struct err *er);
+void events_batch(struct engine *e, const struct batch *b);
+void events_task(struct engine *e, const struct batch *b, const struct batch_task *t);
+void events_breaker(struct engine *e, struct str target, bool open);
+void events_scaled(struct engine *e, uint32_t slots, const char *why);
+void events_engine(struct engine *e, const char *what);
+/** Closes it; `closed` once, on the loop. */
+void events_close(struct engine *e, void (*closed)(void *arg), void *arg);
+
+#endif
