@@ -1,5 +1,6 @@
 #include "core/cli/cli.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 
@@ -391,6 +392,19 @@ static void standard_descriptors_open(void)
         close(fd);
 }
 
+/* What was printed and is lost (a full disk) is no success; a reader that has seen enough is. */
+static int check_output(const struct cli_program *p, int code)
+{
+    struct err e = ERR_INIT;
+
+    errno = 0;
+    if ((fflush(stdout) == 0 && !ferror(stdout)) || errno == EPIPE || code != EXIT_OK)
+        return code;
+    err_set_errno(&e, STATUS_IO, errno ? errno : EIO, "standard output");
+    fprintf(stderr, "%s: %s\n", p->name, err_text(&e));
+    return EXIT_ENVIRONMENT;
+}
+
 int cli_main(const struct cli_program *p, int argc, char **argv)
 {
     struct cli c = {.program = p};
@@ -401,7 +415,7 @@ int cli_main(const struct cli_program *p, int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     c.args = xcalloc((size_t)argc + 1, sizeof(*c.args));
     c.overrides = overrides_create(campaign_schema());
-    code = parse_and_run(&c, &w);
+    code = check_output(p, parse_and_run(&c, &w));
     overrides_destroy(&c.overrides);
     free(c.args);
     log_flush();

@@ -97,7 +97,8 @@ static bool verify(const struct session *s, struct audit_verdict *v)
     return v->exit_code != AUDIT_EXIT_TAMPERED && v->exit_code != AUDIT_EXIT_TRUNCATED;
 }
 
-static void write_report(struct session *s, const struct audit_verdict *v, bool verified)
+/* False when it could not be written, which was said. */
+static bool write_report(struct session *s, const struct audit_verdict *v, bool verified)
 {
     const char *path = s->opts->conf->output.report;
     struct buf html = BUF_INIT(BUF_MAX_FILE);
@@ -112,6 +113,7 @@ static void write_report(struct session *s, const struct audit_verdict *v, bool 
     if (e.status != STATUS_OK)
         fprintf(stderr, "%s: report: %s\n", s->cli->program->name, err_text(&e));
     buf_deinit(&html);
+    return e.status == STATUS_OK;
 }
 
 static struct json *summary_json(struct session *s, const struct audit_verdict *v, int code)
@@ -152,8 +154,7 @@ static int finish(struct session *s)
     bool verified = verify(s, &v);
     int code = exit_code(s, verified);
 
-    write_report(s, &v, verified);
-    progress_finish(s->progress, s->run);
+    progress_finish(s->progress, s->run, write_report(s, &v, verified));
     if (end->status != STATUS_OK)
         (void)cli_fail(s->cli, &end->err);
     if (!verified)

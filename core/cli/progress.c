@@ -19,6 +19,7 @@ enum {
     NEWS_SHOWN = 3,
     NEWS_MAX = 160,
     SPEED_SPAN = 32, /* draws that tasks/s is taken over */
+    SENTENCE_MAX = 200,
 };
 
 struct progress {
@@ -33,6 +34,7 @@ struct progress {
     struct {
         uint64_t at_ms, finished;
     } speed[SPEED_SPAN];
+    char *first[STATUS_COUNT]; /* "t-000003: <sentence>" of the first task that ended so */
 };
 
 enum ink { INK_NONE, INK_BOLD, INK_DIM, INK_GREEN, INK_RED, INK_YELLOW, INK_CYAN };
@@ -94,6 +96,7 @@ static void add_line(struct progress *p, struct buf *out, struct str line)
     p->drawn++;
 }
 
+/* Over the last draws; before there are so many, since the beginning: speed[0] is that. */
 static double tasks_per_s(struct progress *p)
 {
     const struct tally *t = run_tally(p->run);
@@ -396,6 +399,19 @@ static void on_event(void *arg, const char *what, const struct member *m, const 
         news(arg, "%s: %s", what, text ? text : "");
 }
 
+static void on_task(void *arg, const struct batch_task *t)
+{
+    struct progress *p = arg;
+    char text[SENTENCE_MAX];
+
+    if (t->status == STATUS_OK || p->first[t->status] || !t->error)
+        return;
+    snprintf(text, sizeof(text), "%s: %s", t->id, t->error);
+    for (char *c = text; *c; c++) /* it may quote a page */
+        *c = (unsigned char)*c < 0x20 || *c == 0x7f ? ' ' : *c;
+    p->first[t->status] = xstrdup(text);
+}
+
 static void on_trouble(void *arg, const struct err *e)
 {
     news(arg, "stopping: %s", err_text(e));
@@ -412,6 +428,7 @@ struct run_watch progress_watch(struct progress *p)
         .on_breaker = on_breaker,
         .on_slowed = on_slowed,
         .on_rotated = on_rotated,
+        .on_task = on_task,
         .on_event = on_event,
         .on_trouble = on_trouble,
         .on_drain = on_drain,
@@ -435,6 +452,7 @@ struct progress *progress_create(const struct progress_opts *o)
     p->opts = *o;
     p->live = !o->quiet && isatty(o->fd) && !env_is("TERM", "dumb");
     p->colour = p->live && !env_is("NO_COLOR", NULL);
+    p->turn = 1;
     return p;
 }
 
@@ -468,21 +486,27 @@ void progress_destroy(struct progress **pp)
     if (!p)
         return;
     stop(p);
+    for (size_t i = 0; i < ARRAY_LEN(p->first); i++)
+        free(p->first[i]);
     free(p);
     *pp = NULL;
 }
 
 /* --- the summary --- */
 
+/* Each kind of failure with its number, and in full the first that was met. */
 static void summary_errors(struct progress *p, struct buf *b)
 {
     const struct tally *t = run_tally(p->run);
 
     for (int i = STATUS_OK + 1; i < STATUS_COUNT; i++) {
-        if (t->by_status[i])
-            buf_addf(b, "  %-20s %llu  %s%s%s\n", status_name((enum status)i),
-                     (unsigned long long)t->by_status[i], ink(p, INK_DIM),
-                     status_text((enum status)i), ink(p, INK_NONE));
+        if (!t->by_status[i])
+            continue;
+        buf_addf(b, "  %-20s %llu  %s%s%s\n", status_name((enum status)i),
+                 (unsigned long long)t->by_status[i], ink(p, INK_DIM), status_text((enum status)i),
+                 ink(p, INK_NONE));
+        if (p->first[i])
+            buf_addf(b, "    %s\n", p->first[i]);
     }
 }
 
@@ -500,18 +524,20 @@ static void summary_targets(struct progress *p, struct buf *b)
     }
 }
 
-static void summary_files(struct progress *p, struct buf *b)
+static void summary_files(struct progress *p, bool reported, struct buf *b)
 {
     const struct campaign_conf *c = run_conf(p->run);
     const struct run_end *end = run_end(p->run);
 
-    buf_addf(b, "  results  %s\n  report   %s\n", c->output.results, c->output.report);
+    buf_addf(b, "  results  %s\n", c->output.results);
+    if (reported)
+        buf_addf(b, "  report   %s\n", c->output.report);
     if (c->audit.sink)
         buf_addf(b, "  receipts %s (%llu in the log)\n", c->audit.sink,
                  (unsigned long long)end->receipts);
 }
 
-void progress_finish(struct progress *p, struct run *r)
+void progress_finish(struct progress *p, struct run *r, bool reported)
 {
     const struct tally *t = run_tally(r);
     const struct run_end *end = run_end(r);
@@ -535,7 +561,7 @@ void progress_finish(struct progress *p, struct run *r)
              (unsigned long long)tally_quantile_ms(t, 0.95));
     summary_errors(p, &b);
     summary_targets(p, &b);
-    summary_files(p, &b);
+    summary_files(p, reported, &b);
     put(p, buf_str(&b));
     buf_deinit(&b);
 }

@@ -21,7 +21,7 @@ void progress_destroy(struct progress **p);
 /** To be put among the run's watches. */
 struct run_watch progress_watch(struct progress *p);
 void progress_start(struct progress *p, struct run *r);
-/** Ends the drawing; prints the summary. */
-void progress_finish(struct progress *p, struct run *r);
+/** Ends the drawing; prints the summary. `reported`: there is a report to look at. */
+void progress_finish(struct progress *p, struct run *r, bool reported);
 
 #endif

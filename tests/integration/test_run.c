@@ -387,6 +387,19 @@ static void test_full_disk(void **state)
     expect("audit verify", 0);
 }
 
+/* Each kind of failure is told in full once; a report that is not there is not named. */
+static void test_summary(void **state)
+{
+    (void)state;
+    campaign("{" FLOW ",\"targets\":[\"http://127.0.0.1:1/a\"],\"retry\":{\"max\":0},"
+             "\"limits\":{\"robots\":false},\"output\":{\"report\":\"/dev/full/r.html\"}}");
+    expect("run c.json", 5);
+    assert_non_null(strstr(w.err, "    t-000001: "));
+    assert_non_null(strstr(w.err, "Connection refused"));
+    assert_non_null(strstr(w.err, "report: "));
+    assert_null(strstr(w.err, "  report   "));
+}
+
 static void test_state_directory(void **state)
 {
     (void)state;
@@ -481,6 +494,7 @@ int main(void)
         CASE(test_second_signal_stops),
         CASE(test_kill_9),
         CASE(test_full_disk),
+        CASE(test_summary),
         CASE(test_state_directory),
         CASE(test_one_at_a_time),
         CASE(test_broadcast_and_plan),
