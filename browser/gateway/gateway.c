@@ -1,0 +1,539 @@
+#include "browser/gateway/gateway.h"
+
+#include <stdio.h>
+
+#include "browser/gateway/gateway_internal.h"
+#include "core/base/log.h"
+#include "core/base/rng.h"
+
+enum { STOP_POLL_MS = 10 };
+
+/* An id that /json/version gave out: whoever connects with it gets a lease of that id. */
+struct ticket {
+    struct list link;
+    char id[LEASE_ID_LEN + 1];
+    uint64_t until_ms;
+    struct lease_want want;
+};
+
+static uint64_t now_ms(const struct gateway *g)
+{
+    return loop_now_ms(g->deps.loop);
+}
+
+static void new_id(char out[LEASE_ID_LEN + 1])
+{
+    unsigned char bytes[LEASE_ID_LEN / 2];
+
+    rng_bytes(bytes, sizeof bytes);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+}
+
+/* --- leases --- */
+
+static struct lease *lease_find(struct gateway *g, const char *id)
+{
+    struct lease *l = map_find(g->leases, str_from(id));
+
+    return l != NULL && l->state < LEASE_ENDING ? l : NULL;
+}
+
+static enum status lease_open(struct gateway *g, const struct lease_want *want, const char *id,
+                              struct lease **out, struct err *e)
+{
+    struct member *m;
+    enum status s;
+
+    if (g->stopping)
+        return err_set(e, STATUS_SHUTTING_DOWN, "no new leases: shutting down");
+    if (map_len(g->leases) >= LEASES_MAX)
+        return err_set(e, STATUS_BUSY, "%d leases are held already", LEASES_MAX);
+    s = g->deps.take(g->deps.arg, want->identity, &m, e);
+    if (s != STATUS_OK)
+        return s;
+    *out = lease_create(g, m, want, id);
+    map_put(g->leases, str_from(id), *out);
+    return STATUS_OK;
+}
+
+void gateway_lease_over(struct gateway *g, struct lease *l)
+{
+    map_remove(g->leases, str_from(l->id));
+    g->deps.give(g->deps.arg, l->member);
+}
+
+/* --- tickets --- */
+
+static void ticket_free(struct gateway *g, struct ticket *t)
+{
+    list_remove(&t->link);
+    g->n_tickets--;
+    free(t);
+}
+
+static void tickets_sweep(struct gateway *g)
+{
+    while (!list_empty(&g->tickets)) {
+        struct ticket *t = list_entry(g->tickets.next, struct ticket, link);
+
+        if (t->until_ms > now_ms(g) && g->n_tickets < TICKETS_MAX)
+            return;
+        ticket_free(g, t);
+    }
+}
+
+static struct ticket *ticket_make(struct gateway *g, const struct lease_want *want)
+{
+    struct ticket *t = xcalloc(1, sizeof *t);
+
+    tickets_sweep(g);
+    new_id(t->id);
+    t->until_ms = now_ms(g) + TICKET_MS;
+    t->want = *want;
+    t->want.identity = NULL;
+    list_push(&g->tickets, &t->link);
+    g->n_tickets++;
+    return t;
+}
+
+static struct ticket *ticket_find(struct gateway *g, const char *id)
+{
+    list_for_each (l, &g->tickets) {
+        struct ticket *t = list_entry(l, struct ticket, link);
+
+        if (strcmp(t->id, id) == 0 && t->until_ms > now_ms(g))
+            return t;
+    }
+    return NULL;
+}
+
+/* --- addresses: as the client sees this server --- */
+
+static bool is_host(const char *z)
+{
+    return z != NULL && z[0] != '\0' && strlen(z) < 256 &&
+           strspn(z, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]_") ==
+               strlen(z);
+}
+
+static const char *base_of(const struct exchange *x)
+{
+    const char *forwarded = exchange_header(x, "x-forwarded-host");
+    const char *host = exchange_header(x, "host");
+
+    return is_host(forwarded) ? forwarded : is_host(host) ? host : "127.0.0.1";
+}
+
+static bool is_tls(const struct exchange *x)
+{
+    const char *proto = exchange_header(x, "x-forwarded-proto");
+
+    return proto != NULL && (strcmp(proto, "https") == 0 || strcmp(proto, "wss") == 0);
+}
+
+static const char *address_of(struct exchange *x, const char *id)
+{
+    return arena_printf(exchange_arena(x), "%s://%s/devtools/browser/%s", is_tls(x) ? "wss" : "ws",
+                        base_of(x), id);
+}
+
+/* --- what is asked for --- */
+
+static const struct lease_want usual = {
+    .ttl_ms = LEASE_TTL_MS,
+    .idle_ms = LEASE_IDLE_MS,
+    .grace_ms = LEASE_GRACE_MS,
+};
+
+struct lease_body {
+    int64_t ttl_ms, idle_ms, grace_ms;
+    const char *identity, *fleet;
+    int context, isolation;
+    bool has_isolation;
+};
+
+static const char *const lease_contexts[] = {"fresh", "kept", NULL};
+static const char *const lease_isolations[] = {"context", "process", NULL};
+
+static const struct json_field body_fields[] = {
+    {JF_COMMON(struct lease_body, ttl_ms), .kind = JK_INT, .min = 1000, .max = LEASE_TTL_MAX_MS,
+     .doc = "Milliseconds after which it ends, 1000..86400000, default 1800000."},
+    {JF_COMMON(struct lease_body, idle_ms), .kind = JK_INT, .min = 1000, .max = LEASE_TTL_MAX_MS,
+     .doc = "Milliseconds without a word of its client, default 300000."},
+    {JF_COMMON(struct lease_body, grace_ms), .kind = JK_INT, .min = 0, .max = LEASE_TTL_MAX_MS,
+     .doc = "Milliseconds it is held for a client whose socket was lost, default 60000."},
+    {JF_COMMON(struct lease_body, identity), .kind = JK_STR, .min = 1, .max = 64,
+     .doc = "Id of the identity; default any that is free."},
+    {JF_COMMON(struct lease_body, fleet), .kind = JK_STR, .min = 1, .max = 128,
+     .doc = "Name of the fleet; there is the server's own."},
+    {JF_COMMON(struct lease_body, context), .kind = JK_ENUM, .names = lease_contexts,
+     .doc = "\"kept\": cookies stay with the member afterwards; default \"fresh\"."},
+    {JF_COMMON(struct lease_body, isolation), .kind = JK_ENUM, .names = lease_isolations,
+     .seen_offset = offsetof(struct lease_body, has_isolation),
+     .doc = "The server's own isolation, for those who rely on it."},
+};
+static const struct json_schema body_schema = {
+    .name = "lease",
+    .fields = body_fields,
+    .n = ARRAY_LEN(body_fields),
+    .size = sizeof(struct lease_body),
+};
+
+static enum status want_of_body(const struct gateway *g, struct exchange *x, struct lease_want *out,
+                                struct err *e)
+{
+    struct lease_body b = {
+        .ttl_ms = LEASE_TTL_MS, .idle_ms = LEASE_IDLE_MS, .grace_ms = LEASE_GRACE_MS};
+    struct json *body = exchange_json(x, e);
+    struct json_decode d;
+    enum status s;
+
+    if (body == NULL)
+        return STATUS_INVALID;
+    json_decode_init(&d, exchange_arena(x), NULL);
+    (void)json_decode(&d, &body_schema, body, &b);
+    s = json_decode_status(&d, "lease", e);
+    json_destroy(&body);
+    if (s == STATUS_OK && b.has_isolation && b.isolation != (int)g->deps.conf->isolation)
+        s = err_set(e, STATUS_INVALID, "lease: /isolation: found \"%s\", this server has \"%s\"",
+                    lease_isolations[b.isolation], lease_isolations[g->deps.conf->isolation]);
+    if (s == STATUS_OK && b.fleet != NULL && g->deps.conf->name != NULL &&
+        strcmp(b.fleet, g->deps.conf->name) != 0)
+        s = err_set(e, STATUS_NOT_FOUND, "lease: /fleet: found \"%s\", this server has \"%s\"",
+                    b.fleet, g->deps.conf->name);
+    *out = (struct lease_want){
+        .ttl_ms = (uint64_t)b.ttl_ms,
+        .idle_ms = (uint64_t)b.idle_ms,
+        .grace_ms = (uint64_t)b.grace_ms,
+        .identity = b.identity,
+        .keep = b.context == 1,
+    };
+    return s;
+}
+
+/* ?timeout=MS is the whole time, as with browserless. */
+static enum status want_of_query(const struct exchange *x, struct lease_want *out, struct err *e)
+{
+    *out = usual;
+    return exchange_query_u64(x, "timeout", 1000, LEASE_TTL_MAX_MS, usual.ttl_ms, &out->ttl_ms, e);
+}
+
+/* --- /v1/leases --- */
+
+struct posted {
+    struct exchange *x;
+    const char *url;
+};
+
+static struct json *describe(struct exchange *x, const struct lease *l)
+{
+    return json_add_str(lease_describe(l), "url", address_of(x, l->id));
+}
+
+static void on_posted(void *arg, struct lease *l, enum status s, const struct err *e)
+{
+    struct exchange *x = arg;
+
+    if (s == STATUS_OK && exchange_is_gone(x))
+        lease_release(l, "who asked for it went");
+    if (s == STATUS_OK)
+        exchange_answer_json(x, 201, describe(x, l));
+    else
+        exchange_answer_err(x, e);
+}
+
+static void post_lease(struct exchange *x, void *arg)
+{
+    struct gateway *g = arg;
+    struct lease_want want;
+    struct lease *l;
+    struct err e = ERR_INIT;
+    char id[LEASE_ID_LEN + 1];
+
+    new_id(id);
+    if (want_of_body(g, x, &want, &e) != STATUS_OK || lease_open(g, &want, id, &l, &e) != STATUS_OK)
+        exchange_answer_err(x, &e);
+    else
+        lease_when_ready(l, on_posted, x);
+}
+
+static void list_leases(struct exchange *x, void *arg)
+{
+    struct gateway *g = arg;
+    struct json *list = json_new_array();
+    struct lease *l;
+    size_t it = 0;
+
+    while ((l = map_next(g->leases, &it, NULL)) != NULL)
+        json_push(list, describe(x, l));
+    exchange_answer_json(x, 200, json_add(json_new_object(), "leases", list));
+}
+
+static struct lease *lease_of(struct exchange *x, struct gateway *g)
+{
+    const char *id = exchange_param(x, "id");
+    struct lease *l = lease_find(g, id);
+
+    if (l == NULL)
+        exchange_fail(x, STATUS_NOT_FOUND, "there is no lease %.8s", id);
+    return l;
+}
+
+static void get_lease(struct exchange *x, void *arg)
+{
+    struct lease *l = lease_of(x, arg);
+
+    if (l != NULL)
+        exchange_answer_json(x, 200, describe(x, l));
+}
+
+static void delete_lease(struct exchange *x, void *arg)
+{
+    struct lease *l = lease_of(x, arg);
+
+    if (l == NULL)
+        return;
+    lease_release(l, "released");
+    exchange_answer_none(x);
+}
+
+static void post_handoff(struct exchange *x, void *arg)
+{
+    struct lease *l = lease_of(x, arg);
+    struct err e = ERR_INIT;
+    struct json *body = l != NULL ? exchange_json(x, &e) : NULL;
+
+    if (l == NULL)
+        return;
+    if (body == NULL || lease_handed_back(l, json_bool(json_get(body, "success"), true),
+                                          json_str(json_get(body, "reason"), ""), &e) != STATUS_OK)
+        exchange_answer_err(x, &e);
+    else
+        exchange_answer_none(x);
+    json_destroy(&body);
+}
+
+/* --- /json --- */
+
+static void answer_text(struct exchange *x, struct buf *b)
+{
+    exchange_answer_buf(x, 200, "application/json; charset=UTF-8", b);
+}
+
+static void root_version(struct exchange *x, void *arg)
+{
+    struct gateway *g = arg;
+    struct lease_want want;
+    struct buf b = BUF_INIT(BUF_MAX_LINE);
+    struct err e = ERR_INIT;
+
+    if (want_of_query(x, &want, &e) != STATUS_OK) {
+        exchange_answer_err(x, &e);
+        return;
+    }
+    discovery_version(g, address_of(x, ticket_make(g, &want)->id), &b);
+    answer_text(x, &b);
+}
+
+/* Nothing is open where nobody has a lease. */
+static void root_list(struct exchange *x, void *arg)
+{
+    (void)arg;
+    exchange_answer(x, 200, "application/json; charset=UTF-8", STR("[]\n"));
+}
+
+static void protocol(struct exchange *x, void *arg)
+{
+    struct buf b = BUF_INIT(BUF_MAX_LINE);
+
+    (void)arg;
+    discovery_protocol_print(&b);
+    answer_text(x, &b);
+}
+
+static void lease_version(struct exchange *x, void *arg)
+{
+    struct gateway *g = arg;
+    const char *id = exchange_param(x, "id");
+    struct buf b = BUF_INIT(BUF_MAX_LINE);
+
+    if (lease_find(g, id) == NULL && ticket_find(g, id) == NULL) {
+        exchange_fail(x, STATUS_NOT_FOUND, "there is no lease %.8s", id);
+        return;
+    }
+    discovery_version(g, address_of(x, id), &b);
+    answer_text(x, &b);
+}
+
+static void lease_list(struct exchange *x, void *arg)
+{
+    struct lease *l = lease_of(x, arg);
+    struct buf b = BUF_INIT(BUF_MAX_FILE);
+
+    if (l == NULL)
+        return;
+    discovery_list(l, base_of(x), is_tls(x), &b);
+    answer_text(x, &b);
+}
+
+/* --- sockets --- */
+
+static void connect_to(struct exchange *x, struct lease *l, const char *page)
+{
+    if (!lease_has_room(l))
+        exchange_fail(x, STATUS_BUSY, "the lease has %d clients already", LEASE_CLIENTS_MAX);
+    else
+        lease_connect(l, x, page);
+}
+
+static void open_and_connect(struct exchange *x, struct gateway *g, const struct lease_want *want,
+                             const char *id)
+{
+    struct err e = ERR_INIT;
+    struct lease *l;
+
+    if (lease_open(g, want, id, &l, &e) != STATUS_OK)
+        exchange_answer_err(x, &e);
+    else
+        lease_connect(l, x, NULL);
+}
+
+static void browser_socket(struct exchange *x, void *arg)
+{
+    struct gateway *g = arg;
+    const char *id = exchange_param(x, "id");
+    struct lease *l = lease_find(g, id);
+    struct ticket *t = l == NULL ? ticket_find(g, id) : NULL;
+    struct ticket used;
+
+    if (l != NULL) {
+        connect_to(x, l, NULL);
+    } else if (t != NULL) {
+        used = *t;
+        ticket_free(g, t);
+        open_and_connect(x, g, &used.want, used.id);
+    } else {
+        exchange_fail(x, STATUS_NOT_FOUND, "there is no lease %.8s (it may be over)", id);
+    }
+}
+
+static void page_socket(struct exchange *x, void *arg)
+{
+    struct gateway *g = arg;
+    const char *page = exchange_param(x, "page"), *id = exchange_param(x, "id");
+    struct lease *l;
+    size_t it = 0;
+
+    while ((l = map_next(g->leases, &it, NULL)) != NULL) {
+        struct view_target *t = view_find(&l->view, page);
+
+        if (l->state >= LEASE_ENDING || t == NULL || !t->ready ||
+            (id != NULL && strcmp(id, l->id) != 0))
+            continue;
+        connect_to(x, l, page);
+        return;
+    }
+    exchange_fail(x, STATUS_NOT_FOUND, "there is no page %.8s", page);
+}
+
+/* ws://host:port/: a lease for as long as the socket is there. */
+static void root_socket(struct exchange *x, void *arg)
+{
+    struct lease_want want;
+    struct err e = ERR_INIT;
+    char id[LEASE_ID_LEN + 1];
+
+    if (want_of_query(x, &want, &e) != STATUS_OK) {
+        exchange_answer_err(x, &e);
+        return;
+    }
+    want.grace_ms = 0;
+    new_id(id);
+    open_and_connect(x, arg, &want, id);
+}
+
+const struct route gateway_routes[] = {
+    {HTTP_POST, "/v1/leases", post_lease, false, "A member on lease; answered when it is ready."},
+    {HTTP_GET, "/v1/leases", list_leases, false, "The leases that are held."},
+    {HTTP_GET, "/v1/leases/{id}", get_lease, false, "One lease."},
+    {HTTP_DELETE, "/v1/leases/{id}", delete_lease, false, "Releases it."},
+    {HTTP_POST, "/v1/leases/{id}/handoff", post_handoff, false,
+     "A person is done: {\"success\", \"reason\"}."},
+    {HTTP_GET, "/json/version", root_version, false, "DevTools discovery: a ticket for one lease."},
+    {HTTP_GET, "/json", root_list, false, NULL},
+    {HTTP_GET, "/json/list", root_list, false, NULL},
+    {HTTP_GET, "/json/protocol", protocol, false, NULL},
+    {HTTP_GET, "/devtools/browser/{id}/json/version", lease_version, false, NULL},
+    {HTTP_GET, "/devtools/browser/{id}/json", lease_list, false, NULL},
+    {HTTP_GET, "/devtools/browser/{id}/json/list", lease_list, false, NULL},
+    {HTTP_GET, "/devtools/browser/{id}/json/protocol", protocol, false, NULL},
+    {HTTP_GET, "/devtools/browser/{id}", browser_socket, true, "A client's connection."},
+    {HTTP_GET, "/devtools/page/{id}/{page}", page_socket, true, NULL},
+    {HTTP_GET, "/devtools/page/{page}", page_socket, true, NULL},
+    {HTTP_GET, "/chromium", root_socket, true, NULL},
+    {HTTP_GET, "/chrome", root_socket, true, NULL},
+    {HTTP_GET, "/", root_socket, true, "A lease for as long as the socket is there."},
+    {HTTP_GET, NULL, NULL, false, NULL},
+};
+
+bool gateway_path_is_own(const char *path)
+{
+    return strncmp(path, "/devtools/", 10) == 0;
+}
+
+/* --- life --- */
+
+struct gateway *gateway_create(const struct gateway_deps *deps)
+{
+    struct gateway *g = xcalloc(1, sizeof *g);
+
+    g->deps = *deps;
+    g->leases = map_create();
+    list_init(&g->hubs);
+    list_init(&g->tickets);
+    return g;
+}
+
+size_t gateway_leases(const struct gateway *g)
+{
+    return map_len(g->leases);
+}
+
+static void on_stop_poll(struct loop_timer *t)
+{
+    struct gateway *g = container_of(t, struct gateway, stop_timer);
+
+    if (map_len(g->leases) > 0)
+        loop_timer_start(g->deps.loop, &g->stop_timer, STOP_POLL_MS, on_stop_poll);
+    else
+        g->stopped(g->stopped_arg);
+}
+
+void gateway_stop(struct gateway *g, void (*stopped)(void *arg), void *arg)
+{
+    struct lease *l;
+    size_t it = 0;
+
+    g->stopping = true;
+    g->stopped = stopped;
+    g->stopped_arg = arg;
+    while ((l = map_next(g->leases, &it, NULL)) != NULL)
+        lease_release(l, "shutting down");
+    loop_timer_start(g->deps.loop, &g->stop_timer, 0, on_stop_poll);
+}
+
+void gateway_destroy(struct gateway **gp)
+{
+    struct gateway *g = *gp;
+
+    if (g == NULL)
+        return;
+    *gp = NULL;
+    BUG_ON(map_len(g->leases) > 0);
+    loop_timer_stop(&g->stop_timer);
+    while (!list_empty(&g->tickets))
+        ticket_free(g, list_entry(g->tickets.next, struct ticket, link));
+    map_destroy(&g->leases, NULL);
+    free(g);
+}

@@ -1,0 +1,45 @@
+/* The gateway: members on lease to DevTools clients (Playwright, Puppeteer, chromedp ...) that know
+ * nothing of Fleet. A client sees a browser of its own; below it are the member's identity, proxy,
+ * limits, breaker, policy and receipts. README.md has what is refused and why. Loop thread only. */
+#ifndef BROWSER_GATEWAY_GATEWAY_H
+#define BROWSER_GATEWAY_GATEWAY_H
+
+#include "browser/pool.h"
+#include "core/api/http.h"
+#include "core/op/gate.h"
+
+struct gateway;
+struct audit;
+
+struct gateway_deps {
+    struct loop *loop;
+    struct pool *pool;
+    struct gate *gate;
+    struct audit *audit;
+    struct op_table *ops;
+    const struct campaign_conf *conf;
+    /** A member nobody uses; `identity` is one's id, or NULL for any. BUSY: all are in use;
+     * NOT_FOUND. */
+    enum status (*take)(void *arg, const char *identity, struct member **out, struct err *e);
+    void (*give)(void *arg, struct member *m);
+    void *arg;
+    /** What Browser.getVersion's product is in /json/version before a browser was asked:
+     * "156.0.8078.79". */
+    const char *version;
+};
+
+struct gateway *gateway_create(const struct gateway_deps *deps);
+/** Ends all leases; `stopped` once, from the loop, when all are over. No new ones from now on. */
+void gateway_stop(struct gateway *g, void (*stopped)(void *arg), void *arg);
+/** After stopped. Sets *g to NULL; NULL is fine. */
+void gateway_destroy(struct gateway **g);
+size_t gateway_leases(const struct gateway *g);
+
+/** Its rows for a server's table of routes; `arg` of the handlers is the gateway. Ended by a row
+ * with pattern NULL. */
+extern const struct route gateway_routes[];
+/** True for paths that carry their own right: /devtools/... with the id of a lease or ticket. All
+ * others want the server's token. */
+bool gateway_path_is_own(const char *path);
+
+#endif

@@ -1,0 +1,139 @@
+/* What the files of the gateway share: gateway.c (leases, tickets, routes), lease.c (a lease's
+ * life), lease_host.c (what its clients ask of the browser), client.c (sockets), hub.c (news of an
+ * instance), discovery.c (/json/...). */
+#ifndef BROWSER_GATEWAY_GATEWAY_INTERNAL_H
+#define BROWSER_GATEWAY_GATEWAY_INTERNAL_H
+
+#include "browser/gateway/gateway.h"
+#include "browser/gateway/lease.h"
+#include "core/base/map.h"
+
+enum { TICKETS_MAX = 1024, TICKET_MS = 60 * 1000, LEASES_MAX = 4096 };
+
+struct gateway {
+    struct gateway_deps deps;
+    struct map *leases; /* id -> struct lease */
+    struct list hubs, tickets;
+    size_t n_tickets;
+    bool stopping;
+    void (*stopped)(void *arg);
+    void *stopped_arg;
+    struct loop_timer stop_timer;
+};
+
+/** What an instance tells of its targets, for all leases that are on it. */
+struct hub {
+    struct list link;
+    struct gateway *gateway;
+    struct cdp_conn *conn;
+    struct cdp_listener listener;
+    struct list leases;
+};
+void hub_join(struct gateway *g, struct lease *l, struct cdp_conn *conn);
+void hub_leave(struct lease *l);
+
+/* A context of a lease: the member's own, or one that the client made. */
+struct lease_context {
+    struct list link;
+    struct lease *lease;
+    struct context *ctx;
+    struct page_session session;
+    struct mux_call *call; /* that asked for it, while it is being made */
+    bool begun;
+};
+
+struct ready_waiter {
+    struct list link;
+    void (*fn)(void *arg, struct lease *l, enum status s, const struct err *e);
+    void *arg;
+};
+
+struct lease {
+    struct gateway *gateway;
+    struct list hub_link;
+    struct hub *hub;
+    char id[LEASE_ID_LEN + 1];
+    enum lease_state state;
+    struct lease_want want;
+    struct member *member;
+    struct pool_lease *pool_lease; /* NULL: given back, or never had */
+    bool pool_held;
+    struct arena *arena;
+    struct attempt attempt;
+    struct lease_context own; /* the default context */
+    struct list contexts;     /* further ones */
+    size_t n_making;
+    struct context_watch watch;
+    struct view view;
+    struct policy_scope scope;
+    struct json *metrics;
+    struct list clients;
+    size_t n_clients;
+    struct list waiters;
+    unsigned char leaf[AUDIT_LEAF];
+    bool is_open, lost; /* the opening receipt is durable; the browser went */
+    bool has_first;     /* a first page is there, or was given up */
+    size_t n_recording; /* receipts on their way */
+    uint64_t created_ms, heard_ms, alone_since_ms, expires_wall_ms;
+    struct loop_timer timer, first_timer;
+    struct err why;
+    const char *ended_by;
+    uint64_t n_acted, n_refused;
+    char handoff[VIEW_ID_MAX]; /* "" when none is open */
+    uint64_t handoff_until_ms;
+    struct loop_timer handoff_timer;
+};
+
+void lease_moved(struct lease *l, enum lease_state to);
+/** Looks whether it may go on: READY, or OVER. */
+void lease_settle(struct lease *l);
+void lease_fail(struct lease *l, enum status s, const struct err *e);
+void lease_heard(struct lease *l);
+/* lease_host.c */
+void lease_host(struct lease *l, struct mux_host *out, void *client);
+struct lease_context *lease_context_find(struct lease *l, const char *id);
+void lease_context_drop(struct lease_context *lc);
+void lease_target_news(struct lease *l, const struct json *info, bool created);
+void lease_target_gone(struct lease *l, const char *id);
+extern const struct context_watch lease_watch;
+
+void lease_run_target(struct lease *l, struct view_target *t);
+void lease_fill_session(struct lease *l, struct page_session *s);
+void lease_clients_changed(struct lease *l);
+/** Something that held its end back is done. */
+void lease_release_check(struct lease *l);
+
+/* client.c */
+struct client {
+    struct list link;
+    struct lease *lease;
+    struct gateway *gateway;
+    uint64_t serial;
+    struct ws *ws; /* NULL: closed */
+    struct mux *mux;
+    struct map *adopted;      /* session id -> struct cdp_session */
+    struct cdp_session *root; /* the lease's browser session of this client */
+    bool ready, closing, posted, paused;
+    char *page;
+    struct list inbox;
+    size_t inbox_bytes, turn_left;
+    unsigned refs;
+};
+struct client *client_create(struct lease *l, const char *page);
+void client_unref(struct client *c);
+void client_start(struct client *c);
+/** The browser went: sessions are forgotten, nothing is sent any more. */
+void client_lose(struct client *c);
+void client_close(struct client *c, unsigned code, const char *reason);
+struct cdp_session *client_session(struct client *c, const char *id);
+bool client_adopt(void *arg, const char *id);
+void client_forget(void *arg, const char *id);
+
+/* discovery.c: texts of /json/... `base`: "127.0.0.1:8730"; `ws`: the whole address. */
+void discovery_version(const struct gateway *g, const char *ws, struct buf *out);
+void discovery_list(const struct lease *l, const char *base, bool tls, struct buf *out);
+void discovery_protocol_print(struct buf *out);
+
+void gateway_lease_over(struct gateway *g, struct lease *l);
+
+#endif

@@ -1,0 +1,70 @@
+// What the suites of clients share: a list of scripts, each with a lease of its own, run one after the
+// other with a deadline; the names of those that failed, and exit code 1 then.
+export const {FLEET_URL, FLEET_TOKEN, SITE, SITE2} = process.env;
+export const headers = {authorization: `Bearer ${FLEET_TOKEN}`};
+const SCRIPT_MS = 15000;
+
+export async function lease(body = {}) {
+  const answer = await fetch(`${FLEET_URL}/v1/leases`, {method: 'POST', headers, body: JSON.stringify(body)});
+  const made = await answer.json();
+  if (answer.status !== 201) throw new Error(`POST /v1/leases: ${answer.status} ${JSON.stringify(made)}`);
+  return made;
+}
+
+export async function release(made) {
+  await fetch(`${FLEET_URL}/v1/leases/${made.id}`, {method: 'DELETE', headers});
+}
+
+// Waits until the lease is over, and its member is free.
+export async function gone(made) {
+  for (let i = 0; i < 200; i++) {
+    const answer = await fetch(`${FLEET_URL}/v1/leases/${made.id}`, {headers});
+    await answer.text();
+    if (answer.status === 404) return;
+    await new Promise((done) => setTimeout(done, 25));
+  }
+  throw new Error(`lease ${made.id} is not over`);
+}
+
+export function is(found, expected, what = 'value') {
+  const a = JSON.stringify(found), b = JSON.stringify(expected);
+  if (a !== b) throw new Error(`${what}: found ${a}, expected ${b}`);
+}
+export function ok(value, what) {
+  if (!value) throw new Error(what);
+}
+export async function refused(promise, pattern) {
+  let sentence;
+  try {
+    await promise;
+  } catch (e) {
+    sentence = String(e.message ?? e);
+  }
+  if (sentence === undefined) throw new Error(`went through; expected a refusal like ${pattern}`);
+  if (!pattern.test(sentence)) throw new Error(`refused with "${sentence}", expected ${pattern}`);
+}
+
+export async function run(scripts) {
+  const only = process.env.ONLY;
+  let failed = 0, n = 0;
+  process.on('unhandledRejection', (e) => console.log(`# unhandled: ${e?.message}`));
+  for (const [name, script] of Object.entries(scripts)) {
+    if (only && !name.includes(only)) continue;
+    const begun = Date.now();
+    let timer;
+    const late = new Promise((_, no) => {
+      timer = setTimeout(() => no(new Error(`not through after ${SCRIPT_MS} ms`)), SCRIPT_MS);
+    });
+    n++;
+    try {
+      await Promise.race([script(), late]);
+      if (process.env.VERBOSE) console.log(`# ok ${name} (${Date.now() - begun} ms)`);
+    } catch (e) {
+      failed++;
+      console.log(`# failed: ${name} (${Date.now() - begun} ms): ${e.stack ?? e}`);
+    }
+    clearTimeout(timer);
+  }
+  console.log(`# ${n - failed} of ${n} scripts`);
+  process.exit(failed > 0 || n === 0 ? 1 : 0);
+}
