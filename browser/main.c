@@ -31,6 +31,7 @@ static doctor_check_fn *const checks[] = {browser_doctor, NULL};
 
 static const struct cli_verb *const verbs[] = {
     &verb_run,
+    &verb_resume,
     &verb_demo,
     &verb_doctor,
     &verb_config_show,

@@ -23,6 +23,7 @@ static const struct run_kit kit = {
 
 static const struct cli_verb *const verbs[] = {
     &verb_run,
+    &verb_resume,
     &verb_doctor,
     &verb_config_show,
     &verb_config_check,

@@ -80,6 +80,8 @@ int cli_print_json(const struct cli *c, const struct json *j);
  * exit code. */
 struct cli_run_opts {
     const struct campaign_conf *conf;
+    const struct campaign_files *files; /* what it was loaded from; NULL: it cannot be resumed */
+    const char *resume;                 /* id of the batch to go on with; NULL: a new one */
     const char *state_dir;
     bool quiet, json;
     const struct run_watch *extra;
@@ -91,8 +93,8 @@ struct cli_run_opts {
 int cli_run(const struct cli *c, const struct cli_run_opts *opts);
 
 /* The verbs that need no browser. */
-extern const struct cli_verb verb_run, verb_config_show, verb_config_check, verb_audit_verify,
-    verb_audit_prove, verb_audit_consistency, verb_audit_export, verb_breaker_list,
-    verb_breaker_reset, verb_version, verb_completion;
+extern const struct cli_verb verb_run, verb_resume, verb_config_show, verb_config_check,
+    verb_audit_verify, verb_audit_prove, verb_audit_consistency, verb_audit_export,
+    verb_breaker_list, verb_breaker_reset, verb_version, verb_completion;
 
 #endif

@@ -124,6 +124,8 @@ static struct json *summary_json(struct session *s, const struct audit_verdict *
 
     json_add_str(j, "campaign", c->name);
     json_add_num(j, "took_ms", (double)end->took_ms);
+    json_add_str(j, "batch", end->batch);
+    json_add_num(j, "before", (double)end->before);
     json_add_bool(j, "drained", end->drained);
     json_add_str(j, "trouble", end->status == STATUS_OK ? NULL : err_text(&end->err));
     json_add_str(j, "results", c->output.results);
@@ -147,6 +149,45 @@ static int exit_code(const struct session *s, bool verified)
     return run_exit_code(s->run);
 }
 
+/* --- campaigns that are not finished --- */
+
+/* What an earlier process left, and how to go on with it. One line. */
+static void tell_unfinished(const struct session *s)
+{
+    struct engine *e = run_engine(s->run);
+    char newest[BATCH_ID_MAX] = "", name[64] = "";
+    struct batch *b;
+    size_t it = 0, n = 0;
+
+    while ((b = engine_next(e, &it))) {
+        struct batch_info info;
+
+        batch_info(b, &info);
+        if (batch_is_over(info.state) || !info.brings_engine ||
+            (s->opts->resume && strcmp(info.id, s->opts->resume) == 0))
+            continue;
+        snprintf(newest, sizeof(newest), "%s", info.id);
+        snprintf(name, sizeof(name), "%s", info.name);
+        n++;
+    }
+    if (n == 0 || s->opts->quiet)
+        return;
+    fprintf(stderr, "%s: an earlier campaign is not finished: %s (%s)", s->cli->program->name,
+            newest, name);
+    if (n > 1)
+        fprintf(stderr, ", and %zu more", n - 1);
+    fprintf(stderr, "; \"%s resume %s\" goes on with it\n", s->cli->program->name, newest);
+}
+
+static void tell_resumable(const struct session *s)
+{
+    const struct run_end *end = run_end(s->run);
+
+    if (end->batch[0] && !end->close[0] && s->opts->files && !s->opts->quiet)
+        fprintf(stderr, "%s: \"%s resume %s\" goes on with what is left\n", s->cli->program->name,
+                s->cli->program->name, end->batch);
+}
+
 static int finish(struct session *s)
 {
     const struct run_end *end = run_end(s->run);
@@ -157,6 +198,7 @@ static int finish(struct session *s)
     progress_finish(s->progress, s->run, write_report(s, &v, verified));
     if (end->status != STATUS_OK)
         (void)cli_fail(s->cli, &end->err);
+    tell_resumable(s);
     if (!verified)
         fprintf(stderr, "%s: the audit chain does not verify: %s\n", s->cli->program->name,
                 v.reason);
@@ -193,6 +235,8 @@ static enum status make(struct session *s, struct err *e)
     struct run_opts opts = {
         .loop = s->loop,
         .conf = s->opts->conf,
+        .files = s->opts->files,
+        .resume = s->opts->resume,
         .kit = s->cli->program->kit,
         .state_dir = s->opts->state_dir,
     };
@@ -220,6 +264,7 @@ int cli_run(const struct cli *c, const struct cli_run_opts *opts)
     if (st == STATUS_OK)
         st = make(&s, &e);
     if (st == STATUS_OK) {
+        tell_unfinished(&s);
         progress_start(s.progress, s.run);
         run_start(s.run, on_over, &s);
         while (!s.is_over)

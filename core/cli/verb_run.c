@@ -10,8 +10,10 @@ static const struct cli_option options[] = {
 
 static int run(struct cli *c)
 {
+    struct campaign_files files = {0};
     const struct campaign_source source = {
         .path = cli_arg(c, 0),
+        .keep = &files,
         .overrides = cli_overrides(c),
         .executor = cli_program(c)->kit->executor,
     };
@@ -25,6 +27,7 @@ static int run(struct cli *c)
     if (s == STATUS_OK) {
         const struct cli_run_opts opts = {
             .conf = &conf,
+            .files = &files,
             .state_dir = cli_state_dir(c),
             .quiet = cli_has(c, "quiet"),
             .json = cli_has(c, "json"),
@@ -49,7 +52,9 @@ const struct cli_verb verb_run = {
     .takes_config = true,
     .details =
         "FILE is a campaign; - is standard input. It is checked whole before anything starts.\n"
-        "The first Ctrl-C or SIGTERM lets what runs finish, the second stops it at once.\n"
+        "The first Ctrl-C or SIGTERM lets what runs finish, the second stops it at once. What is "
+        "left\n"
+        "then, or after a crash, \"resume\" goes on with.\n"
         "Exit codes: 0 all tasks succeeded, 2 usage, 3 the campaign is not valid, 4 some tasks\n"
         "failed, 5 all did, 6 a breaker opened, 7 a person is wanted, 8 the audit chain does not\n"
         "verify, 9 the machine lacks something, 130 and 143 stopped by a signal.",

@@ -64,6 +64,7 @@ void batch_info(const struct batch *b, struct batch_info *out)
         .closed_wall_ms = b->closed_ms,
         .cancelling = b->cancelling,
         .resumed = b->resumed,
+        .brings_engine = b->brings_engine,
     };
     snprintf(out->open, sizeof(out->open), "%s", b->open);
     snprintf(out->close, sizeof(out->close), "%s", b->close);

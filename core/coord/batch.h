@@ -88,6 +88,7 @@ struct batch_info {
     uint64_t opened_wall_ms, closed_wall_ms;     /* 0: not closed */
     bool cancelling;                             /* batch_cancel was called */
     bool resumed;                                /* begun by an earlier process */
+    bool brings_engine;                          /* of `fleet run`: batch_spec */
     char open[65], close[65]; /* leaf hashes of its receipts, hex; "" while they are not durable */
 };
 void batch_info(const struct batch *b, struct batch_info *out);

@@ -124,6 +124,18 @@ static void read_batch(const struct query *q, struct arena *a, struct store_batc
     get_hash(q, 16, b->close);
 }
 
+/* A database in which no engine ever was has no tables of one. */
+static bool has_tables(struct query *q, const char *path, enum status *s, struct err *e)
+{
+    bool found;
+
+    *s = query_open(q, path, "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'batch'",
+                    "look for batches", NULL, 0, e);
+    found = query_next(q, s, e);
+    query_end(q);
+    return found;
+}
+
 enum status store_read_batches(const char *db_path, uint32_t n, struct arena *a,
                                bool (*fn)(void *arg, const struct store_batch *b), void *arg,
                                struct err *e)
@@ -134,9 +146,11 @@ enum status store_read_batches(const char *db_path, uint32_t n, struct arena *a,
         "n = ?1 ORDER BY n";
     struct query q = {0};
     const uint64_t one = n;
-    enum status s = query_open(&q, db_path, sql, "read the batches", &one, 1, e);
-    bool go_on = true;
+    enum status s = STATUS_OK;
+    bool go_on = has_tables(&q, db_path, &s, e);
 
+    if (go_on)
+        s = query_open(&q, db_path, sql, "read the batches", &one, 1, e);
     while (go_on && query_next(&q, &s, e)) {
         struct store_batch b;
 
