@@ -200,8 +200,15 @@ static enum status make_dir(const char *path, mode_t mode, struct err *e)
 {
     int errnum;
 
-    if (mkdir(path, mode) == 0)
-        return STATUS_OK;
+    if (mkdir(path, mode) == 0) {
+        cleanup_fd int parent = open_dir(path);
+
+        /* What is synced in it later is worth nothing when its own name is lost. */
+        errnum = parent < 0 ? 0 : fsync(parent) == 0 ? 0 : errno;
+        return errnum == 0 || errnum == EINVAL
+                   ? STATUS_OK
+                   : fail(e, errnum, "made directory %s, but its parent could not be synced", path);
+    }
     errnum = errno;
     if (is_dir(path))
         return STATUS_OK;

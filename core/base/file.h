@@ -14,7 +14,8 @@ must_check enum status file_read(const char *path, struct buf *out, struct err *
  *  nothing is left beside it; only when the directory's fsync fails is the new content in place, and the sentence says so. A symbolic link
  *  at `path` is itself replaced. `mode` is exact (no umask). Fault points: file.write, file.fsync, file.rename. */
 must_check enum status file_replace(const char *path, struct str content, mode_t mode, struct err *e);
-/** Creates the directory and its parents (mode, less the umask, for each that is made). Existing is fine; a file in its place is INVALID. */
+/** Creates the directory and its parents (mode, less the umask, for each that is made). Existing is fine; a file in its place is INVALID.
+ *  The names of those that are made are synced, so that what is synced in them survives a power cut. */
 must_check enum status file_mkdirs(const char *path, mode_t mode, struct err *e);
 /** Removes a tree without following links, all it can of it; the first failure is reported. A missing path is fine. More
  *  than 200 levels are not removed (INVALID). */

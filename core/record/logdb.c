@@ -67,15 +67,35 @@ static enum status status_of(int rc, int sys_errno)
     case SQLITE_CANTOPEN:
         return sys_errno == EACCES ? STATUS_PERMISSION : STATUS_IO;
     default:
+        if (sys_errno == EROFS || sys_errno == EACCES)
+            return STATUS_PERMISSION;
         return sys_errno == ENOSPC || sys_errno == EDQUOT ? STATUS_NO_SPACE : STATUS_IO;
     }
+}
+
+/* The errno of an I/O error that a statement met: sqlite3_system_errno() does not know it, the files
+ * do. */
+static int file_errno(sqlite3 *db)
+{
+    sqlite3_file *wal = NULL;
+    int errnum = 0;
+
+    (void)sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
+    if (wal && wal->pMethods)
+        (void)wal->pMethods->xFileControl(wal, SQLITE_FCNTL_LAST_ERRNO, &errnum);
+    if (errnum == 0)
+        (void)sqlite3_file_control(db, "main", SQLITE_FCNTL_LAST_ERRNO, &errnum);
+    return errnum;
 }
 
 enum status logdb_error(sqlite3 *db, struct err *e, const char *what)
 {
     int rc = sqlite3_extended_errcode(db), sys_errno = sqlite3_system_errno(db);
-    enum status s = err_set(e, status_of(rc, sys_errno), "%s: %s", what, sqlite3_errmsg(db));
+    enum status s;
 
+    if ((rc & 0xff) == SQLITE_IOERR && sys_errno == 0)
+        sys_errno = file_errno(db);
+    s = err_set(e, status_of(rc, sys_errno), "%s: %s", what, sqlite3_errmsg(db));
     if (e) {
         e->peer_code = rc;
         e->sys_errno = sys_errno;
@@ -182,6 +202,21 @@ static void run_group(struct logdb *db, struct group *g)
 {
     struct err e = ERR_INIT;
     struct logdb_hook *next;
+
+/* The jobs between the hooks' begin_group and end_group. */
+static enum status run_hooked(struct logdb *db, struct group *g, struct err *e)
+{
+    enum status s;
+
+    for (struct logdb_hook *h = db->hooks; h; h = h->next)
+        if (h->begin_group)
+            h->begin_group(h, g->first);
+    s = run_jobs(db, g, e);
+    for (struct logdb_hook *h = db->hooks; h; h = h->next)
+        if (h->end_group)
+            h->end_group(h);
+    return s;
+}
 
     run_control(g);
     if (db->failed.status != STATUS_OK) {

@@ -119,7 +119,7 @@ enum found {
     FOUND_OURS,    /* a beginning of this log, possibly with a torn line after it */
     FOUND_OTHER,   /* another log's, `other` is its id */
     FOUND_AHEAD,   /* this log's, with records that the database does not have */
-    FOUND_DAMAGED, /* this log's, but its last line is not the database's */
+    FOUND_DAMAGED, /* this log's, but its end is not what the database has */
     FOUND_STRANGE, /* no audit log */
 };
 
@@ -142,19 +142,82 @@ static void look_at_fragment(int fd, off_t size, sqlite3 *db, struct look *l)
     l->found = FOUND_STRANGE;
     if (size == 0)
         l->found = FOUND_OURS;
+    else if (n > 0 && b[0] == '\0')
+        l->found = FOUND_DAMAGED; /* a length that reached the disk before the bytes did */
     else if (n > 0 && n <= AUDIT_LINE_MAX && stored_line(db, 0, &st, &have) &&
              str_starts(have, str_n(b, (size_t)n)))
         l->found = FOUND_OURS;
     (void)sqlite3_finalize(st);
 }
 
-static void look_at(int fd, off_t size, const char *log_id, uint64_t records, sqlite3 *db,
-                    struct look *l)
+/* Records of this log that X.checkpoint speaks of: these were synced before it was written. */
+static uint64_t synced_records(const char *path, const char *log_id)
+{
+    struct buf text = BUF_INIT(64 * 1024);
+    struct str rest, origin;
+    uint64_t n = 0;
+
+    if (file_read(path, &text, NULL) == STATUS_OK) {
+        rest = buf_str(&text);
+        origin = str_cut(&rest, '\n');
+        if (!str_starts(origin, STR("fleet/")) || !str_eqz(str_skip(origin, 6), log_id) ||
+            !str_to_u64(str_cut(&rest, '\n'), INT64_MAX, &n))
+            n = 0;
+    }
+    buf_deinit(&text);
+    return n;
+}
+
+/* After a power cut any of the bytes that were not synced may be missing, also in the middle. Goes
+ * back from record `l->seq` to the first that may be so, line by line. */
+static bool tail_is_stored(int fd, const struct look *l, uint64_t synced, sqlite3 *db)
+{
+    char line[AUDIT_LINE_MAX];
+    sqlite3_stmt *st = NULL;
+    off_t end = l->end;
+    bool same = sqlite3_prepare_v2(db, "SELECT line FROM audit_record WHERE seq = ?1", -1, &st,
+                                   NULL) == SQLITE_OK;
+
+    for (uint64_t seq = l->seq; same && seq > synced; seq--) {
+        size_t n;
+
+        (void)sqlite3_bind_int64(st, 1, (sqlite3_int64)(seq - 1));
+        same = end > 0 && line_before(fd, end, line, &n, &end) && sqlite3_step(st) == SQLITE_ROW &&
+               (size_t)sqlite3_column_bytes(st, 0) == n &&
+               memcmp(sqlite3_column_blob(st, 0), line, n) == 0;
+        (void)sqlite3_reset(st);
+    }
+    (void)sqlite3_finalize(st);
+    return same;
+}
+
+/* The last whole line tells whose it is and how far it goes. */
+static void look_at_end(int fd, const char *log_id, uint64_t records, uint64_t synced, sqlite3 *db,
+                        struct look *l)
 {
     char line[AUDIT_LINE_MAX];
     struct record_fault fault;
     struct record r;
     off_t start;
+    size_t n;
+
+    l->found = FOUND_DAMAGED;
+    if (!line_before(fd, l->end, line, &n, &start) || !record_decode(str_n(line, n), &r, &fault) ||
+        !str_eqz(r.log, log_id))
+        return;
+    l->seq = r.seq + 1;
+    if (r.seq >= records)
+        l->found = FOUND_AHEAD;
+    else if (is_stored(db, r.seq, str_n(line, n)) && tail_is_stored(fd, l, synced, db))
+        l->found = FOUND_OURS;
+}
+
+static void look_at(int fd, off_t size, const char *log_id, uint64_t records, uint64_t synced,
+                    sqlite3 *db, struct look *l)
+{
+    char line[AUDIT_LINE_MAX];
+    struct record_fault fault;
+    struct record r;
     size_t n;
 
     *l = (struct look){.found = FOUND_STRANGE};
@@ -164,22 +227,17 @@ static void look_at(int fd, off_t size, const char *log_id, uint64_t records, sq
         return;
     }
     if (!first_line(fd, l->end, line, &n) || !record_decode(str_n(line, n), &r, &fault) ||
-        r.log.len > NAME_MAX - 64 || memchr(r.log.ptr, '/', r.log.len))
+        r.log.len > NAME_MAX - 64 || memchr(r.log.ptr, '/', r.log.len)) {
+        if (pread(fd, line, 1, 0) == 1 && line[0] == '\0')
+            l->found = FOUND_DAMAGED;
         return;
+    }
     if (!str_eqz(r.log, log_id)) {
         l->found = FOUND_OTHER;
         (void)snprintf(l->other, sizeof(l->other), "%.*s", STR_ARG(r.log));
         return;
     }
-    l->found = FOUND_DAMAGED;
-    if (!line_before(fd, l->end, line, &n, &start) || !record_decode(str_n(line, n), &r, &fault) ||
-        !str_eqz(r.log, log_id))
-        return;
-    l->seq = r.seq + 1;
-    if (r.seq >= records)
-        l->found = FOUND_AHEAD;
-    else if (is_stored(db, r.seq, str_n(line, n)))
-        l->found = FOUND_OURS;
+    look_at_end(fd, log_id, records, synced, db, l);
 }
 
 /* Renames `path` to "<stem>-<id><ending>", with a number when that is taken. True when it is out of
@@ -363,7 +421,7 @@ static enum status take_over(struct sink *s, const struct look *l, uint64_t size
     case FOUND_OTHER:
         return start_anew(s, l->other, "it is the copy of another log", e);
     case FOUND_DAMAGED:
-        return start_anew(s, "damaged", "its last line is not what the log holds", e);
+        return start_anew(s, "damaged", "its end is not what the log holds", e);
     case FOUND_STRANGE:
         return err_set(
             e, STATUS_INVALID,
@@ -398,7 +456,7 @@ enum status sink_open(struct sink *s, const char *path, const char *log_id, uint
     s->checkpoint = sink_beside(path, ".checkpoint");
     status = open_file(s, &st, e);
     if (status == STATUS_OK) {
-        look_at(s->fd, st.st_size, log_id, size, db, &look);
+        look_at(s->fd, st.st_size, log_id, size, synced_records(s->checkpoint, log_id), db, &look);
         status = take_over(s, &look, size, st.st_size, log_id, e);
     }
     if (status != STATUS_OK) {
