@@ -67,6 +67,7 @@ struct flow_run {
 static void step_begin(struct flow_run *r);
 static void step_over(struct flow_run *r, enum status s, const struct err *e);
 static void next_step(struct flow_run *r);
+static void run_fail(struct flow_run *r, const struct err *e);
 
 /* --- the end --- */
 
@@ -128,6 +129,32 @@ static enum status call_target(struct flow_run *r, struct op_call *call, struct 
     return STATUS_OK;
 }
 
+static void call_now(struct flow_run *r)
+{
+    if (r->step != NULL && r->step->irreversible && r->phase == PHASE_STEP)
+        r->session->attempt->may_have_happened = true;
+    r->calling = true;
+    gate_run(r->session->gate, &r->call);
+}
+
+/* It is durable that this attempt is about to do what cannot be repeated: now it may. */
+static void on_confirmed(void *arg, enum status s, const struct err *e)
+{
+    struct flow_run *r = arg;
+    struct err mine = ERR_INIT;
+
+    if (r->cancelled != STATUS_OK) {
+        err_set(&mine, r->cancelled, "%s", status_text(r->cancelled));
+        run_fail(r, &mine);
+    } else if (s != STATUS_OK) {
+        mine = *e;
+        mine.status = s;
+        run_fail(r, &mine);
+    } else {
+        call_now(r);
+    }
+}
+
 static void call_op(struct flow_run *r, const struct op *op, enum phase phase, uint64_t deadline_ms)
 {
     struct page_session *s = r->session;
@@ -160,10 +187,11 @@ static void call_op(struct flow_run *r, const struct op *op, enum phase phase, u
                       NULL) == STATUS_OK)
             r->call.credit_host = row.host;
     }
-    if (r->step != NULL && r->step->irreversible && phase == PHASE_STEP)
-        a->may_have_happened = true;
-    r->calling = true;
-    gate_run(s->gate, &r->call);
+    if (r->step != NULL && r->step->irreversible && phase == PHASE_STEP && a->confirm != NULL) {
+        a->confirm(a, on_confirmed, r);
+        return;
+    }
+    call_now(r);
 }
 
 /* --- variables --- */

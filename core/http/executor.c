@@ -25,6 +25,7 @@ struct sequence {
     struct json *vars; /* what {{...}} may name */
     struct json *output;
     enum status cancel; /* why it is to end; OK: it is not */
+    bool happened;      /* a step that cannot be repeated was done */
     struct str host;    /* of the row: whose token was taken */
 };
 
@@ -63,6 +64,9 @@ static void check_step(struct json_decode *d, const struct json *step)
     }
     if (!json_str(json_get(step, "url"), NULL))
         json_fail(d, "/url", "missing, expected a URL, such as \"{{url}}\"");
+    if (json_get(step, "irreversible") && json_type(json_get(step, "irreversible")) != JSON_BOOL)
+        json_fail(d, "/irreversible", "found %s, expected true or false",
+                  json_type_name(json_type(json_get(step, "irreversible"))));
 }
 
 static bool check_flow(struct json_decode *d, const struct json *flow)
@@ -214,6 +218,7 @@ static void over(struct sequence *q, enum status s, const struct err *e)
     struct executor *x = q->x;
 
     a->status = s;
+    a->may_have_happened = s != STATUS_OK && (a->may_have_happened || q->happened);
     a->error_step = s == STATUS_OK ? -1 : q->index;
     if (e)
         a->err = *e;
@@ -242,10 +247,39 @@ static void keep_answer(struct sequence *q, struct json *answer)
     json_add(q->output, name ? name : "response", answer);
 }
 
+static bool is_irreversible(const struct sequence *q)
+{
+    return json_bool(json_get(q->step, "irreversible"), false);
+}
+
+/* The request was not sent, or the target said that it did not take it. */
+static bool did_not_happen(enum status s)
+{
+    switch (s) {
+    case STATUS_INVALID:
+    case STATUS_POLICY_DENIED:
+    case STATUS_ROBOTS_DENIED:
+    case STATUS_BREAKER_OPEN:
+    case STATUS_RATE_LIMITED:
+    case STATUS_PROXY_NONE:
+    case STATUS_PROXY_AUTH:
+    case STATUS_HTTP_429:
+    case STATUS_HTTP_403:
+    case STATUS_HTTP_4XX:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void on_call_done(struct op_call *call)
 {
     struct sequence *q = call->ctx;
 
+    if (is_irreversible(q)) {
+        q->happened = q->happened || call->status == STATUS_OK;
+        q->attempt->may_have_happened = call->status != STATUS_OK && !did_not_happen(call->status);
+    }
     if (call->status != STATUS_OK) {
         struct err e = call->err;
 
@@ -264,14 +298,14 @@ static void on_call_done(struct op_call *call)
 
 static struct json *step_params(struct sequence *q, struct err *e)
 {
-    struct json *params = fill(q->step, q->vars, e), *drop;
+    static const char *const own[] = {"type", "name", "irreversible"};
+    struct json *params = fill(q->step, q->vars, e);
 
-    if (!params)
-        return NULL;
-    drop = json_take(params, "type");
-    json_destroy(&drop);
-    drop = json_take(params, "name");
-    json_destroy(&drop);
+    for (size_t i = 0; params && i < ARRAY_LEN(own); i++) {
+        struct json *drop = json_take(params, own[i]);
+
+        json_destroy(&drop);
+    }
     return params;
 }
 
@@ -302,14 +336,40 @@ static bool begin_call(struct sequence *q, struct err *e)
     return false;
 }
 
-static void run_step(struct sequence *q)
+static void call_step(struct sequence *q)
 {
     struct err e = ERR_INIT;
 
-    if (begin_call(q, &e))
+    if (begin_call(q, &e)) {
+        q->attempt->may_have_happened = is_irreversible(q);
         gate_run(q->x->env.gate, &q->call);
-    else
+    } else {
         over(q, e.status, &e);
+    }
+}
+
+/* It is durable that this attempt is about to do what cannot be repeated: now it may. */
+static void on_confirmed(void *arg, enum status s, const struct err *e)
+{
+    struct sequence *q = arg;
+
+    if (q->cancel != STATUS_OK)
+        over(q, q->cancel, NULL);
+    else if (s != STATUS_OK)
+        over(q, s, e);
+    else
+        call_step(q);
+}
+
+static void run_step(struct sequence *q)
+{
+    struct attempt *a = q->attempt;
+
+    q->call = (struct op_call){0};
+    if (is_irreversible(q) && a->confirm)
+        a->confirm(a, on_confirmed, q);
+    else
+        call_step(q);
 }
 
 static void start_deferred(void *arg)
@@ -325,14 +385,15 @@ static void start_deferred(void *arg)
 static void http_run(struct executor *x, struct attempt *a)
 {
     struct sequence *q = xcalloc(1, sizeof(*q));
-    const struct json *flow = campaign_flow(x->env.conf, a->row_index, a->stage);
+    const struct campaign_conf *conf = a->conf ? a->conf : x->env.conf;
+    const struct json *flow = campaign_flow(conf, a->row_index, a->stage);
 
     q->x = x;
     q->attempt = a;
     q->step = json_first(json_get(flow, "steps"));
     q->vars = make_vars(a);
     q->output = json_new_object();
-    q->host = x->env.conf->targets[a->row_index].host;
+    q->host = conf->targets[a->row_index].host;
     a->exec = q;
     a->error_step = -1;
     x->n_running++;

@@ -8,7 +8,11 @@
  * {{a.b}} in any string is a value of the target row, `member.index`, `member.identity`, `input`
  * (plan and pipeline), or what an earlier step answered, by its name. A step that fails ends the
  * task. The output is an object of the answers by name; of steps without one only the last is kept,
- * as "response". */
+ * as "response".
+ *
+ * A step with "irreversible": true is confirmed before it is sent (executor.h), and when nobody can
+ * say whether it was done, for a lost connection or a crash, the task ends unknown and is not
+ * repeated. */
 #ifndef CORE_HTTP_EXECUTOR_H
 #define CORE_HTTP_EXECUTOR_H
 
