@@ -203,6 +203,11 @@ static void run_group(struct logdb *db, struct group *g)
     struct err e = ERR_INIT;
     struct logdb_hook *next;
 
+static void run_group(struct logdb *db, struct group *g)
+{
+    struct err e = ERR_INIT;
+    struct logdb_hook *next;
+
 /* The jobs between the hooks' begin_group and end_group. */
 static enum status run_hooked(struct logdb *db, struct group *g, struct err *e)
 {
