@@ -19,7 +19,7 @@ static void expect_request(struct conn *c, uint64_t in_ms)
     loop_timer_start(c->server->opts.loop, &c->deadline, in_ms, on_deadline);
 }
 
-void conn_open(struct server *s, int fd)
+void http_conn_open(struct server *s, int fd)
 {
     struct conn *c = xcalloc(1, sizeof(*c));
 
@@ -35,7 +35,7 @@ void conn_open(struct server *s, int fd)
     expect_request(c, s->opts.request_ms);
 }
 
-void conn_kill(struct conn *c)
+void http_conn_kill(struct conn *c)
 {
     lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
     lws_cancel_service(c->server->context); /* it looks at its timeouts when it is woken */
@@ -54,7 +54,7 @@ static void on_deadline(struct loop_timer *t)
                       c->x->body_left, c->server->opts.request_ms);
         return;
     }
-    conn_kill(c);
+    http_conn_kill(c);
 }
 
 static void conn_closed(struct conn *c)
@@ -98,7 +98,7 @@ static struct exchange *read_line(struct conn *c)
 
     for (size_t i = 0; i < ARRAY_LEN(uri_tokens); i++) {
         if (lws_hdr_copy(c->wsi, path, sizeof(path), uri_tokens[i].token) > 0)
-            return exchange_create(c, uri_tokens[i].method, path);
+            return http_exchange_create(c, uri_tokens[i].method, path);
     }
     return NULL;
 }
@@ -162,7 +162,7 @@ static void on_look(struct loop_timer *t)
 
     if (recv(lws_get_socket_fd(c->wsi), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) {
         (void)lws_rx_flow_control(c->wsi, 1); /* so that it sees the end, too */
-        conn_kill(c);
+        http_conn_kill(c);
     } else {
         loop_timer_start(c->server->opts.loop, &c->deadline, LOOK_MS, on_look);
     }

@@ -33,7 +33,7 @@ const char *pairs_find(const struct pairs *p, const char *name)
 
 /* --- life --- */
 
-struct exchange *exchange_create(struct conn *c, enum http_method m, const char *path)
+struct exchange *http_exchange_create(struct conn *c, enum http_method m, const char *path)
 {
     struct arena *a = arena_create(NULL, EXCHANGE_ARENA_MAX);
     struct exchange *x = arena_new(a, struct exchange);

@@ -40,7 +40,7 @@ static void make_room(struct server *s)
         struct conn *c = list_entry(it, struct conn, link);
 
         if (is_idle(c)) {
-            conn_kill(c);
+            http_conn_kill(c);
             return;
         }
     }
@@ -75,7 +75,7 @@ static void on_connection(void *arg, int fd, int events)
                 log_warn(NULL, "server.accept", LOG_U64("errno", (uint64_t)errno));
             return;
         }
-        conn_open(s, conn);
+        http_conn_open(s, conn);
     }
 }
 
@@ -279,7 +279,7 @@ void server_close(struct server *s, void (*fn)(void *arg), void *arg)
         if (c->ws)
             ws_close(c->ws, WS_GOING_AWAY, "the server ends");
         else if (!c->x || !c->x->answered)
-            conn_kill(c);
+            http_conn_kill(c);
     }
     loop_timer_start(s->opts.loop, &s->closer, 0, on_closer);
 }

@@ -91,14 +91,15 @@ void server_conn_closed(struct server *s, struct conn *c);
 /* conn.c: the only callers of libwebsockets besides http.c and ws.c */
 const struct lws_protocols *server_protocols(void);
 /** Takes the accepted descriptor over; closes it on failure. */
-void conn_open(struct server *s, int fd);
+void http_conn_open(struct server *s, int fd);
 /** The exchange has its answer: to be written when the connection is ready for it. */
 void conn_answer_ready(struct conn *c);
 /** Ends the connection soon, from the loop. */
-void conn_kill(struct conn *c);
+void http_conn_kill(struct conn *c);
 
 /* exchange.c */
-struct exchange *exchange_create(struct conn *c, enum http_method m, const char *path) must_check;
+struct exchange *http_exchange_create(struct conn *c, enum http_method m,
+                                      const char *path) must_check;
 /** Frees it when it has been answered; otherwise its client has gone. */
 void exchange_leave(struct exchange *x);
 void pairs_add(struct arena *a, struct pairs *p, const char *name, const char *value);

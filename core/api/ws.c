@@ -107,12 +107,12 @@ static void on_ping_time(struct loop_timer *t)
     uint64_t silent = ws_silent_ms(w), wait = w->opts.ping_ms;
 
     if (w->closing) { /* its time is over */
-        conn_kill(w->conn);
+        http_conn_kill(w->conn);
         return;
     }
     /* a reader that we have stopped cannot answer us */
     if (w->pinged && !w->paused && silent >= w->opts.ping_ms + w->opts.pong_ms) {
-        conn_kill(w->conn);
+        http_conn_kill(w->conn);
         return;
     }
     if (silent >= w->opts.ping_ms) {
