@@ -203,26 +203,6 @@ static void run_group(struct logdb *db, struct group *g)
     struct err e = ERR_INIT;
     struct logdb_hook *next;
 
-static void run_group(struct logdb *db, struct group *g)
-{
-    struct err e = ERR_INIT;
-    struct logdb_hook *next;
-
-/* The jobs between the hooks' begin_group and end_group. */
-static enum status run_hooked(struct logdb *db, struct group *g, struct err *e)
-{
-    enum status s;
-
-    for (struct logdb_hook *h = db->hooks; h; h = h->next)
-        if (h->begin_group)
-            h->begin_group(h, g->first);
-    s = run_jobs(db, g, e);
-    for (struct logdb_hook *h = db->hooks; h; h = h->next)
-        if (h->end_group)
-            h->end_group(h);
-    return s;
-}
-
     run_control(g);
     if (db->failed.status != STATUS_OK) {
         e = db->failed;
