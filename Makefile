@@ -25,7 +25,7 @@ endif
 
 GOALS := $(or $(MAKECMDGOALS),all)
 BUILDS := release debug asan tsan cov fuzz
-BUILD ?= $(if $(filter fuzz-%,$(GOALS)),fuzz,$(if $(filter check check-% build-% tidy compdb soak,$(GOALS)),debug,release))
+BUILD ?= $(if $(filter fuzz-%,$(GOALS)),fuzz,$(if $(filter check check-% build-% tidy compdb soak nightly,$(GOALS)),debug,release))
 O ?= build
 B := $(O)/$(BUILD)
 ifeq ($(filter $(BUILD),$(BUILDS)),)
@@ -330,7 +330,7 @@ export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS ?= halt_on_error=1:abort_on_error=1:second_deadlock_stack=1
 export LSAN_OPTIONS ?= report_objects=1
 export FLEET_PKG_CFLAGS := $(PKG_CFLAGS)
-export CASE TEST_TIMEOUT
+export CASE TEST_TIMEOUT ROUNDS SEED
 
 RESULTS ?= $(B)/results
 # 1: name of the results, 2: how many at a time, 3: programs
@@ -442,6 +442,11 @@ soak: build-integration build-fault
 		n=$$((n + 1)); echo "== soak: round $$n done"; \
 	done
 
+# The fault tests with many more rounds (kills, power cuts, damage); ROUNDS=n, SEED=n to see one again.
+.PHONY: nightly
+nightly:
+	+$(Q)$(MAKE) BUILD=debug ROUNDS=$(or $(ROUNDS),200) TEST_TIMEOUT=3600 T= check-fault
+
 # Lines of each file that the unit tests reach.
 cov:
 	+$(Q)$(MAKE) BUILD=cov check-unit
@@ -523,6 +528,7 @@ help:
 	'make fuzz-NAME          search with libFuzzer for SECONDS=60: $(FUZZ_NAMES)' \
 	'make bench              the table of measurements (ARGS=...)' \
 	'make soak               integration and fault tests, again and again for SECONDS' \
+	'make nightly            the fault tests with ROUNDS=200' \
 	'make cov                which lines the unit tests reach' \
 	'' \
 	'make lint               format, cppcheck, directions of includes, longest functions' \
