@@ -16,10 +16,12 @@
 
 enum {
     AUDIT_ID_MAX = 27,
+    AUDIT_LINE_ADDED = 768, /* room for what the sequencer adds to a prepared text, and to spare */
     CHECKPOINT_KEEP = 1024, /* of the checkpoints within so many records only the newest is kept */
 };
 
 struct pending;
+struct audit_builder;
 
 /* What only the writer touches once the first job was submitted. */
 struct audit_writer {
@@ -31,8 +33,10 @@ struct audit_writer {
     struct sqlite3_stmt *insert, *insert_checkpoint, *delete_checkpoint, *insert_key;
     struct map
         *forests;     /* leaf hash of an open receipt -> struct merkle_builder * of its children */
-    struct buf lines; /* of this group, for the copy */
-    struct buf note;  /* the newest checkpoint */
+    struct buf lines; /* of this group, each with its newline */
+    struct audit_builder *builder; /* NULL: not needed yet */
+    bool ahead_building;           /* it works on this group */
+    struct buf note;               /* the newest checkpoint */
     uint64_t group_first,
         group_checkpoint;        /* first record of this group; size of the last checkpoint */
     uint64_t checkpoint_written; /* size of the one in X.checkpoint */
@@ -83,12 +87,13 @@ struct pending {
     struct merkle_hash leaf, parent, closes, payload;
     struct record_pieces pieces;
     uint32_t text_len, payload_len;
-    bool has_payload, hashed; /* hashed: `payload` is set */
-    struct audit_with *with;  /* rows of another module; NULL: none */
-    char *vkey;               /* PENDING_ROTATE */
-    struct sign_key *key;     /* PENDING_ROTATE: the new one */
-    char *note;               /* the checkpoint of the group, on its last record */
-    struct err err;           /* PENDING_FLUSH: how it ended */
+    uint32_t line_at, line_len; /* in the writer's `lines`, once built */
+    bool has_payload, hashed;   /* hashed: `payload` is set */
+    struct audit_with *with;    /* rows of another module; NULL: none */
+    char *vkey;                 /* PENDING_ROTATE */
+    struct sign_key *key;       /* PENDING_ROTATE: the new one */
+    char *note;                 /* the checkpoint of the group, on its last record */
+    struct err err;             /* PENDING_FLUSH: how it ended */
     struct pending *next_flush;
     char text[]; /* prepared members, then the payload */
 };
@@ -100,6 +105,24 @@ enum status audit_run_job(struct logdb_job *job, struct sqlite3 *db, struct err 
 enum status audit_before_commit(struct logdb_hook *h, struct sqlite3 *db, struct err *e);
 void audit_after_commit(struct logdb_hook *h, struct sqlite3 *db, bool ok);
 void audit_idle(struct logdb_hook *h, struct sqlite3 *db);
+/* audit_build.c: hook's functions too */
+void audit_begin_group(struct logdb_hook *h, const struct logdb_job *first);
+void audit_end_group(struct logdb_hook *h);
+/** Makes the record's line, with its signature, and moves chain and tree on. `children`: what a
+ * close receipt speaks of; NULL otherwise. */
+void audit_build(struct audit *a, struct pending *p, const struct merkle_range *children);
+/** No key changes with it, and what it closes was opened by this process: audit_build_plain may be
+ * called for it. */
+bool audit_is_plain(const struct audit *a, const struct pending *p);
+void audit_build_plain(struct audit *a, struct pending *p);
+/** Writer: waits until `p` is built. False: it is the writer's to build. */
+bool audit_builder_await(struct audit *a, const struct pending *p);
+/** The builder goes on behind `p`, which the writer has built or refused. */
+void audit_builder_resume(struct audit *a, const struct pending *p);
+/** Ends its thread. Any thread, when no group is under way. */
+void audit_builder_destroy(struct audit *a);
+/** The first record of this log from `job` on; NULL: there is none. */
+struct pending *audit_next_record(const struct audit *a, const struct logdb_job *job);
 /* audit.c: posted by the writer */
 void audit_on_flushed(void *arg);     /* struct pending * */
 void audit_on_closed(void *arg);      /* struct pending * */

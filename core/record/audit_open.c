@@ -383,7 +383,9 @@ static struct audit *new_audit(struct loop *l, const char *state_dir, const stru
     buf_init(&a->w.note, NOTE_MAX);
     buf_init(&a->w.lines, (size_t)LOGDB_GROUP_MAX * (RECORD_BUILD_MAX + 1));
     a->w.forests = map_create();
-    a->hook = (struct logdb_hook){.before_commit = audit_before_commit,
+    a->hook = (struct logdb_hook){.begin_group = audit_begin_group,
+                                  .end_group = audit_end_group,
+                                  .before_commit = audit_before_commit,
                                   .after_commit = audit_after_commit,
                                   .idle = audit_idle};
     return a;

@@ -1,9 +1,11 @@
-/* The writer's side of the audit log. Everything here runs on the thread of logdb: only it hashes,
- * chains and signs, so the chain is linear whatever the concurrency, and nothing signs under a
- * lock.
+/* The writer's side of the audit log. Everything here runs on the thread of logdb: one thread
+ * at a time chains and signs, so the chain is linear whatever the concurrency, and nothing signs
+ * under a lock.
  *
  *   a group:  [record, record, ...] -> before_commit: root, checkpoint -> COMMIT -> answers ->
- * after_commit: copy, X.checkpoint, flushes */
+ * after_commit: copy, X.checkpoint, flushes
+ *
+ * In a group of some size the builder's thread (audit_build.c) makes the lines meanwhile. */
 #include "core/record/audit_internal.h"
 
 #include "core/base/clock.h"
@@ -14,21 +16,6 @@
 #include <stdio.h>
 
 /* --- forests: what a close receipt says about its children --- */
-
-static struct str hash_key(const struct merkle_hash *h)
-{
-    return str_n((const char *)h->b, MERKLE_HASH);
-}
-
-static void forest_note(struct audit_writer *w, const struct pending *p)
-{
-    struct merkle_builder *f = p->has_parent ? map_find(w->forests, hash_key(&p->parent)) : NULL;
-
-    if (f)
-        merkle_builder_add(f, &p->leaf);
-    if (p->opens)
-        free(map_put(w->forests, hash_key(&p->leaf), xcalloc(1, sizeof(*f))));
-}
 
 /* Of a receipt that was opened before this process began: its children are read from the log. */
 static enum status forest_from_db(sqlite3 *db, const struct merkle_hash *open,
@@ -67,38 +54,16 @@ static enum status forest_from_db(sqlite3 *db, const struct merkle_hash *open,
                  : err_set(e, STATUS_INVALID, "the receipt to be closed is not in this log");
 }
 
-static enum status forest_of(struct audit_writer *w, sqlite3 *db, const struct merkle_hash *open,
-                             struct record_place *at, struct merkle_hash *root, struct err *e)
-{
-    struct merkle_builder *f = map_find(w->forests, hash_key(open));
-    const struct merkle_range *r;
-    struct merkle_range read;
-
-    if (f) {
-        r = merkle_builder_range(f);
-    } else {
-        enum status s = forest_from_db(db, open, &read, e);
-
-        if (s != STATUS_OK)
-            return s;
-        r = &read;
-    }
-    at->children = r->size;
-    at->forest = root;
-    merkle_range_root(r, root);
-    return STATUS_OK;
-}
-
 /* --- records --- */
 
 static enum status insert(struct audit_writer *w, sqlite3 *db, const struct pending *p,
-                          const char *line, size_t len, struct err *e)
+                          struct err *e)
 {
     sqlite3_stmt *st = w->insert;
     int rc;
 
-    (void)sqlite3_bind_int64(st, 1, (sqlite3_int64)w->seq);
-    (void)sqlite3_bind_blob(st, 2, line, (int)len, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(st, 1, (sqlite3_int64)p->seq);
+    (void)sqlite3_bind_blob(st, 2, w->lines.ptr + p->line_at, (int)p->line_len, SQLITE_STATIC);
     if (p->has_payload && !p->redact)
         (void)sqlite3_bind_blob(st, 3, p->text + p->text_len, (int)p->payload_len, SQLITE_STATIC);
     else
@@ -110,48 +75,34 @@ static enum status insert(struct audit_writer *w, sqlite3 *db, const struct pend
     return STATUS_OK;
 }
 
-/* Builds, signs and stores the line; moves the chain on. */
+/* Of a record that the builder left to the writer. */
+static enum status build_here(struct audit *a, sqlite3 *db, struct pending *p, struct err *e)
+{
+    struct merkle_range children;
+    enum status s;
+
+    if (audit_is_plain(a, p)) {
+        audit_build_plain(a, p);
+        return STATUS_OK;
+    }
+    s = forest_from_db(db, &p->closes, &children, e);
+    if (s == STATUS_OK)
+        audit_build(a, p, &children);
+    return s;
+}
+
+/* Stores the record, once it is built. */
 static enum status append(struct audit *a, sqlite3 *db, struct pending *p, struct err *e)
 {
-    struct audit_writer *w = &a->w;
-    struct record_place at = {.seq = w->seq, .prev = &w->prev, .vkey = p->vkey};
-    struct merkle_hash forest;
-    char line[RECORD_BUILD_MAX];
     enum status s = STATUS_OK;
-    size_t len;
 
-    if (p->has_closes)
-        s = forest_of(w, db, &p->closes, &at, &forest, e);
-    if (s != STATUS_OK)
-        return s;
-    if (p->has_payload && !p->hashed)
-        merkle_sha256(p->text + p->text_len, p->payload_len, &p->payload);
-    if (p->has_payload)
-        at.payload = &p->payload;
-    len = record_build(line, p->text, &p->pieces, &at);
-    if (a->sign_each || p->kind == PENDING_ROTATE) {
-        unsigned char sig[SIGN_SIG];
-
-        sign_key_sign(w->key, line, len, sig);
-        len = record_add_signature(line, len, sig);
+    if (!audit_builder_await(a, p)) {
+        s = build_here(a, db, p, e);
+        audit_builder_resume(a, p);
     }
-    BUG_ON(len > AUDIT_LINE_MAX);
-    s = insert(w, db, p, line, len, e);
-    if (s != STATUS_OK)
-        return s;
-    p->seq = w->seq++;
-    w->last = p;
-    merkle_leaf(line, len, &p->leaf);
-    w->prev = p->leaf;
-    merkle_builder_add(&w->tree, &p->leaf);
-    if (p->has_closes)
-        free(map_remove(w->forests, hash_key(&p->closes)));
-    forest_note(w, p);
-    if (w->has_sink) {
-        buf_add(&w->lines, line, len);
-        buf_addc(&w->lines, '\n');
-    }
-    return p->with ? p->with->run(p->with, db, p->leaf.b, p->seq, e) : STATUS_OK;
+    if (s == STATUS_OK)
+        s = insert(&a->w, db, p, e);
+    return s == STATUS_OK && p->with ? p->with->run(p->with, db, p->leaf.b, p->seq, e) : s;
 }
 
 /* The new key is on the disk, as "<key>.new", before the log speaks of it; it takes the old one's
@@ -167,8 +118,10 @@ static enum status rotate(struct audit *a, sqlite3 *db, struct pending *p, struc
     if (w->old_key)
         return err_set(e, STATUS_BUSY, "the audit key is being rotated already");
     s = sign_key_save(p->key, path, e);
-    if (s == STATUS_OK)
-        s = append(a, db, p, e);
+    if (s != STATUS_OK)
+        return s;
+    audit_build(a, p, NULL);
+    s = insert(w, db, p, e);
     if (s != STATUS_OK)
         return s;
     sign_key_public(p->key, public_key);
@@ -188,12 +141,16 @@ enum status audit_run_job(struct logdb_job *job, sqlite3 *db, struct err *e)
 {
     struct pending *p = container_of(job, struct pending, job);
     struct audit *a = p->audit;
+    enum status s;
 
     switch (p->kind) {
     case PENDING_RECORD:
         return append(a, db, p, e);
     case PENDING_ROTATE:
-        return rotate(a, db, p, e);
+        (void)audit_builder_await(a, p); /* it signs what comes before with the old key */
+        s = rotate(a, db, p, e);
+        audit_builder_resume(a, p);
+        return s;
     case PENDING_FLUSH:
         p->next_flush = a->w.flushes;
         a->w.flushes = p;
@@ -358,6 +315,7 @@ static void answer_flushes(struct audit *a, bool ok)
 static void finish(struct audit *a)
 {
     logdb_remove_hook(a->db, &a->hook);
+    audit_builder_destroy(a);
     audit_finalize(a);
     loop_post(a->loop, audit_on_closed, a->w.closing);
 }

@@ -163,6 +163,11 @@ static enum status run_jobs(struct logdb *db, struct group *g, struct err *e)
         job->error = xcalloc(1, sizeof(*job->error));
         *job->error = own;
     }
+    return STATUS_OK;
+}
+
+static enum status before_commit(struct logdb *db, struct err *e)
+{
     for (struct logdb_hook *h = db->hooks; h; h = h->next) {
         enum status s = h->before_commit ? h->before_commit(h, db->db, e) : STATUS_OK;
 
@@ -198,6 +203,21 @@ static void run_control(const struct group *g)
             (void)job->run(job, NULL, NULL);
 }
 
+/* The jobs between the hooks' begin_group and end_group. */
+static enum status run_hooked(struct logdb *db, struct group *g, struct err *e)
+{
+    enum status s;
+
+    for (struct logdb_hook *h = db->hooks; h; h = h->next)
+        if (h->begin_group)
+            h->begin_group(h, g->first);
+    s = run_jobs(db, g, e);
+    for (struct logdb_hook *h = db->hooks; h; h = h->next)
+        if (h->end_group)
+            h->end_group(h);
+    return s;
+}
+
 static void run_group(struct logdb *db, struct group *g)
 {
     struct err e = ERR_INIT;
@@ -207,7 +227,8 @@ static void run_group(struct logdb *db, struct group *g)
     if (db->failed.status != STATUS_OK) {
         e = db->failed;
     } else if (step(db, db->begin, "begin", &e) == STATUS_OK) {
-        if (run_jobs(db, g, &e) != STATUS_OK || commit(db, &e) != STATUS_OK)
+        if (run_hooked(db, g, &e) != STATUS_OK || before_commit(db, &e) != STATUS_OK ||
+            commit(db, &e) != STATUS_OK)
             fail_for_good(db, &e);
     } else {
         err_prefix(&e, "%s", db->path); /* nothing was touched: the next group may fare better */

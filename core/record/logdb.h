@@ -43,8 +43,14 @@ struct logdb_job {
 
 /** A module that wants to act once a group. Functions may be NULL. All on the writer thread. */
 struct logdb_hook {
+    /** Once the transaction is open: `first` and what follows it by `next` are the group's jobs, in
+     * the order they will run. */
+    void (*begin_group)(struct logdb_hook *h, const struct logdb_job *first);
     /** Last in the transaction. A failure fails the group. */
     enum status (*before_commit)(struct logdb_hook *h, struct sqlite3 *db, struct err *e);
+    /** After the last of the group's jobs has run, or one of them ended the group: from here on
+     * they may be gone. Follows each begin_group. */
+    void (*end_group)(struct logdb_hook *h);
     /** After the group's answers were posted; `ok`: it was committed. May take its own hook out. */
     void (*after_commit)(struct logdb_hook *h, struct sqlite3 *db, bool ok);
     /** When idle_at_ms has come and no job waits. idle_at_ms is 0 then; set it anew if need be. */
