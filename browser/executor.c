@@ -19,10 +19,14 @@ struct executor {
     struct arena *arena;
     struct op_table *ops;
     struct browser_program program;
-    struct flow **flows; /* by asked_at's order */
-    size_t n_flows;
     struct pool *pool;
     size_t n_running;
+};
+
+/* The flows of a batch, decoded. */
+struct plan {
+    struct arena *arena;
+    struct flow **flows; /* by asked_at's order */
 };
 
 struct browsing {
@@ -107,21 +111,42 @@ static bool browser_check(const struct campaign_conf *conf, struct json_decode *
     return ok;
 }
 
-static enum status decode_flows(struct executor *x, struct err *e)
+static enum status decode_flows(struct plan *p, const struct campaign_conf *conf, struct err *e)
 {
-    const struct campaign_conf *conf = x->env.conf;
-
-    x->n_flows = n_asked(conf);
-    x->flows = arena_array(x->arena, struct flow *, x->n_flows);
-    for (size_t i = 0; i < x->n_flows; i++) {
+    p->flows = arena_array(p->arena, struct flow *, n_asked(conf));
+    for (size_t i = 0; i < n_asked(conf); i++) {
         const char *name = asked_at(conf, i).name;
         struct json_decode d;
 
-        json_decode_init(&d, x->arena, NULL);
-        if (!decode_flow(conf, i, x->arena, &d, &x->flows[i]))
+        json_decode_init(&d, p->arena, NULL);
+        if (!decode_flow(conf, i, p->arena, &d, &p->flows[i]))
             return json_decode_status(&d, name != NULL && name[0] != '\0' ? name : "flow", e);
     }
     return STATUS_OK;
+}
+
+static void browser_dismiss(struct executor *x, void *plan)
+{
+    struct arena *a = ((struct plan *)plan)->arena;
+
+    (void)x;
+    arena_destroy(&a);
+}
+
+static enum status browser_admit(struct executor *x, const struct campaign_conf *conf, void **plan,
+                                 struct err *e)
+{
+    struct arena *a = arena_create(NULL, 0);
+    struct plan *p = arena_new(a, struct plan);
+    enum status s;
+
+    p->arena = a;
+    s = decode_flows(p, conf, e);
+    if (s == STATUS_OK)
+        *plan = p;
+    else
+        browser_dismiss(x, p);
+    return s;
 }
 
 /* --- making --- */
@@ -174,8 +199,6 @@ static enum status browser_create(const struct executor_env *env, struct executo
     x->ops = op_table_create();
     ops_add_browser(x->ops);
     s = browser_find(x->arena, env->conf->browser, &x->program, e);
-    if (s == STATUS_OK)
-        s = decode_flows(x, e);
     if (s != STATUS_OK) {
         browser_destroy(&x);
         return s;
@@ -266,7 +289,8 @@ static void on_lease(void *arg, struct context *c, enum status s, const struct e
     }
     fill_session(b);
     context_begin(c, &b->session);
-    b->flow = flow_run(b->x->flows[asked_by(b->x->env.conf, a)], &b->session, on_flow_over, b);
+    b->flow = flow_run(((struct plan *)a->plan)->flows[asked_by(a->conf, a)], &b->session,
+                       on_flow_over, b);
     if (b->cancel != STATUS_OK)
         flow_cancel(b->flow, b->cancel);
 }
@@ -302,6 +326,8 @@ const struct executor_ops browser_executor = {
     .check = browser_check,
     .create = browser_create,
     .start = browser_start,
+    .admit = browser_admit,
+    .dismiss = browser_dismiss,
     .run = browser_run,
     .cancel = browser_cancel,
     .stop = browser_stop,
