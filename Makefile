@@ -434,8 +434,12 @@ bench: need-browser $(PROGRAMS) $(call bins,$(BENCH_C)) $(if $(wildcard tests/be
 $(call bins,$(BENCH_C)): $(B)/%: $(B)/%.o $$(call mates_of,$$*) $$(call embed_of,$$*) $$(call archives_of,$$*)
 	$(call say,LINK,$@)$(call link) $(call libs_of,$(call room_of,$*))
 
-# The tests with real processes, again and again for SECONDS; stops at the first failure.
+# 1,000 rounds of kill -9 (SOAK=), then the tests with real processes, again and again for SECONDS; stops
+# at the first failure.
+SOAK ?= 1000
 soak: build-integration build-fault
+	+$(Q)FLEET_ROUNDS=$(SOAK) $(MAKE) BUILD=$(BUILD) BUILT=1 TEST_TIMEOUT=3600 check-fault T=test_reap_soak
+	$(Q)grep rounds $(B)/log/fault.test_reap_soak.log
 	+$(Q)end=$$(($$(date +%s) + $(SECONDS))); n=0; \
 	while [ $$(date +%s) -lt $$end ]; do \
 		$(MAKE) BUILD=$(BUILD) BUILT=1 check-integration check-fault -j1 || exit 1; \
@@ -527,7 +531,7 @@ help:
 	'  PARTIAL=1             link what compiles, in a tree that others are working on' \
 	'make fuzz-NAME          search with libFuzzer for SECONDS=60: $(FUZZ_NAMES)' \
 	'make bench              the table of measurements (ARGS=...)' \
-	'make soak               integration and fault tests, again and again for SECONDS' \
+	'make soak               kill -9 at SOAK=1000 moments; integration and fault tests for SECONDS' \
 	'make nightly            the fault tests with ROUNDS=200' \
 	'make cov                which lines the unit tests reach' \
 	'' \

@@ -293,9 +293,20 @@ static bool make_lock_file(struct request *q, struct member *m, char name[64])
     return true;
 }
 
-/* What the next start has to know to clear away after this member, should we not live to do it. */
-static bool write_notes(struct request *q, struct member *m)
+static bool wants_group(const struct member *m)
 {
+    return has(m->layers, REAPER_LAYER_CGROUP) ||
+           (!has(m->layers, REAPER_LAYER_PIDNS) && has(m->layers, REAPER_LAYER_CGROUP_KILL));
+}
+
+/* What the next start has to know to clear away after this member, should we not live to do it:
+ * written before any of it is made. */
+static bool write_notes(const struct spawner *s, struct request *q, struct member *m,
+                        const char *group)
+{
+    const struct cgroup_base *b = &s->probe.cgroups;
+    const char *const bases[] = {b->v1[CGROUP_MEMORY], b->v1[CGROUP_PIDS], b->v1[CGROUP_CPU],
+                                 b->v2};
     char text[PATH_MAX * 2];
     int n = snprintf(text, sizeof(text), "name %s\n", q->spec->name);
 
@@ -303,8 +314,9 @@ static bool write_notes(struct request *q, struct member *m)
         n += snprintf(text + n, sizeof(text) - (size_t)n, "orphans\n");
     if (m->tmp_path[0] != '\0')
         n += snprintf(text + n, sizeof(text) - (size_t)n, "tmp %s\n", m->tmp_path);
-    for (size_t i = 0; i < m->cgroup.n && (size_t)n < sizeof(text) - CGROUP_PATH_MAX - 16; i++)
-        n += snprintf(text + n, sizeof(text) - (size_t)n, "cgroup %s\n", m->cgroup.dirs[i]);
+    for (size_t i = 0; wants_group(m) && i < ARRAY_LEN(bases); i++)
+        if (bases[i][0] != '\0' && (size_t)n < sizeof(text) - CGROUP_PATH_MAX - 96)
+            n += snprintf(text + n, sizeof(text) - (size_t)n, "cgroup %s/%s\n", bases[i], group);
     return TRY(&q->report, STEP_LOCK, m->lock_path, write(m->lock, text, (size_t)n));
 }
 
@@ -316,26 +328,27 @@ static const char *tmp_base(void)
     return tmp && *tmp == '/' && access(tmp, W_OK) == 0 ? tmp : "/tmp";
 }
 
+static bool make_tmp(struct request *q, struct member *m)
+{
+    if (m->tmp_path[0] == '\0' || TRY(&q->report, STEP_DIR, m->tmp_path, mkdir(m->tmp_path, 0700)))
+        return true;
+    m->tmp_path[0] = '\0';
+    return false;
+}
+
 static bool make_places(struct spawner *s, struct request *q, struct member *m)
 {
     bool limits = has(m->layers, REAPER_LAYER_CGROUP);
-    bool pidns = has(m->layers, REAPER_LAYER_PIDNS);
     char name[64], group[80];
 
     if (!make_lock_file(q, m, name))
         return false;
-    if (!has(m->layers, REAPER_LAYER_MOUNTNS)) {
+    if (!has(m->layers, REAPER_LAYER_MOUNTNS))
         snprintf(m->tmp_path, PATH_MAX, "%s/fleet-%s", tmp_base(), name);
-        if (!TRY(&q->report, STEP_DIR, m->tmp_path, mkdir(m->tmp_path, 0700))) {
-            m->tmp_path[0] = '\0';
-            return false;
-        }
-    }
     snprintf(group, sizeof(group), "fleet-%s", name);
-    if ((limits || (!pidns && has(m->layers, REAPER_LAYER_CGROUP_KILL))) &&
-        !cgroup_create(&q->report, &s->probe.cgroups, group, &q->spec->n, limits, &m->cgroup))
-        return false;
-    return write_notes(q, m);
+    return write_notes(s, q, m, group) && make_tmp(q, m) &&
+           (!wants_group(m) ||
+            cgroup_create(&q->report, &s->probe.cgroups, group, &q->spec->n, limits, &m->cgroup));
 }
 
 /* --- between clone and exec --- */

@@ -33,6 +33,7 @@ enum {
     ENVIRON_MAX = 256 * 1024,
     NEW_FILE_S = 10,
     KILL_ROUNDS = 200, /* of 5 ms, until nothing of a member is seen any more */
+    REMOVE_TRIES = 60, /* of a cgroup, 5 ms apart */
 };
 
 bool sweep_is_lock_name(const char *name)
@@ -158,30 +159,54 @@ static bool is_ours(struct str path)
     return str_find(path, STR("/fleet-m-")) >= 0 && str_find(path, STR("..")) < 0;
 }
 
-static void clear(const struct sweep_notes *w, struct reaper_swept *out)
+/* True when it is not there any more. The kernel takes the last process out of it some time after
+ * that has ended. */
+static bool remove_cgroup(struct str dir, struct reaper_swept *out)
+{
+    static const struct timespec wait = {.tv_nsec = 5000000};
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof(path), "%.*s", STR_ARG(dir));
+    for (int i = 0; i < REMOVE_TRIES; i++) {
+        if (rmdir(path) == 0) {
+            out->cgroups++;
+            return true;
+        }
+        if (errno != EBUSY)
+            return errno == ENOENT;
+        nanosleep(&wait, NULL);
+    }
+    return false;
+}
+
+/* False when something stays. */
+static bool clear(const struct sweep_notes *w, struct reaper_swept *out)
 {
     char path[PATH_MAX];
+    bool clean = true;
 
     for (size_t i = 0; i < w->n_cgroups; i++)
         if (is_ours(w->cgroups[i]))
             write_kill(w->cgroups[i]);
     if (w->orphans)
         out->processes += kill_left(w);
-    for (size_t i = 0; i < w->n_cgroups; i++) {
-        snprintf(path, sizeof(path), "%.*s", STR_ARG(w->cgroups[i]));
-        if (is_ours(w->cgroups[i]) && rmdir(path) == 0)
-            out->cgroups++;
-    }
+    for (size_t i = 0; i < w->n_cgroups; i++)
+        if (is_ours(w->cgroups[i]))
+            clean = remove_cgroup(w->cgroups[i], out) && clean;
     if (w->tmp.len > 0 && is_ours(w->tmp)) {
         snprintf(path, sizeof(path), "%.*s", STR_ARG(w->tmp));
         if (access(path, F_OK) == 0 && file_remove_tree(path, NULL) == STATUS_OK)
             out->dirs++;
+        else
+            clean = access(path, F_OK) != 0 && clean;
     }
+    return clean;
 }
 
 static void sweep_one(const char *dir, const char *name, struct reaper_swept *out)
 {
     cleanup_free char *path = file_join(dir, name);
+    bool clean = true;
     struct buf b = BUF_INIT(NOTES_MAX);
     struct sweep_notes w;
     cleanup_fd int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
@@ -194,12 +219,13 @@ static void sweep_one(const char *dir, const char *name, struct reaper_swept *ou
     }
     if (file_read(path, &b, NULL) == STATUS_OK) {
         sweep_parse(buf_str(&b), &w);
-        clear(&w, out);
-        log_info(NULL, "reaper.swept", LOG_S("name", w.name), LOG_STR("file", name));
+        clean = clear(&w, out);
+        log_info(NULL, "reaper.swept", LOG_S("name", w.name), LOG_STR("file", name),
+                 LOG_BOOL("clean", clean));
     }
     buf_deinit(&b);
     out->members++;
-    if (unlink(path) == 0)
+    if (clean && unlink(path) == 0) /* else the next start tries again */
         out->files++;
 }
 

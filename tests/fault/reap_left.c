@@ -13,6 +13,7 @@
 
 /* What nftw calls has no argument. */
 static size_t found;
+static time_t made_since;
 
 /* --- mounts and sockets: lines of a file of the kernel's that name the directory --- */
 
@@ -36,17 +37,17 @@ static int on_cgroup(const char *path, const struct stat *st, int type, struct F
     const char *name = path + ftw->base;
     long pid;
 
-    (void)st;
-    if (type != FTW_D || strncmp(name, "fleet-m-", 8) != 0)
+    if (type != FTW_D || st->st_ctime < made_since || strncmp(name, "fleet-m-", 8) != 0)
         return 0;
     pid = strtol(name + 8, NULL, 10);
     found += kill((pid_t)pid, 0) < 0 && errno == ESRCH;
     return 0;
 }
 
-static size_t count_cgroups(void)
+static size_t count_cgroups(time_t since)
 {
     found = 0;
+    made_since = since;
     nftw("/sys/fs/cgroup", on_cgroup, 32, FTW_PHYS | FTW_MOUNT);
     for (size_t i = 0; i < 4; i++) {
         static const char *const hierarchies[] = {"memory", "pids", "cpu", "unified"};
@@ -77,12 +78,12 @@ static size_t count_entries(const char *dir)
 
 /* --- the whole --- */
 
-struct left left_of(const struct ground *ground, const char *dir)
+struct left left_of(const struct ground *ground, const char *dir, time_t since)
 {
     return (struct left){
         .processes = ground_count(ground),
         .mounts = lines_with("/proc/self/mountinfo", dir),
-        .cgroups = count_cgroups(),
+        .cgroups = count_cgroups(since),
         .entries = count_entries(dir),
         .sockets = lines_with("/proc/net/unix", dir),
     };

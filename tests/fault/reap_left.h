@@ -4,17 +4,20 @@
 #ifndef TESTS_FAULT_REAP_LEFT_H
 #define TESTS_FAULT_REAP_LEFT_H
 
+#include <time.h>
+
 #include "tests/support/members.h"
 
 struct left {
     size_t processes; /* in `ground`; zombies do not count */
     size_t mounts;    /* lines of mountinfo that name `dir` */
-    size_t cgroups;   /* of any fleet-reaper that is dead, in every hierarchy */
+    size_t cgroups;   /* of any fleet-reaper that is dead, in every hierarchy, made since */
     size_t entries;   /* files and directories below `dir`, but <dir>/run itself */
     size_t sockets;   /* bound to a path below `dir` */
 };
-/** `dir` is the state directory and the TMPDIR of all that is looked for. */
-struct left left_of(const struct ground *ground, const char *dir);
+/** `dir` is the state directory and the TMPDIR of all that is looked for, which began at `since`
+ * (wall clock, seconds). */
+struct left left_of(const struct ground *ground, const char *dir, time_t since);
 bool left_is_nothing(const struct left *l);
 /** "2 processes, 1 cgroup"; "nothing". Good until the next call. */
 const char *left_text(const struct left *l);

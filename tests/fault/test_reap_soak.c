@@ -45,6 +45,7 @@ struct rig {
     char dir[64];        /* state directory and TMPDIR */
     uint32_t without;
     bool sweeps;
+    time_t since;
     unsigned seed;
     unsigned *times_us;
     size_t n_times;
@@ -169,7 +170,7 @@ static bool nothing_is_left(void *arg)
     reap_all();
     if (r->sweeps)
         assert_int_equal(reaper_sweep(r->dir, &swept, NULL), STATUS_OK);
-    l = left_of(r->ground, r->dir);
+    l = left_of(r->ground, r->dir, r->since);
     return left_is_nothing(&l);
 }
 
@@ -189,7 +190,7 @@ static void round_of(struct rig *r, enum victim v, unsigned span_ms)
     r->sweeps = v == SPAWNER; /* nobody was there to clear away: the next start does */
     if (test_wait_until(nothing_is_left, r, GONE_MS))
         return;
-    l = left_of(r->ground, r->dir);
+    l = left_of(r->ground, r->dir, r->since);
     fail_msg("%s killed after %u ms: left are %s", victim_names[v], at_ms, left_text(&l));
 }
 
@@ -235,6 +236,7 @@ static void open_rig(struct rig *r, const char *name)
     assert_non_null(mkdtemp(r->dir));
     assert_int_equal(chmod(r->dir, 0711), 0); /* members have a uid of their own */
     r->seed = (unsigned)now_us();
+    r->since = time(NULL);
     print_message("seed %u\n", r->seed);
     assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
     r->times_us = calloc(ROUNDS_MAX, sizeof *r->times_us);
@@ -303,7 +305,7 @@ static struct left all_at_once(struct rig *r)
         if (family[i] > 0)
             kill(family[i], SIGKILL);
     end_controller(r, controller);
-    l = left_of(r->ground, r->dir);
+    l = left_of(r->ground, r->dir, r->since);
     return l;
 }
 

@@ -255,8 +255,10 @@ static bool is_alive(int pid)
 }
 
 /* What nftw calls; it has no argument to pass. */
-static size_t found;
-static bool killing;
+static struct {
+    void (*fn)(pid_t pid, void *arg);
+    void *arg;
+} walk;
 
 static int look_at(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
@@ -267,34 +269,54 @@ static int look_at(const char *path, const struct stat *st, int type, struct FTW
     (void)st;
     if (type != FTW_F || strcmp(name, "cgroup.procs") != 0 || !(f = fopen(path, "re")))
         return 0;
-    while (fscanf(f, "%d", &pid) == 1) {
-        if (!is_alive(pid))
-            continue;
-        found++;
-        if (killing)
-            kill(pid, SIGKILL);
-    }
+    while (fscanf(f, "%d", &pid) == 1)
+        if (is_alive(pid))
+            walk.fn(pid, walk.arg);
     fclose(f);
     return 0;
 }
 
-static size_t look(const struct ground *g, bool and_kill)
+void ground_each(const struct ground *g, void (*fn)(pid_t pid, void *arg), void *arg)
 {
-    found = 0;
-    killing = and_kill;
+    walk.fn = fn;
+    walk.arg = arg;
     nftw(g->dir, look_at, 16, FTW_PHYS);
-    return found;
+}
+
+static void count_one(pid_t pid, void *arg)
+{
+    size_t *n = arg;
+
+    (void)pid;
+    (*n)++;
 }
 
 size_t ground_count(const struct ground *g)
 {
-    return look(g, false);
+    size_t n = 0;
+
+    ground_each(g, count_one, &n);
+    return n;
+}
+
+static void kill_one(pid_t pid, void *arg)
+{
+    size_t *n = arg;
+
+    kill(pid, SIGKILL);
+    (*n)++;
 }
 
 void ground_kill(const struct ground *g)
 {
-    for (int i = 0; i < 400 && look(g, true) > 0; i++)
-        test_sleep_ms(5);
+    size_t n = 1;
+
+    for (int i = 0; i < 400 && n > 0; i++) {
+        n = 0;
+        ground_each(g, kill_one, &n);
+        if (n > 0)
+            test_sleep_ms(5);
+    }
 }
 
 static int remove_dir(const char *path, const struct stat *st, int type, struct FTW *ftw)

@@ -56,7 +56,9 @@ struct ground;
 struct ground *ground_create(void);
 /** Moves the calling process in: after a fork. */
 void ground_enter(const struct ground *g);
-/** Living processes in it and below; zombies do not count. */
+/** Calls fn for each living process in it and below; zombies do not count. */
+void ground_each(const struct ground *g, void (*fn)(pid_t pid, void *arg), void *arg);
+/** How many these are. */
 size_t ground_count(const struct ground *g);
 /** Kills all, until none is left. */
 void ground_kill(const struct ground *g);
