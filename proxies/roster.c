@@ -491,6 +491,13 @@ void roster_info(const struct roster *r, size_t i, uint64_t now_ms, struct roste
     out->demerits = demerits_left(r, p, now_ms);
 }
 
+bool roster_is_fit(const struct roster *r, const char *id, uint64_t now_ms)
+{
+    const struct entry *p = map_find(r->ids, str_from(id));
+
+    return p && state_at(p, now_ms) != ROSTER_COOLING;
+}
+
 struct proxy *roster_find(const struct roster *r, const char *id)
 {
     const struct entry *p = map_find(r->ids, str_from(id));

@@ -99,6 +99,8 @@ struct roster_info {
 size_t roster_len(const struct roster *r);
 /** i < roster_len, in list order. */
 void roster_info(const struct roster *r, size_t i, uint64_t now_ms, struct roster_info *out);
+/** Not cooling. False for an id that is not there. */
+bool roster_is_fit(const struct roster *r, const char *id, uint64_t now_ms);
 /** Borrowed; NULL when there is none. */
 struct proxy *roster_find(const struct roster *r, const char *id);
 

@@ -20,6 +20,7 @@ struct limiter_target {
     uint64_t not_before_ms;
     uint64_t min_gap_ms; /* Crawl-delay */
     uint64_t last_taken_ms;
+    uint64_t last_left_ms; /* a request, which may be later than its token; 0: none did */
     uint32_t slow_level;
     uint32_t since_hit; /* tokens taken since the last 429 */
     bool trusted;
@@ -171,6 +172,27 @@ uint64_t limiter_take(struct limiter *l, struct str target, uint64_t now_ms)
     uint64_t then_ms;
 
     return limiter_target_take(l, limiter_target(l, target), now_ms, &then_ms);
+}
+
+static uint64_t until(uint64_t then_ms, uint64_t now_ms)
+{
+    return then_ms > now_ms ? then_ms - now_ms : 0;
+}
+
+uint64_t limiter_let_go(struct limiter *l, struct str target, bool prepaid, uint64_t now_ms)
+{
+    struct limiter_target *t = limiter_target(l, target);
+    uint64_t wait = until(t->not_before_ms, now_ms), gap = 0, then_ms;
+
+    if (t->min_gap_ms > 0 && t->last_left_ms > 0)
+        gap = until(t->last_left_ms + t->min_gap_ms, now_ms);
+    if (gap > wait)
+        wait = gap;
+    if (wait == 0 && !prepaid)
+        wait = limiter_target_take(l, t, now_ms, &then_ms);
+    if (wait == 0)
+        t->last_left_ms = now_ms;
+    return wait;
 }
 
 uint64_t limiter_slow(struct limiter *l, struct str target, int64_t retry_after_ms, uint64_t now_ms)

@@ -30,6 +30,9 @@ uint64_t limiter_take(struct limiter *l, struct str target, uint64_t now_ms);
  *  wait for the one after it. */
 struct limiter_target *limiter_target(struct limiter *l, struct str target);
 uint64_t limiter_target_take(const struct limiter *l, struct limiter_target *t, uint64_t now_ms, uint64_t *then_ms);
+/** A request is about to leave: 0, it may; or the milliseconds to wait before asking again. It takes a token, but `prepaid` when one was
+ *  taken for it before: then only what came to be known since holds it up, a Retry-After or the gap of a Crawl-delay to the last that left. */
+uint64_t limiter_let_go(struct limiter *l, struct str target, bool prepaid, uint64_t now_ms);
 /** The wait that limiter_take would answer; takes nothing. */
 uint64_t limiter_wait_ms(struct limiter *l, struct str target, uint64_t now_ms);
 /** 429: no token before now + retry_after_ms; without Retry-After (-1) the target's rate is halved (down to one in 30 s) and recovers by

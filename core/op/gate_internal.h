@@ -43,6 +43,7 @@ struct pass {
     const char *robots_why;
     struct robots_wait *robots;
     struct line *line; /* NULL: not waiting for a token */
+    bool prepaid;      /* one was taken at dispatch */
     struct list line_link;
     struct loop_timer proxy_timer;
     enum status cancel; /* why it is to end; OK: it is not */

@@ -107,6 +107,15 @@ static enum step stage_breaker(struct gate *g, struct op_call *call)
     return STEP_END;
 }
 
+/* The wait for one request. The one for robots.txt takes its token, but no gap is counted from it:
+ * whoever visits many hosts for a page each would wait at each for nothing. */
+static uint64_t let_go(struct gate *g, const struct op_call *call, bool prepaid)
+{
+    if ((call->op->flags & OP_NO_ROBOTS) != 0)
+        return limiter_take(g->deps.limiter, call->target, now_ms(g));
+    return limiter_let_go(g->deps.limiter, call->target, prepaid, now_ms(g));
+}
+
 static void line_serve(struct line *l);
 
 static void line_timer(struct loop_timer *t)
@@ -124,7 +133,7 @@ static void line_serve(struct line *l)
         uint64_t wait = 0;
 
         if (breaker_allow(g->deps.breaker, str_from(l->target)))
-            wait = limiter_take(g->deps.limiter, str_from(l->target), now_ms(g));
+            wait = let_go(g, p->call, p->prepaid);
         if (wait > 0) {
             loop_timer_start(g->deps.loop, &l->timer, wait, line_timer);
             return;
@@ -168,7 +177,10 @@ static enum step stage_limit(struct gate *g, struct op_call *call)
     struct pass *p = pass_of(call);
     struct line *l;
 
-    if (call->target.len == 0 || credit_use(g, call))
+    if (call->target.len == 0)
+        return STEP_ON;
+    p->prepaid = credit_use(g, call);
+    if (p->prepaid && let_go(g, call, true) == 0)
         return STEP_ON;
     l = line_get(g, call->target);
     p->line = l;
@@ -176,18 +188,6 @@ static enum step stage_limit(struct gate *g, struct op_call *call)
     if (l->calls.next == &p->line_link)
         line_serve(l);
     return STEP_WAIT; /* line_serve wakes it, at once when there is a token */
-}
-
-static bool proxy_is_fit(const struct gate *g, const char *id)
-{
-    struct roster_info info;
-
-    for (size_t i = 0; i < roster_len(g->deps.roster); i++) {
-        roster_info(g->deps.roster, i, now_ms(g), &info);
-        if (strcmp(info.id, id) == 0)
-            return info.state != ROSTER_COOLING;
-    }
-    return false;
 }
 
 static void proxy_timer(struct loop_timer *t)
@@ -222,7 +222,8 @@ static enum step stage_proxy(struct gate *g, struct op_call *call)
 
     if (g->deps.roster == NULL || call->target.len == 0)
         return STEP_ON;
-    if (m->proxy != NULL && !m->rotate_next && !m->pick_next && proxy_is_fit(g, m->proxy_id))
+    if (m->proxy != NULL && !m->rotate_next && !m->pick_next &&
+        roster_is_fit(g->deps.roster, m->proxy_id, now_ms(g)))
         return STEP_ON;
     if (roster_pick(g->deps.roster, m->index, NULL, now_ms(g), &x, &call->err) == STATUS_OK) {
         proxy_set(g, m, x, m->rotate_next ? m->rotate_why : STATUS_OK);

@@ -151,6 +151,29 @@ static void test_crawl_delay_only_slows(void **state)
     limiter_destroy(&l);
 }
 
+/* Tokens were taken before robots.txt was read, or before a 429 came: the gap and the wait hold for
+ * the requests. */
+static void test_prepaid_requests_keep_the_gap(void **state)
+{
+    struct limiter *l = limiter_create(two_a_second);
+    struct str a = STR("a");
+
+    (void)state;
+    assert_int_equal(limiter_take(l, a, 1000), 0);
+    assert_int_equal(limiter_take(l, a, 1000), 0);
+    limiter_set_crawl_delay(l, a, 5000);
+    assert_int_equal(limiter_let_go(l, a, true, 1100), 0);
+    assert_int_equal(limiter_let_go(l, a, true, 1200), 4900);
+    assert_int_equal(limiter_let_go(l, a, true, 6099), 1);
+    assert_int_equal(limiter_let_go(l, a, true, 6100), 0);
+    assert_int_equal(limiter_let_go(l, a, false, 6100), 5000); /* one that has no token yet */
+    assert_int_equal(limiter_let_go(l, a, false, 11100), 0);
+    limiter_slow(l, a, 20000, 16100);
+    assert_int_equal(limiter_let_go(l, a, true, 16100), 20000);
+    assert_int_equal(limiter_let_go(l, STR("b"), true, 16100), 0);
+    limiter_destroy(&l);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -162,6 +185,7 @@ int main(void)
         cmocka_unit_test(test_retry_after_holds_everybody),
         cmocka_unit_test(test_429_without_delay_halves_and_recovers),
         cmocka_unit_test(test_crawl_delay_only_slows),
+        cmocka_unit_test(test_prepaid_requests_keep_the_gap),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
