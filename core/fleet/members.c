@@ -7,6 +7,8 @@
 #include "core/http/fetch.h"
 #include "fingerprints/generate.h"
 #include "proxies/forward.h"
+#include "proxies/roster.h"
+#include "proxies/tls.h"
 
 enum { SEED_BYTES = 16, SEED_FILE_MAX = 256 };
 
@@ -78,7 +80,8 @@ static void *env_arg(const struct members_env *env)
     return u.out;
 }
 
-static enum status forward_make(const struct members_env *env, struct member *m, struct err *e)
+static enum status forward_make(const struct members_env *env, struct tls_ctx *tls,
+                                struct member *m, struct err *e)
 {
     struct forward_opts opts = FORWARD_OPTS_INIT;
 
@@ -86,12 +89,26 @@ static enum status forward_make(const struct members_env *env, struct member *m,
     opts.allow_direct = env->roster == NULL;
     opts.allow = on_allow;
     opts.arg = env_arg(env);
+    opts.tls = tls;
     if (env->roster) {
         opts.on_upstream_result = on_result;
         opts.on_upstream_bytes = on_bytes;
     }
     if (forward_open(env->loop, &opts, &m->forward, e) != STATUS_OK)
         return err_prefix(e, "member %u: forwarder", m->index);
+    return STATUS_OK;
+}
+
+/* Authorities for https proxies, read once for all members. */
+static enum status tls_make(const struct members_env *env, struct tls_ctx **out, struct err *e)
+{
+    struct roster_info x;
+
+    for (size_t i = 0; env->roster && i < roster_len(env->roster); i++) {
+        roster_info(env->roster, i, 0, &x);
+        if (proxy_scheme(roster_find(env->roster, x.id)) == PROXY_HTTPS)
+            return tls_ctx_open(NULL, out, e);
+    }
     return STATUS_OK;
 }
 
@@ -119,7 +136,7 @@ static enum status params_fill(struct arena *a, const struct members_env *env,
     return p->seed ? STATUS_OK : members_seed(a, env->state_dir, &p->seed, e);
 }
 
-static enum status member_make(struct arena *a, const struct members_env *env,
+static enum status member_make(struct arena *a, const struct members *all,
                                const struct identity_params *p, struct member *m, struct err *e)
 {
     enum status s = identity_generate(a, p, m->index, &m->identity, e);
@@ -127,7 +144,7 @@ static enum status member_make(struct arena *a, const struct members_env *env,
     list_init(&m->idle_link);
     if (s != STATUS_OK)
         return err_prefix(e, "member %u: identity", m->index);
-    return forward_make(env, m, e);
+    return forward_make(all->env, all->tls, m, e);
 }
 
 enum status members_create(struct arena *a, const struct members_env *env, struct members *out,
@@ -141,6 +158,8 @@ enum status members_create(struct arena *a, const struct members_env *env, struc
     *kept = *env;
     *out = (struct members){.env = kept};
     s = params_fill(a, kept, &params, e);
+    if (s == STATUS_OK)
+        s = tls_make(kept, &out->tls, e);
     if (s != STATUS_OK)
         return s;
     out->array = xcalloc(n, sizeof(*out->array));
@@ -149,7 +168,7 @@ enum status members_create(struct arena *a, const struct members_env *env, struc
         out->array[i].index = i;
         out->v[i] = &out->array[i];
         out->n = i + 1;
-        s = member_make(a, kept, &params, &out->array[i], e);
+        s = member_make(a, out, &params, &out->array[i], e);
     }
     if (s != STATUS_OK)
         members_destroy(out);
@@ -162,6 +181,7 @@ void members_destroy(struct members *m)
         forward_close(&m->v[i]->forward);
         http_jar_free(m->v[i]);
     }
+    tls_ctx_close(&m->tls);
     free(m->v);
     free(m->array);
     *m = (struct members){0};

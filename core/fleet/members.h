@@ -24,6 +24,7 @@ struct members {
     size_t n;
     struct member *array;          /* private */
     const struct members_env *env; /* private */
+    struct tls_ctx *tls;           /* private */
 };
 
 /** Identities live in `a`. On failure nothing is left open. */
