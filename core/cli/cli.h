@@ -18,6 +18,7 @@
 
 struct cli;
 struct doctor;
+struct serve_face;
 
 struct cli_option {
     const char *name;  /* "json", without dashes */
@@ -47,6 +48,8 @@ struct cli_program {
     const struct cli_verb *const *verbs; /* ended by NULL */
     const struct run_kit *kit;
     void (*const *checks)(struct doctor *d); /* its own of `doctor` (doctor.h), ended by NULL */
+    const struct serve_face *const *faces;   /* of `serve` beside the control API (serve.h), ended
+                                                by NULL; NULL: none */
 };
 
 /** Parses and runs. Returns the exit code. */
@@ -95,6 +98,8 @@ int cli_run(const struct cli *c, const struct cli_run_opts *opts);
 /* The verbs that need no browser. */
 extern const struct cli_verb verb_run, verb_resume, verb_config_show, verb_config_check,
     verb_audit_verify, verb_audit_prove, verb_audit_consistency, verb_audit_export,
-    verb_breaker_list, verb_breaker_reset, verb_version, verb_completion;
+    verb_breaker_list, verb_breaker_reset, verb_serve, verb_status, verb_scale, verb_pause,
+    verb_unpause, verb_drain, verb_config_set, verb_batch_submit, verb_batch_list,
+    verb_batch_status, verb_batch_results, verb_batch_cancel, verb_version, verb_completion;
 
 #endif

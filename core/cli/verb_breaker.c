@@ -4,7 +4,7 @@
 #include "core/base/clock.h"
 #include "core/base/jcs.h"
 #include "core/base/loop.h"
-#include "core/cli/cli.h"
+#include "core/cli/remote.h"
 #include "core/guard/breaker.h"
 #include "core/record/audit.h"
 
@@ -41,7 +41,30 @@ static void print_state(const struct breaker_state *s)
            clock_rfc3339(s->opened_wall_ms, when), s->failures, s->samples, status_name(s->why));
 }
 
-static int list(struct cli *c)
+/* Of the engine that runs here. */
+static int list_remote(struct cli *c)
+{
+    struct json *j;
+    int code = remote_call(c, "GET", "/v1/breakers", STR_NONE, &j);
+    const struct json *all = json_get(j, "breakers");
+
+    if (code == EXIT_OK && cli_has(c, "json")) {
+        code = cli_print_json(c, all);
+    } else if (code == EXIT_OK) {
+        for (const struct json *b = json_first(all); b; b = json_next(b))
+            printf("%-40s open since %s: %.0f of %.0f failed, last %s\n",
+                   json_str(json_get(b, "target"), ""), json_str(json_get(b, "opened"), ""),
+                   json_num(json_get(b, "failures"), 0), json_num(json_get(b, "samples"), 0),
+                   json_str(json_get(b, "why"), ""));
+        if (json_len(all) == 0)
+            printf("no breaker is open\n");
+    }
+    json_destroy(&j);
+    return code;
+}
+
+/* Where none runs: of the state directory. */
+static int list_here(struct cli *c)
 {
     struct json *all = json_new_array();
     struct breaker *b = NULL;
@@ -70,6 +93,11 @@ static int list(struct cli *c)
     breaker_close_store(&b);
     json_destroy(&all);
     return code;
+}
+
+static int list(struct cli *c)
+{
+    return remote_is_there(c) ? list_remote(c) : list_here(c);
 }
 
 /* --- reset --- */
@@ -146,7 +174,21 @@ static enum status reset_with(struct reset *r, struct breaker *b, const char *st
     return s;
 }
 
-static int reset(struct cli *c)
+static int reset_remote(struct cli *c)
+{
+    cleanup_free char *path = remote_path("/v1/breakers/", cli_arg(c, 0), "/reset");
+    struct json *j;
+    int code = remote_call(c, "POST", path, STR_NONE, &j);
+
+    if (code == EXIT_OK && cli_has(c, "json"))
+        code = cli_print_json(c, j);
+    else if (code == EXIT_OK)
+        printf("the breaker of %s is closed; the engine has signed a receipt\n", cli_arg(c, 0));
+    json_destroy(&j);
+    return code;
+}
+
+static int reset_here(struct cli *c)
 {
     struct reset r = {0};
     struct breaker *b = NULL;
@@ -166,6 +208,11 @@ static int reset(struct cli *c)
     else
         printf("the breaker of %s is closed; receipt %s\n", cli_arg(c, 0), r.receipt);
     return EXIT_OK;
+}
+
+static int reset(struct cli *c)
+{
+    return remote_is_there(c) ? reset_remote(c) : reset_here(c);
 }
 
 const struct cli_verb verb_breaker_list = {

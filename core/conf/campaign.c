@@ -657,13 +657,34 @@ static enum status first_error(const struct buf *errors, struct err *e)
 
 /* --- the whole --- */
 
+/* What is a batch's and not an engine's. */
+static void refuse_work(struct load *l)
+{
+    static const char *const keys[] = {"flow", "stages", "automation", "targets", "coordinator"};
+
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        const struct json *v = json_get(l->conf->tree, keys[i]);
+        size_t mark;
+
+        if (!v)
+            continue;
+        mark = json_enter(l->d, keys[i], 0);
+        json_fail(l->d, NULL, "found %s, expected none: each batch that is submitted brings it",
+                  json_type_name(json_type(v)));
+        json_leave(l->d, mark);
+    }
+}
+
 static void load_all(struct load *l)
 {
     bool whole;
 
     if (!json_decode(l->d, campaign_schema(), l->conf->tree, l->file) && l->source->lenient)
         return;
-    if (!l->source->lenient) {
+    if (l->source->serve) {
+        refuse_work(l);
+        load_proxies(l);
+    } else if (!l->source->lenient) {
         load_flows(l);
         load_targets(l);
         load_rows(l);

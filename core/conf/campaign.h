@@ -194,6 +194,8 @@ struct campaign_source {
     const struct overrides *overrides;   /* flags and variables; NULL: none */
     const struct executor_ops *executor; /* its check() runs with the others; NULL: none does */
     bool lenient; /* targets and flow may be missing, and files are not read: for `config show` */
+    bool serve;   /* what an engine that waits for batches is made of: flow, stages, automation and
+                     targets are refused, as each batch brings its own */
 };
 
 /** Reads and checks a campaign with all it names. All errors are collected in `errors` (lines of
