@@ -209,6 +209,7 @@ static enum status make_members(struct engine *e, struct err *er)
         .state_dir = e->state_dir,
         .browser_version = version,
         .policy = e->policy,
+        .gate = e->gate,
         .roster = e->roster,
     };
     enum status s = e->opts.kit->browser_version(e->conf, e->state_dir, version, er);

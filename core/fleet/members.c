@@ -5,6 +5,7 @@
 #include "core/base/file.h"
 #include "core/base/rng.h"
 #include "core/http/fetch.h"
+#include "core/op/gate.h"
 #include "fingerprints/generate.h"
 #include "proxies/forward.h"
 #include "proxies/roster.h"
@@ -50,8 +51,11 @@ static enum status on_allow(void *arg, const char *host, uint16_t port,
                             const struct sockaddr *resolved)
 {
     const struct members_env *env = arg;
+    enum status s = policy_check_connect(env->policy, str_from(host), port, resolved, NULL);
 
-    return policy_check_connect(env->policy, str_from(host), port, resolved, NULL);
+    if (s == STATUS_OK && !resolved && gate_rests(env->gate, host))
+        s = STATUS_BREAKER_OPEN;
+    return s;
 }
 
 static void on_result(void *arg, const char *proxy_id, enum status s, uint64_t latency_ms,

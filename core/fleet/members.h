@@ -5,6 +5,7 @@
 #include "core/conf/campaign.h"
 #include "core/fleet/member.h"
 
+struct gate;
 struct loop;
 struct policy;
 struct roster;
@@ -15,7 +16,8 @@ struct members_env {
     const struct campaign_conf *conf;
     const char *state_dir;
     const char *browser_version; /* that identities show */
-    struct policy *policy;       /* asked by the forwarders for every connection */
+    struct policy *policy;       /* asked by the forwarders for every connection, */
+    struct gate *gate;           /* and so are its breakers */
     struct roster *roster;       /* told of every use; NULL: members go out directly */
 };
 

@@ -52,5 +52,7 @@ const struct gate_deps *gate_deps(const struct gate *g);
 
 /** The key of limits, breaker and policy for a URL's host: the host itself, or its registrable domain with group_by "site" (libpsl). */
 struct str gate_target_of(struct gate *g, struct arena *a, struct str host);
+/** The breaker of the host's target is open: nothing is to go there, also not for the pictures of another target's page. */
+bool gate_rests(const struct gate *g, const char *host);
 
 #endif

@@ -16,15 +16,31 @@ enum { PROXY_POLL_MS = 1000 };
 
 /* --- targets --- */
 
-struct str gate_target_of(struct gate *g, struct arena *a, struct str host)
+/* The site of a host, borrowed from it; NULL where hosts stand for themselves. */
+static const char *site_of(const struct gate *g, const char *host)
 {
     const psl_ctx_t *psl = psl_builtin();
-    const char *domain;
 
-    if (!g->deps.group_by_site || psl == NULL || net_zone_of(host) != NET_NAME)
+    if (!g->deps.group_by_site || psl == NULL || net_zone_of(str_from(host)) != NET_NAME)
+        return NULL;
+    return psl_registrable_domain(psl, host);
+}
+
+struct str gate_target_of(struct gate *g, struct arena *a, struct str host)
+{
+    const char *site;
+
+    if (!g->deps.group_by_site)
         return host;
-    domain = psl_registrable_domain(psl, arena_strndup(a, host.ptr, host.len));
-    return domain != NULL ? arena_str(a, str_from(domain)) : host;
+    site = site_of(g, arena_strndup(a, host.ptr, host.len));
+    return site != NULL ? arena_str(a, str_from(site)) : host;
+}
+
+bool gate_rests(const struct gate *g, const char *host)
+{
+    const char *site = site_of(g, host);
+
+    return !breaker_allow(g->deps.breaker, str_from(site != NULL ? site : host));
 }
 
 /* --- the stages --- */

@@ -351,6 +351,9 @@ static void test_the_breaker_opens_and_lets_nobody_by(void **state)
     run(w, &late, &touching, "a.example");
     assert_int_equal(late.c.status, STATUS_BREAKER_OPEN);
     assert_non_null(strstr(late.c.err.text, "fleet breaker reset a.example"));
+    assert_true(
+        gate_rests(w->gate, "a.example")); /* what forwarders ask for pictures and scripts */
+    assert_false(gate_rests(w->gate, "b.example"));
 }
 
 static void test_a_block_page_is_a_captcha(void **state)
