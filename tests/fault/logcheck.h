@@ -44,5 +44,7 @@ void logcheck_close(struct sqlite3 **db);
  * NULL) is bound as ?1, and `n` as ?2. */
 int64_t logcheck_query(struct sqlite3 *db, const char *sql, const char *text, uint64_t n,
                        int64_t otherwise);
+/** The same as text, cut to `size`; false when there is no row. */
+bool logcheck_text(struct sqlite3 *db, const char *sql, char *out, size_t size);
 
 #endif

@@ -660,7 +660,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_read_only_directory),
         cmocka_unit_test(test_clock_jumps),
     };
-    uint64_t seed = getenv("SEED") ? strtoull(getenv("SEED"), NULL, 10) : test_now_ms();
+    const char *given = getenv("SEED");
+    uint64_t seed = given && *given ? strtoull(given, NULL, 10) : test_now_ms();
 
     if (argc > 1 && strcmp(argv[1], "victim") == 0)
         return victim_main(argc - 1, argv + 1);
