@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "core/base/attr.h"
+#include "tests/support/bpf.h"
 #include "tests/support/testing.h"
 
 #define ALLOWED  SECCOMP_RET_ALLOW
@@ -47,43 +48,14 @@ static int free_all(void **state)
     return 0;
 }
 
-/* The classic BPF that libseccomp generates: loads, jumps, and, return. */
 static uint32_t run(enum filter_kind k, const struct seccomp_data *d)
 {
     const struct sock_filter *p = (const struct sock_filter *)(const void *)programs[k].ptr;
-    size_t n = programs[k].len / sizeof(*p);
-    uint32_t a = 0;
+    uint32_t action = 0;
 
-    for (size_t pc = 0; pc < n; pc++) {
-        const struct sock_filter *i = &p[pc];
-
-        switch (i->code) {
-        case BPF_LD | BPF_W | BPF_ABS:
-            memcpy(&a, (const char *)d + i->k, sizeof(a));
-            break;
-        case BPF_ALU | BPF_AND | BPF_K:
-            a &= i->k;
-            break;
-        case BPF_JMP | BPF_JA:
-            pc += i->k;
-            break;
-        case BPF_JMP | BPF_JEQ | BPF_K:
-            pc += a == i->k ? i->jt : i->jf;
-            break;
-        case BPF_JMP | BPF_JGT | BPF_K:
-            pc += a > i->k ? i->jt : i->jf;
-            break;
-        case BPF_JMP | BPF_JGE | BPF_K:
-            pc += a >= i->k ? i->jt : i->jf;
-            break;
-        case BPF_RET | BPF_K:
-            return i->k;
-        default:
-            fail_msg("instruction %zu: code %u", pc, i->code);
-        }
-    }
-    fail_msg("ran out of the program");
-    return 0;
+    if (!bpf_run(p, programs[k].len / sizeof(*p), d, &action))
+        fail_msg("the program holds what libseccomp is not known to generate");
+    return action;
 }
 
 static uint32_t ask_nr(enum filter_kind k, int nr, uint64_t a0, uint64_t a1)
@@ -190,6 +162,18 @@ static void test_unknown_and_foreign(void **state)
 }
 
 /* For real: what the kernel answers. */
+static int apply(enum filter_kind k)
+{
+    struct sock_fprog prog = {.len =
+                                  (unsigned short)(programs[k].len / sizeof(struct sock_filter))};
+
+    prog.filter = (struct sock_filter *)(void *)programs[k].ptr;
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+                   syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) < 0
+               ? -1
+               : 0;
+}
+
 static int try_all(enum filter_kind k)
 {
     static const struct {
@@ -216,12 +200,8 @@ static int try_all(enum filter_kind k)
         {SYS_mq_open, 0, ENOSYS, 0},
         {SYS_fanotify_init, 0, ENOSYS, EPERM},
     };
-    struct sock_fprog prog = {.len =
-                                  (unsigned short)(programs[k].len / sizeof(struct sock_filter))};
 
-    prog.filter = (struct sock_filter *)(void *)programs[k].ptr;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) < 0)
+    if (apply(k) != 0)
         return 100;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         int expected = k == FILTER_PROGRAM ? rows[i].program : rows[i].browser;
@@ -252,6 +232,68 @@ static void test_in_the_kernel(void **state)
     }
 }
 
+/* Every call number that the filter refuses whatever its arguments are, tried for real: what is
+ * refused does nothing, so all may be. The child tells how many there were, and of the first that
+ * was not refused as it should be. */
+enum { CALLS_MAX = 1024, UPROBE_FIRST = 335, UPROBE_LAST = 336 };
+
+/* uretprobe and uprobe (x86-64): the kernel lets them past every filter, and answers with SIGILL
+ * whoever is not a probe of its own. */
+static bool is_past_filters(int nr)
+{
+#ifdef __x86_64__
+    return nr >= UPROBE_FIRST && nr <= UPROBE_LAST;
+#else
+    return false;
+#endif
+}
+
+static void probe_each(enum filter_kind k, int tell)
+{
+    int32_t report[2] = {0, -1};
+    uint32_t expected[CALLS_MAX];
+
+    for (int nr = 0; nr < CALLS_MAX; nr++)
+        expected[nr] = ask_nr(k, nr, 0, 0);
+    if (apply(k) != 0)
+        _exit(1);
+    for (int nr = 0; nr < CALLS_MAX && report[1] < 0; nr++) {
+        if ((expected[nr] & SECCOMP_RET_ACTION_FULL) != SECCOMP_RET_ERRNO || is_past_filters(nr))
+            continue;
+        errno = 0;
+        if (syscall(nr, 0, 0, 0, 0, 0, 0) != -1 ||
+            (uint32_t)errno != (expected[nr] & SECCOMP_RET_DATA))
+            report[1] = nr;
+        report[0]++;
+    }
+    _exit(write(tell, report, sizeof report) == sizeof report ? 0 : 1);
+}
+
+static void test_every_refusal_in_the_kernel(void **state)
+{
+    static const char *const names[] = {"browser", "browser without sandbox", "program"};
+
+    (void)state;
+    for (unsigned k = 0; k < FILTER_COUNT; k++) {
+        int32_t report[2] = {0, 0};
+        int pair[2], status;
+        pid_t p;
+
+        assert_int_equal(pipe(pair), 0);
+        p = fork();
+        if (p == 0)
+            probe_each((enum filter_kind)k, pair[1]);
+        close(pair[1]);
+        assert_int_equal(read(pair[0], report, sizeof report), sizeof report);
+        close(pair[0]);
+        assert_int_equal(waitpid(p, &status, 0), p);
+        if (report[1] >= 0)
+            fail_msg("%s: call %d is not refused as it should be", names[k], report[1]);
+        print_message("%s: %d calls refused by the kernel\n", names[k], report[0]);
+        assert_true(report[0] > 50);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +301,7 @@ int main(void)
         cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_unknown_and_foreign),
         cmocka_unit_test(test_in_the_kernel),
+        cmocka_unit_test(test_every_refusal_in_the_kernel),
     };
 
     return cmocka_run_group_tests_name("filter", tests, compile_all, free_all);
