@@ -4,6 +4,7 @@
 #include "browser/demo/verb_demo.h"
 #include "browser/doctor.h"
 #include "browser/executor.h"
+#include "browser/flow/verb_flow.h"
 #include "browser/ops.h"
 #include "core/cli/cli.h"
 
@@ -45,6 +46,7 @@ static const struct cli_verb *const verbs[] = {
     &verb_unpause,
     &verb_drain,
     &verb_doctor,
+    &verb_flow_check,
     &verb_config_show,
     &verb_config_check,
     &verb_config_set,
@@ -54,6 +56,7 @@ static const struct cli_verb *const verbs[] = {
     &verb_audit_export,
     &verb_breaker_list,
     &verb_breaker_reset,
+    &verb_ops,
     &verb_completion,
     &verb_version,
     &verb_demo_site,

@@ -45,6 +45,7 @@ static const struct cli_verb *const verbs[] = {
     &verb_audit_export,
     &verb_breaker_list,
     &verb_breaker_reset,
+    &verb_ops,
     &verb_completion,
     &verb_version,
     NULL,

@@ -1,6 +1,8 @@
 /* Recorder's selectors as they are written: decoding, and aria/ taken apart. */
 #include "browser/page/query.h"
 
+#include "browser/page/selector_check.h"
+
 #include <ctype.h>
 #include <string.h>
 
@@ -24,9 +26,18 @@ static bool is_kind(struct str kind)
     return false;
 }
 
+static bool css_check(struct json_decode *d, const char *part, struct str css)
+{
+    char why[SELECTOR_WHY_MAX];
+
+    return selector_css_sound(css, why) ||
+           json_fail(d, NULL, "found \"%s\", which is no CSS selector: %s", part, why);
+}
+
 static bool part_check(struct json_decode *d, const char *part)
 {
     struct str s = str_from(part), kind = kind_of(s);
+    char why[SELECTOR_WHY_MAX];
     const char *near;
 
     if (s.len == 0)
@@ -34,7 +45,7 @@ static bool part_check(struct json_decode *d, const char *part)
     if (part[0] == '/' || (part[0] == '(' && part[1] == '/'))
         return json_fail(d, NULL, "found \"%s\", expected \"xpath/%s\" for an XPath", part, part);
     if (kind.ptr == NULL)
-        return true;
+        return css_check(d, part, s);
     if (!is_kind(kind)) {
         near = str_suggest(kind, kinds, ARRAY_LEN(kinds));
         return json_fail(d, NULL,
@@ -45,6 +56,11 @@ static bool part_check(struct json_decode *d, const char *part)
     }
     if (s.len == kind.len + 1)
         return json_fail(d, NULL, "found nothing after \"%s\"", part);
+    s = str_skip(s, kind.len + 1);
+    if (str_eqz(kind, "pierce"))
+        return css_check(d, part, s);
+    if (str_eqz(kind, "xpath") && !selector_xpath_sound(s, why))
+        return json_fail(d, NULL, "found \"%s\", which is no XPath: %s", part, why);
     return true;
 }
 
