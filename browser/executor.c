@@ -243,6 +243,7 @@ static void take_artifacts(struct browsing *b)
         b->attempt->artifacts = steal_ptr(&b->session.artifacts);
     json_destroy(&b->session.artifacts);
     json_destroy(&b->session.vars);
+    json_destroy(&b->session.console);
 }
 
 static void on_flow_over(void *arg)

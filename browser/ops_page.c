@@ -1,36 +1,8 @@
 #include "browser/ops_page.h"
 
+#include "browser/acting.h"
 #include "browser/page/network.h"
-#include "browser/page/session.h"
-#include "core/base/file.h"
 #include "core/base/url.h"
-#include "core/base/work.h"
-
-/* --- what ops share --- */
-
-/* The id of what is under way, for cancel. */
-struct acting {
-    struct page *page;
-    uint64_t id;
-};
-
-static void act_cancel(struct op_call *call)
-{
-    struct acting *a = call->run_state;
-
-    page_cancel(a->page, a->id, STATUS_CANCELLED);
-}
-
-static struct acting *act(struct op_call *call)
-{
-    struct acting *a = arena_new(call->arena, struct acting);
-
-    a->page = session_of(call)->page;
-    call->run_state = a;
-    call->cancel = act_cancel;
-    session_enter(session_of(call), call);
-    return a;
-}
 
 /* --- page.navigate --- */
 
@@ -123,7 +95,7 @@ static uint64_t navigate_deadline(const struct op_call *call)
 static void navigate_run(struct op_call *call)
 {
     const struct navigate_args *args = call->args;
-    struct acting *a = act(call);
+    struct acting *a = acting_begin(call);
     const struct page_goto go = {
         .url = args->url,
         .referrer = args->referrer,
@@ -134,188 +106,6 @@ static void navigate_run(struct op_call *call)
     };
 
     a->id = page_navigate(a->page, &go, navigated, call);
-}
-
-/* --- files: written on a worker thread --- */
-
-struct file_job {
-    struct op_call *call;
-    char *bytes;
-    size_t len;
-    const char *path; /* the arena's */
-    struct err err;
-};
-
-static void file_write_job(void *arg)
-{
-    struct file_job *job = arg;
-
-    job->err.status = file_replace(job->path, str_n(job->bytes, job->len), 0644, &job->err);
-}
-
-static void file_written(void *arg)
-{
-    struct file_job *job = arg;
-    struct op_call *call = job->call;
-    struct json *result = NULL;
-
-    if (job->err.status == STATUS_OK) {
-        result = json_new_object();
-        json_add_str(result, "path", job->path);
-        json_add_num(result, "bytes", (double)job->len);
-    }
-    session_finish(call, job->err.status, &job->err, result);
-    free(job->bytes);
-    free(job);
-}
-
-static void write_file(struct op_call *call, struct str bytes, const char *path)
-{
-    struct file_job *job = xcalloc(1, sizeof *job);
-
-    call->cancel = NULL; /* the write is short, and is not left half done */
-    job->call = call;
-    job->path = path;
-    job->len = bytes.len;
-    job->bytes = xcalloc(1, bytes.len + 1);
-    memcpy(job->bytes, bytes.ptr, bytes.len);
-    work_submit(session_of(call)->loop, file_write_job, file_written, job);
-}
-
-/* Without an artifacts directory the bytes themselves are the result. */
-static void captured(struct op_call *call, enum status s, struct str bytes, const struct err *e,
-                     const char *name, const char *ext)
-{
-    const char *path = s == STATUS_OK ? session_add_artifact(session_of(call), name, ext) : NULL;
-    struct buf text = BUF_INIT(BUF_MAX_FILE);
-    struct json *result;
-
-    if (s != STATUS_OK) {
-        session_finish(call, s, e, NULL);
-        return;
-    }
-    if (path != NULL) {
-        write_file(call, bytes, path);
-        return;
-    }
-    buf_add_base64(&text, bytes.ptr, bytes.len);
-    result = json_new_object();
-    json_add(result, "base64", json_new_str(buf_str(&text)));
-    json_add_num(result, "bytes", (double)bytes.len);
-    buf_deinit(&text);
-    session_finish(call, STATUS_OK, e, result);
-}
-
-/* --- page.screenshot --- */
-
-struct screenshot_args {
-    const char *name;
-    bool full_page;
-    const char *node; /* an objectId: flows find the element and fill it in */
-    int64_t frame;
-    int format;
-    int64_t quality;
-};
-
-static const char *const format_names[] = {"png", "jpeg", "webp", NULL};
-static const char *const format_exts[] = {"png", "jpg", "webp"};
-
-static const struct json_field screenshot_fields[] = {
-    {F(screenshot_args, name), .kind = JK_STR, .max = 100,
-     .doc = "Part of the file's name; default \"screenshot\"."},
-    {F(screenshot_args, full_page), .kind = JK_BOOL,
-     .doc = "The whole page instead of the viewport; default false."},
-    {F(screenshot_args, node), .kind = JK_STR, .max = 256,
-     .doc = "Handle of an element to clip to."},
-    {F(screenshot_args, frame), .kind = JK_INT, .min = 0, .max = INT64_MAX,
-     .doc = "Frame of the element; default the main frame."},
-    {F(screenshot_args, format), .kind = JK_ENUM, .names = format_names,
-     .doc = "png (default), jpeg or webp."},
-    {F(screenshot_args, quality), .kind = JK_INT, .min = 0, .max = 100,
-     .doc = "Of jpeg and webp, 1..100; 0: the browser's default."},
-};
-
-static const struct json_schema screenshot_schema = {
-    .name = "page.screenshot",
-    .fields = screenshot_fields,
-    .n = ARRAY_LEN(screenshot_fields),
-    .size = sizeof(struct screenshot_args),
-};
-
-static void screenshot_done(void *arg, enum status s, struct str bytes, const struct err *e)
-{
-    struct op_call *call = arg;
-    const struct screenshot_args *args = call->args;
-
-    captured(call, s, bytes, e, args->name != NULL ? args->name : "screenshot",
-             format_exts[args->format]);
-}
-
-static void screenshot_run(struct op_call *call)
-{
-    const struct screenshot_args *args = call->args;
-    struct acting *a = act(call);
-    const struct page_shot shot = {
-        .full_page = args->full_page,
-        .node = args->node,
-        .frame = {(uint64_t)args->frame},
-        .format = format_names[args->format],
-        .quality = args->quality > 0 ? (int)args->quality : -1,
-        .deadline_ms = call->deadline_ms,
-    };
-
-    a->id = page_screenshot(a->page, &shot, screenshot_done, call);
-}
-
-/* --- page.pdf --- */
-
-struct pdf_args {
-    const char *name;
-    bool landscape, background;
-    double width_in, height_in, scale;
-};
-
-static const struct json_field pdf_fields[] = {
-    {F(pdf_args, name), .kind = JK_STR, .max = 100,
-     .doc = "Part of the file's name; default \"page\"."},
-    {F(pdf_args, landscape), .kind = JK_BOOL, .doc = "Default false."},
-    {F(pdf_args, background), .kind = JK_BOOL, .doc = "Print backgrounds; default false."},
-    {F(pdf_args, width_in), .kind = JK_DOUBLE, .dmin = 0, .dmax = 200,
-     .doc = "Paper's width in inches; default 8.27 (A4)."},
-    {F(pdf_args, height_in), .kind = JK_DOUBLE, .dmin = 0, .dmax = 200,
-     .doc = "Paper's height in inches; default 11.69 (A4)."},
-    {F(pdf_args, scale), .kind = JK_DOUBLE, .dmin = 0.1, .dmax = 2, .doc = "0.1..2, default 1."},
-};
-
-static const struct json_schema pdf_schema = {
-    .name = "page.pdf",
-    .fields = pdf_fields,
-    .n = ARRAY_LEN(pdf_fields),
-    .size = sizeof(struct pdf_args),
-};
-
-static void pdf_done(void *arg, enum status s, struct str bytes, const struct err *e)
-{
-    struct op_call *call = arg;
-    const struct pdf_args *args = call->args;
-
-    captured(call, s, bytes, e, args->name != NULL ? args->name : "page", "pdf");
-}
-
-static void pdf_run(struct op_call *call)
-{
-    const struct pdf_args *args = call->args;
-    struct acting *a = act(call);
-    const struct page_pdf pdf = {
-        .landscape = args->landscape,
-        .background = args->background,
-        .width_in = args->width_in,
-        .height_in = args->height_in,
-        .scale = args->scale,
-        .deadline_ms = call->deadline_ms,
-    };
-
-    a->id = page_pdf(a->page, &pdf, pdf_done, call);
 }
 
 /* --- page.set_viewport, page.emulate_network: nothing is waited for --- */
@@ -402,7 +192,7 @@ static void closed(void *arg, enum status s)
 
 static void close_run(struct op_call *call)
 {
-    struct acting *a = act(call);
+    struct acting *a = acting_begin(call);
 
     a->id = page_close(a->page, call->deadline_ms, closed, call);
 }
@@ -421,9 +211,6 @@ const struct op ops_page[] = {
      &network_schema, 0, network_run},
     {"page.navigate", "Goes to a URL and waits until it is loaded.", &navigate_schema,
      OP_TOUCHES_TARGET, navigate_run},
-    {"page.pdf", "Prints the page to PDF.", &pdf_schema, OP_HOLDS_RESULT, pdf_run},
-    {"page.screenshot", "A picture of the viewport, the whole page or an element.",
-     &screenshot_schema, OP_HOLDS_RESULT, screenshot_run},
     {"page.set_viewport", "Size and kind of the page's screen from now on.", &viewport_schema, 0,
      viewport_run},
 };

@@ -5,7 +5,7 @@
 
 #include "core/op/op.h"
 
-/** page.navigate, page.screenshot, page.pdf, page.set_viewport, page.emulate_network, page.close,
+/** page.navigate, page.set_viewport, page.emulate_network, page.close,
  * page.document. Static rows. */
 extern const struct op ops_page[];
 extern const size_t n_ops_page;

@@ -24,7 +24,7 @@ struct home {
     const char *name;
     unsigned number; /* 1.. */
     bool up;         /* it answered */
-    bool due; /* nothing new is begun on it */
+    bool due;        /* nothing new is begun on it */
     bool stopping;
     bool measuring;
     size_t n_leases, n_saving; /* n_saving: cookies that are being carried over */
@@ -69,7 +69,7 @@ struct pool {
     struct list homes, waiting, ending;
     bool ending_posted, stopping, serve_posted;
     size_t n_holds; /* documents in the gate, of all targets there ever were */
-    bool warned; /* that instances lack a layer */
+    bool warned;    /* that instances lack a layer */
     unsigned n_started, failures;
     uint64_t not_before_ms;
     struct err last_failure;

@@ -467,6 +467,11 @@ static void decode_extract(struct decoding *dec, const struct json *j, struct fl
         json_fail(dec->d, "/into", "missing, expected the name of the value");
 }
 
+static void decode_into(struct decoding *dec, const struct json *j, struct flow_step *s)
+{
+    s->into = get_str(dec, j, "into");
+}
+
 static void decode_set(struct decoding *dec, const struct json *j, struct flow_step *s)
 {
     s->to_output = get_bool(dec, j, "output");
@@ -476,8 +481,14 @@ static const struct {
     const char *type;
     void (*fn)(struct decoding *dec, const struct json *j, struct flow_step *s);
 } specials[] = {
-    {"navigate", decode_navigate},  {"extract", decode_extract}, {"set", decode_set},
-    {"screenshot", decode_element}, {"if", decode_if},           {"repeat", decode_repeat},
+    {"navigate", decode_navigate},
+    {"extract", decode_extract},
+    {"set", decode_set},
+    {"console", decode_into},
+    {"exportState", decode_into},
+    {"screenshot", decode_element},
+    {"if", decode_if},
+    {"repeat", decode_repeat},
     {"paginate", decode_paginate},
 };
 

@@ -30,6 +30,8 @@ enum phase {
     PHASE_CHECK,   /* a condition */
     PHASE_NEXT,    /* paginate: the click on "next" */
     PHASE_PICTURE, /* of the failure */
+    PHASE_DOM,     /* the DOM at the failure */
+    PHASE_CONSOLE, /* what pages said, at the end */
 };
 
 struct level {
@@ -92,9 +94,43 @@ static void run_over(struct flow_run *r)
     free(r);
 }
 
+static void call_op(struct flow_run *r, const struct op *op, enum phase phase,
+                    uint64_t deadline_ms);
+
+/* At the end, one op a file. */
+static void keep(struct flow_run *r, const char *op, const char *name, bool save, enum phase phase)
+{
+    json_destroy(&r->params);
+    r->params = json_add_str(json_new_object(), "name", name);
+    if (save)
+        json_add_bool(r->params, "save", true);
+    call_op(r, step_op_find(op), phase, loop_now_ms(r->session->loop) + PICTURE_MS);
+}
+
+/* What pages said becomes a file of the task. */
+static void run_end(struct flow_run *r)
+{
+    const struct page_session *s = r->session;
+
+    if (json_len(s->console) > 0 && s->artifacts_dir != NULL && r->cancelled == STATUS_OK)
+        keep(r, "page.console", "console", true, PHASE_CONSOLE);
+    else
+        run_over(r);
+}
+
+static void on_end(struct loop_timer *t)
+{
+    run_end(container_of(t, struct flow_run, timer));
+}
+
 static void on_over(struct loop_timer *t)
 {
     run_over(container_of(t, struct flow_run, timer));
+}
+
+static void on_dom(struct loop_timer *t)
+{
+    keep(container_of(t, struct flow_run, timer), "page.html", "failed", false, PHASE_DOM);
 }
 
 /* --- ops --- */
@@ -323,7 +359,6 @@ static bool wants_picture(const struct flow_run *r)
 
 static void run_fail(struct flow_run *r, const struct err *e)
 {
-    uint64_t now = loop_now_ms(r->session->loop), until = now + PICTURE_MS;
     char name[128];
 
     r->failed = true;
@@ -331,13 +366,11 @@ static void run_fail(struct flow_run *r, const struct err *e)
     if (r->step != NULL)
         err_prefix(&r->err, "%s", step_name(r->step, name, sizeof(name)));
     if (!wants_picture(r)) {
-        loop_timer_start(r->session->loop, &r->timer, 0, on_over);
+        loop_timer_start(r->session->loop, &r->timer, 0, on_end);
         return;
     }
     page_stop(r->session->page); /* which would hold the picture back */
-    json_destroy(&r->params);
-    r->params = json_add_str(json_new_object(), "name", "failed");
-    call_op(r, step_op_find("page.screenshot"), PHASE_PICTURE, until);
+    keep(r, "page.screenshot", "failed", false, PHASE_PICTURE);
 }
 
 /* --- loops --- */
@@ -506,6 +539,8 @@ static void step_done(struct flow_run *r, const struct json *result)
         take_extracted(r, json_get(result, "data"));
     else if (strcmp(s->type->name, "set") == 0)
         take_set(r, json_get(result, "values"));
+    else if (s->into != NULL && json_first(result) != NULL)
+        take_extracted(r, json_first(result)); /* entries of console, state of exportState */
     step_over(r, STATUS_OK, &e);
 }
 
@@ -572,8 +607,13 @@ static void call_done(struct op_call *call)
 
     r->calling = false;
     e.status = s;
-    if (r->phase == PHASE_PICTURE) {
-        loop_timer_start(r->session->loop, &r->timer, 0, on_over);
+    if (r->phase >= PHASE_PICTURE) {
+        bool dom = r->phase == PHASE_PICTURE && s == STATUS_OK && r->cancelled == STATUS_OK;
+
+        loop_timer_start(r->session->loop, &r->timer, 0,
+                         dom                         ? on_dom
+                         : r->phase != PHASE_CONSOLE ? on_end
+                                                     : on_over);
     } else if (r->cancelled != STATUS_OK) {
         if (s == STATUS_OK || s == STATUS_CANCELLED)
             err_set(&e, r->cancelled, "%s", status_text(r->cancelled));
@@ -773,7 +813,7 @@ static void on_next(struct loop_timer *t)
         pop(r);
     } else {
         r->step = NULL;
-        run_over(r);
+        run_end(r);
     }
 }
 

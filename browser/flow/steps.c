@@ -1,8 +1,11 @@
 /* The types of steps: Chrome DevTools Recorder's, then Fleet's own. */
 #include "browser/flow/flow_internal.h"
 
+#include "browser/ops_capture.h"
 #include "browser/ops_flow.h"
+#include "browser/ops_network.h"
 #include "browser/ops_page.h"
+#include "browser/ops_state.h"
 
 #include <string.h>
 
@@ -70,6 +73,25 @@ const struct step_type step_types[] = {
      .renamed = NAMES("fullPage", "full_page"),
      .doc = "makes a picture"},
     {.name = "pdf", .op = "page.pdf", .doc = "prints the page to PDF"},
+    {.name = "html", .op = "page.html", .doc = "keeps the page's DOM as HTML"},
+    {.name = "mhtml", .op = "page.mhtml", .doc = "keeps the page with all its parts in one file"},
+    {.name = "block",
+     .op = "page.block",
+     .no_page = true,
+     .doc = "makes requests to hosts, URLs or of kinds fail"},
+    {.name = "console",
+     .op = "page.console",
+     .own = NAMES("into"),
+     .no_page = true,
+     .doc = "keeps what the page writes to its console, and its errors"},
+    {.name = "exportState",
+     .op = "member.state.export",
+     .own = NAMES("into"),
+     .doc = "takes the member's cookies and local storage"},
+    {.name = "importState",
+     .op = "member.state.import",
+     .no_page = true,
+     .doc = "gives the member cookies and local storage"},
     {.name = "set",
      .op = "page.set",
      .own = NAMES("output"),
@@ -115,6 +137,9 @@ const struct op *step_op_find(const char *name)
     const struct op *op = find_in(ops_flow, n_ops_flow, name);
 
     op = op != NULL ? op : find_in(ops_page, n_ops_page, name);
+    op = op != NULL ? op : find_in(ops_capture, n_ops_capture, name);
+    op = op != NULL ? op : find_in(ops_network, n_ops_network, name);
+    op = op != NULL ? op : find_in(ops_state, n_ops_state, name);
     BUG_ON(op == NULL);
     return op;
 }

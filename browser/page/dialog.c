@@ -28,6 +28,7 @@ void dialog_on_opening(void *arg, struct cdp_session *s, const struct json *para
     p->dialog_message = xstrdup(json_str(json_get(params, "message"), ""));
     if (c != NULL && c->watch != NULL && c->watch->on_dialog(c->watch->arg, c))
         return;
+    console_add(p, type, str_from(p->dialog_message), page_url(p));
     buf_addf(&b, "{\"accept\":%s", accept ? "true" : "false");
     if (accept && p->dialog_text != NULL && strcmp(type, "prompt") == 0) {
         buf_adds(&b, ",\"promptText\":");

@@ -38,6 +38,8 @@ void page_unref(struct page *p)
     free(p->grant_url);
     free(p->dialog_text);
     free(p->dialog_message);
+    free(p->blocked);
+    free(p->seed);
     free(p);
     t->n_refs--;
     targets_settle(t);
@@ -125,6 +127,8 @@ void page_attached(struct page *p, struct cdp_session *s, const char *target_id)
     cdp_tell(s, "Page.enable", STR_NONE);
     identity_apply(p->ctx->applied, REALM_PAGE, s);
     page_send_viewport(p);
+    page_send_rules(p);
+    console_send(p);
     if (p->has_conditions) {
         cdp_tell(s, "Network.enable", STR_NONE);
         page_send_conditions(p);
@@ -253,6 +257,10 @@ void page_reset(struct page *p)
         if (p->main_realm.session != NULL)
             cdp_tell(p->main_realm.session, "Network.disable", STR_NONE);
     }
+    page_reset_rules(p);
+    if (p->main_realm.runtime && p->main_realm.session != NULL)
+        cdp_tell(p->main_realm.session, "Runtime.disable", STR_NONE);
+    p->main_realm.runtime = p->console = false;
     page_dialog_policy(p, false, NULL);
     p->dialog_type = NULL;
     free(steal_ptr(&p->dialog_message));
@@ -265,7 +273,7 @@ void page_reset(struct page *p)
 struct call_task {
     struct task base;
     struct frame_ref frame;
-    bool on_frame;
+    bool on_frame, on_browser;
     const char *method;
     char *params;
     cdp_reply_fn *fn;
@@ -288,7 +296,10 @@ static void call_begin(struct task *t)
     struct call_task *c = container_of(t, struct call_task, base);
     struct frame *f = page_frame_find(t->page, c->frame);
 
-    if (f == NULL)
+    if (c->on_browser)
+        task_call(t, cdp_conn_root(t->page->targets->conn), c->method, str_from(c->params),
+                  call_answered);
+    else if (f == NULL)
         task_doom(t, STATUS_CLOSED, "the frame went away");
     else
         task_call(t, c->on_frame ? f->session : t->page->main_realm.session, c->method,
@@ -323,6 +334,27 @@ uint64_t page_call(struct page *p, struct frame *f, const char *method, struct s
     c->params = xcalloc(1, params.len + 1);
     if (params.len > 0)
         memcpy(c->params, params.ptr, params.len);
+    c->fn = fn;
+    c->arg = arg;
+    task_start(t, NULL);
+    return id;
+}
+
+uint64_t page_context_call(struct page *p, const char *method, struct str members,
+                           uint64_t deadline_ms, cdp_reply_fn *fn, void *arg)
+{
+    struct task *t = task_create(p, &call_kind, deadline_ms);
+    struct call_task *c = container_of(t, struct call_task, base);
+    struct buf b = BUF_INIT(BUF_MAX_FILE);
+    uint64_t id = t->id;
+
+    buf_addf(&b, "{\"browserContextId\":\"%s\"%s", p->ctx != NULL ? p->ctx->id : "",
+             members.len > 0 ? "," : "");
+    buf_add(&b, members.ptr, members.len);
+    buf_addc(&b, '}');
+    c->on_browser = true;
+    c->method = method;
+    c->params = buf_take(&b, NULL);
     c->fn = fn;
     c->arg = arg;
     task_start(t, NULL);

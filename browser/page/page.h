@@ -73,6 +73,10 @@ struct page *page_next_sibling(const struct page *p);
  * page_cancel. The answer is as cdp_reply_fn says. */
 uint64_t page_call(struct page *p, struct frame *f, const char *method, struct str params,
                    uint64_t deadline_ms, cdp_reply_fn *fn, void *arg);
+/** As page_call, on the browser's own session, with the member's browserContextId beside `members`
+ * (JSON text: "\"cookies\":[]", or empty). */
+uint64_t page_context_call(struct page *p, const char *method, struct str members,
+                           uint64_t deadline_ms, cdp_reply_fn *fn, void *arg);
 /** Makes what `id` names (a call, an evaluation, a navigation, a wait of this header) end soon with
  * `why`. Harmless when it is over. */
 void page_cancel(struct page *p, uint64_t id, enum status why);
@@ -193,6 +197,17 @@ struct page_conditions {
 };
 /** As page_set_viewport. */
 void page_set_conditions(struct page *p, const struct page_conditions *c);
+
+/** The page's requests that match fail from now on, until page_session_end. `patterns`: members of
+ * Fetch.enable's list as JSON text, "" for none. Also on a NEW page. Frames in processes of their
+ * own and workers are not looked at. */
+void page_block(struct page *p, struct str patterns);
+/** Params of Page.addScriptToEvaluateOnNewDocument as JSON text: carried out for each document of
+ * the page to come, until page_session_end. A second call comes on top of the first, which
+ * then stays until the page goes. */
+void page_seed(struct page *p, struct str params);
+/** What the page writes to its console is kept in page_session.console from now on. */
+void page_listen_console(struct page *p);
 
 /* Dialogs are answered by themselves, so that they hold nothing: alert accepted, confirm, prompt
  * and beforeunload as `accept` says (default: dismissed; beforeunload: accepted, the page is left).

@@ -140,6 +140,10 @@ struct page {
     bool has_viewport, has_conditions, viewport_changed, conditions_changed;
     struct page_viewport viewport;
     struct page_conditions conditions;
+    bool console;  /* Runtime.enable was asked for */
+    char *blocked; /* Fetch patterns; NULL: none */
+    char *seed;    /* params of a script for new documents; NULL: none */
+    char seed_id[32];
     bool dialog_accept;
     char *dialog_text; /* for prompts */
     const char *dialog_type;
@@ -212,12 +216,18 @@ void page_send_viewport(struct page *p);
 void page_send_conditions(struct page *p);
 void page_reset(struct page *p);
 
+/** Keeps an entry with the attempt (console.c); harmless without one. */
+void console_add(struct page *p, const char *type, struct str text, const char *url);
+void console_send(struct page *p);
+void page_send_rules(struct page *p); /* rules.c: what is blocked and seeded, on a new session */
+void page_reset_rules(struct page *p);
+
 /* --- frame.c, dialog.c: events of sessions; arg is the struct frame_realm --- */
 
 cdp_event_fn frame_on_attached, frame_on_detached, frame_on_navigated, frame_on_same_document;
 cdp_event_fn frame_on_requested, frame_on_scheduled, frame_on_unscheduled, frame_on_started;
 cdp_event_fn frame_on_stopped, frame_on_dcl, frame_on_load, frame_on_lifecycle, frame_on_context;
-cdp_event_fn dialog_on_opening;
+cdp_event_fn dialog_on_opening, console_on_called, console_on_thrown, rules_on_paused;
 
 struct frame *frame_new(struct page *p, struct frame *parent, struct str id, struct cdp_session *s);
 void frame_free(struct frame *f); /* with its children; holds are abandoned */

@@ -30,6 +30,8 @@ struct page_session {
     uint64_t timeout_ms;   /* default timeout of a step: 5000 unless the flow says otherwise */
     uint64_t heartbeat_ms; /* deadlines.heartbeat_ms; 0: none */
     struct heartbeat beat; /* of the op at hand */
+    struct json *console;  /* array of {"type", "text", "url"}: what its pages said (console.c),
+                              NULL:  nothing; whoever owns the session destroys it */
     struct err refused; /* the gate's, of a document that a page was led to, until an op or the flow
                            has told it; status OK: none */
     struct op_call

@@ -206,6 +206,7 @@ static struct page *page_for_target(struct context *c, const struct json *info)
     p = page_create(c);
     snprintf(p->opener, sizeof p->opener, "%.*s", STR_ARG(opener));
     p->state = PAGE_OPENING;
+    console_add(p, "popup", member_str(info, "url"), NULL);
     targets_tell(c->targets, "popup opened", c->member, json_str(json_get(info, "url"), ""));
     return p;
 }
@@ -365,6 +366,9 @@ const struct cdp_handler realm_handlers[] = {
     {"Page.lifecycleEvent", frame_on_lifecycle},
     {"Page.javascriptDialogOpening", dialog_on_opening},
     {"Runtime.executionContextCreated", frame_on_context},
+    {"Runtime.consoleAPICalled", console_on_called},
+    {"Runtime.exceptionThrown", console_on_thrown},
+    {"Fetch.requestPaused", rules_on_paused},
     {"Target.attachedToTarget", on_child_attached},
     {"Target.detachedFromTarget", on_child_detached},
     {"Inspector.targetCrashed", on_crashed},

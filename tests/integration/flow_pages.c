@@ -384,6 +384,7 @@ enum status flow_try_with(const char *steps, const char *row_text, unsigned canc
     json_destroy(&fx.attempt.output);
     json_destroy(&fx.session.artifacts);
     json_destroy(&fx.session.vars);
+    json_destroy(&fx.session.console);
     json_destroy(&row);
     json_destroy(&j);
     arena_destroy(&a);

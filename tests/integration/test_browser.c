@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "browser/chromium/instance.h"
+#include "browser/ops.h"
 #include "browser/ops_page.h"
 #include "browser/page/session.h"
 #include "core/base/log.h"
@@ -179,7 +180,7 @@ static void make_guards(void)
     for (size_t i = 0; i < ARRAY_LEN(hosts); i++)
         limiter_trust(fx.limiter, str_from(hosts[i]));
     fx.ops = op_table_create();
-    op_table_add(fx.ops, ops_page, n_ops_page);
+    ops_add_browser(fx.ops);
     d.table = fx.ops;
     d.policy = fx.policy;
     d.breaker = fx.breaker;
@@ -254,6 +255,7 @@ static void end_session(bool keep)
 {
     context_end(fx.ctx, keep);
     json_destroy(&fx.session.artifacts);
+    json_destroy(&fx.session.console);
 }
 
 static int close_fixture(void)

@@ -247,7 +247,9 @@ static void test_late_error_page_of_before(void **state)
     reply("Page.navigate", "\"result\":{\"frameId\":\"F1\",\"loaderId\":\"L2\",\"errorText\":\"net:"
                            ":ERR_CONNECTION_REFUSED\"},\"sessionId\":\"S1\"");
     assert_int_equal(res[0].status, STATUS_NAVIGATION_FAILED);
-    assert_string_equal(res[0].text, "http://a.test/2: net::ERR_CONNECTION_REFUSED");
+    assert_string_equal(res[0].text,
+                        "http://a.test/2: the connection was refused: nothing listens there "
+                        "(net::ERR_CONNECTION_REFUSED)");
     go(&res[1], "http://a.test/3");
     event("Page.frameNavigated",
           "{\"frame\":{\"id\":\"F1\",\"loaderId\":\"L2\",\"url\":\"chrome-error://chromewebdata/"

@@ -1,0 +1,117 @@
+/* Ops about a page as a whole, as steps of flows: what is kept of it, what it may ask for, what it
+ * says, and the state of its member. */
+#include "tests/integration/flow_pages.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/support/testing.h"
+
+#define PAGE(text) "<!doctype html><title>t</title><p>here" text
+
+static void has(const char *text, const char *part)
+{
+    if (strstr(text, part) == NULL)
+        fail_msg("\"%s\" is not in: %s", part, text);
+}
+
+static void ok(const char *steps)
+{
+    if (flow_try(steps) != STATUS_OK)
+        fail_msg("%s: %s", status_name(tried.status), tried.text);
+}
+
+static void kept(void **state)
+{
+    (void)state;
+    ok(GO("form.html") "{'type': 'html', 'name': 'dom'}, {'type': 'mhtml'}");
+    has(tried.artifacts, "-dom.html");
+    has(tried.artifacts, "-page.mhtml");
+}
+
+static void failures(void **state)
+{
+    (void)state;
+    flow_expect_fail(GO("form.html") "{'type': 'click', 'selectors': ['#none'], 'timeout': 200}",
+                     STATUS_ELEMENT_NOT_FOUND, "#none");
+    has(tried.artifacts, "-failed.png");
+    has(tried.artifacts, "-failed.html");
+}
+
+static void blocked(void **state)
+{
+    static const char look[] =
+        "{'type': 'waitForExpression', 'expression': 'window.seen'}, {'type': 'set', 'name': 's', "
+        "'expression': 'seen', 'output': true}";
+    char steps[600];
+
+    (void)state;
+    flow_serve("/pic.svg", 200, "Content-Type: image/svg+xml\r\n",
+               "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>");
+    flow_serve("/pics", 200, "",
+               PAGE("<img src=http://b.test/pic.svg onload=\"seen='yes'\" onerror=\"seen='no'\">"));
+    (void)snprintf(steps, sizeof steps, GO("pics") "%s", look);
+    flow_expect(steps, "{\"s\":\"yes\"}");
+    (void)snprintf(steps, sizeof steps, "{'type': 'block', 'types': ['Image']}, " GO("pics") "%s",
+                   look);
+    flow_expect(steps, "{\"s\":\"no\"}");
+    (void)snprintf(steps, sizeof steps,
+                   "{'type': 'block', 'hosts': ['b.test']}, " GO(
+                       "pics") "%s, {'type': 'block'}, " GO("pics") "%s",
+                   look, look);
+    flow_expect(steps, "{\"s\":\"yes\"}");
+    (void)snprintf(steps, sizeof steps,
+                   "{'type': 'block', 'patterns': '*/pic.*'}, " GO("pics") "%s", look);
+    flow_expect(steps, "{\"s\":\"no\"}");
+}
+
+static void said(void **state)
+{
+    (void)state;
+    flow_serve("/says", 200, "",
+               PAGE("<script>console.log('one', 2, {a: 3});console.warn('two');"
+                    "setTimeout(()=>{throw new Error('three')})</script>"));
+    ok("{'type': 'console'}, " GO("says") "{'type': 'sleep', 'ms': 100}, {'type': 'console', "
+                                          "'into': 'said'}");
+    has(tried.output, "{\"type\":\"log\",\"text\":\"one 2 Object\"");
+    has(tried.output, "{\"type\":\"warning\",\"text\":\"two\"");
+    has(tried.output, "{\"type\":\"pageerror\",\"text\":\"Error: three");
+    has(tried.artifacts, "-console.ndjson");
+    ok(GO("says") "{'type': 'sleep', 'ms': 1}"); /* nobody asked */
+    assert_string_equal(tried.artifacts, "[]");
+    flow_serve("/asks", 200, "", PAGE("<script>confirm('sure?')</script>"));
+    ok(GO("asks") "{'type': 'console', 'into': 'said'}"); /* dialogs are always noted */
+    has(tried.output, "{\"type\":\"confirm\",\"text\":\"sure?\"");
+}
+
+static void states(void **state)
+{
+    (void)state;
+    flow_serve("/keep", 200, "Set-Cookie: a=1; Path=/; HttpOnly\r\n",
+               PAGE("<script>localStorage.setItem('k','v')</script>"));
+    ok(GO("keep") "{'type': 'exportState', 'into': 'state'}");
+    has(tried.output, "{\"name\":\"a\",\"value\":\"1\",\"domain\":\"a.test\",\"path\":\"/\","
+                      "\"expires\":-1,\"httpOnly\":true,\"secure\":false,\"sameSite\":\"Lax\"}");
+    has(tried.output, "\"origins\":[{\"origin\":\"http://a.test\",\"localStorage\":"
+                      "[{\"name\":\"k\",\"value\":\"v\"}]}]");
+    flow_expect("{'type': 'importState', 'state': {'cookies': [{'name': 'c', 'value': '2', "
+                "'domain': 'b.test', 'path': '/', 'expires': -1, 'sameSite': 'Lax'}], 'origins': "
+                "[{'origin': 'http://b.test', 'localStorage': [{'name': 'k2', 'value': 'v2'}]}]}}, "
+                "{'type': 'navigate', 'url': 'http://b.test/x'}, {'type': 'set', 'name': 's', "
+                "'expression': 'document.cookie + ^ ^ + localStorage.getItem(^k2^)', 'output': "
+                "true}",
+                "{\"s\":\"c=2 v2\"}");
+    flow_expect_fail("{'type': 'importState', 'state': {'cookies': [{'name': 'c', 'value': '2', "
+                     "'domain': '', 'url': 'nonsense'}]}}",
+                     STATUS_PROTOCOL, "importState");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FLOW_CASE(kept), FLOW_CASE(failures), FLOW_CASE(blocked),
+        FLOW_CASE(said), FLOW_CASE(states),
+    };
+
+    return cmocka_run_group_tests(tests, flow_setup_all, flow_teardown_all);
+}
