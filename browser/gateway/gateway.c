@@ -280,12 +280,17 @@ static struct lease *lease_of(struct exchange *x, struct gateway *g)
     return l;
 }
 
+/* Also one that is ending: its member is free when it is not found any more. */
 static void get_lease(struct exchange *x, void *arg)
 {
-    struct lease *l = lease_of(x, arg);
+    struct gateway *g = arg;
+    const char *id = exchange_param(x, "id");
+    struct lease *l = map_find(g->leases, str_from(id));
 
     if (l != NULL)
         exchange_answer_json(x, 200, describe(x, l));
+    else
+        exchange_fail(x, STATUS_NOT_FOUND, "there is no lease %.8s", id);
 }
 
 static void delete_lease(struct exchange *x, void *arg)

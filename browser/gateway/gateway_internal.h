@@ -72,6 +72,7 @@ struct lease {
     struct list waiters;
     unsigned char leaf[AUDIT_LEAF];
     bool is_open, lost; /* the opening receipt is durable; the browser went */
+    bool first_late;    /* it is not waited for any longer */
     bool has_first;     /* a first page is there, or was given up */
     size_t n_recording; /* receipts on their way */
     uint64_t created_ms, heard_ms, alone_since_ms, expires_wall_ms;
@@ -97,7 +98,7 @@ void lease_target_news(struct lease *l, const struct json *info, bool created);
 void lease_target_gone(struct lease *l, const char *id);
 extern const struct context_watch lease_watch;
 
-void lease_run_target(struct lease *l, struct view_target *t);
+void lease_run_target(struct lease *l, struct view_target *t, struct mux_call *call);
 void lease_fill_session(struct lease *l, struct page_session *s);
 void lease_clients_changed(struct lease *l);
 /** Something that held its end back is done. */

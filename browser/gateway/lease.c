@@ -318,12 +318,30 @@ void lease_clients_changed(struct lease *l)
 
 /* --- getting ready --- */
 
+/* Clients take a page without an address for one that is not there yet. */
+static bool first_is_told(const struct lease *l)
+{
+    const struct view_target *t = list_first(&l->view.targets, struct view_target, link);
+
+    return l->first_late || t == NULL || json_str(json_get(t->info, "url"), "")[0] != '\0';
+}
+
+static void on_first_late(struct loop_timer *t)
+{
+    struct lease *l = container_of(t, struct lease, first_timer);
+
+    l->first_late = l->has_first = true;
+    lease_settle(l);
+}
+
 void lease_settle(struct lease *l)
 {
     struct err ok = ERR_INIT;
 
-    if (l->state != LEASE_ASKED || !l->is_open || !l->own.begun || !l->has_first)
+    if (l->state != LEASE_ASKED || !l->is_open || !l->own.begun || !l->has_first ||
+        !first_is_told(l))
         return;
+    loop_timer_stop(&l->first_timer);
     l->alone_since_ms = now_ms(l);
     lease_moved(l, LEASE_READY);
     tell_waiters(l, STATUS_OK, &ok);
@@ -404,6 +422,7 @@ static void on_first(void *arg, enum status s, const struct json *result, const 
 static void open_first(struct lease *l)
 {
     l->n_making++;
+    loop_timer_start(l->gateway->deps.loop, &l->first_timer, FIRST_PAGE_MS, on_first_late);
     cdp_callf(cdp_conn_root(context_conn(l->own.ctx)), "Target.createTarget",
               now_ms(l) + FIRST_PAGE_MS, on_first, l,
               "{\"url\":\"about:blank\",\"browserContextId\":\"%s\"}", context_id(l->own.ctx));

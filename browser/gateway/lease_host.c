@@ -97,7 +97,7 @@ static void lead_to(struct lease *l, const char *id, const char *url)
         return;
     free(t->lead);
     t->lead = NULL;
-    if (t->hold[0] != '\0') { /* when it runs */
+    if (!t->running) { /* when it does */
         t->lead = xstrdup(url);
         return;
     }
@@ -148,28 +148,66 @@ static void open_page(void *arg, struct mux_call *call, const char *context, con
     buf_deinit(&b);
 }
 
-static void run_target(void *arg, struct view_target *t)
-{
-    struct lease *l = ((struct client *)arg)->lease;
+struct running {
+    struct lease *lease;
+    struct mux_call *call;
+    char target[VIEW_ID_MAX];
+};
 
-    lease_run_target(l, t);
+static void on_running(void *arg, enum status s, struct str text, const struct err *e)
+{
+    struct running *r = arg;
+    struct lease *l = r->lease;
+    struct view_target *t = view_find(&l->view, r->target);
+    char *lead = t != NULL ? t->lead : NULL;
+
+    (void)s;
+    (void)text;
+    l->n_making--;
+    if (t != NULL) {
+        t->running = true;
+        t->lead = NULL;
+    }
+    if (lead != NULL)
+        lead_to(l, r->target, lead);
+    free(lead);
+    list_for_each (link, &l->clients) {
+        struct client *c = list_entry(link, struct client, link);
+
+        if (c->mux != NULL)
+            mux_running(c->mux);
+    }
+    if (r->call != NULL)
+        mux_answered(r->call, STATUS_OK, STR_NONE, e);
+    free(r);
+    lease_release_check(l);
 }
 
-void lease_run_target(struct lease *l, struct view_target *t)
+static void running_step(void *arg)
 {
-    char hold[VIEW_ID_MAX];
-    char *lead = t->lead;
+    struct err ok = ERR_INIT;
 
-    if (t->hold[0] == '\0')
-        return;
+    on_running(arg, STATUS_OK, STR_NONE, &ok);
+}
+
+void lease_run_target(struct lease *l, struct view_target *t, struct mux_call *call)
+{
+    struct running *r = xcalloc(1, sizeof *r);
+    char hold[VIEW_ID_MAX];
+
+    r->lease = l;
+    r->call = call;
+    snprintf(r->target, sizeof r->target, "%s", t->id);
     snprintf(hold, sizeof hold, "%s", t->hold);
     t->hold[0] = '\0';
-    t->lead = NULL;
-    if (!l->lost && l->own.begun)
-        context_run(l->own.ctx, hold);
-    if (lead != NULL)
-        lead_to(l, t->id, lead);
-    free(lead);
+    l->n_making++;
+    if (l->lost || !l->own.begun || !context_run(l->own.ctx, hold, on_running, r))
+        loop_defer(l->gateway->deps.loop, running_step, r);
+}
+
+static void run_target(void *arg, struct view_target *t, struct mux_call *call)
+{
+    lease_run_target(((struct client *)arg)->lease, t, call);
 }
 
 static void redress(void *arg, const char *target)
@@ -177,9 +215,12 @@ static void redress(void *arg, const char *target)
     struct lease *l = ((struct client *)arg)->lease;
     struct view_target *t = view_find(&l->view, target);
 
-    if (t != NULL && t->own[0] != '\0' && !l->lost && l->own.begun)
-        context_tell(l->own.ctx, t->own, "Emulation.setDeviceMetricsOverride",
-                     context_applied(l->own.ctx)->metrics);
+    if (t == NULL || t->own[0] == '\0' || l->lost || !l->own.begun)
+        return;
+    /* The same again would be taken for no change (156). */
+    context_tell(l->own.ctx, t->own, "Emulation.clearDeviceMetricsOverride", STR_NONE);
+    context_tell(l->own.ctx, t->own, "Emulation.setDeviceMetricsOverride",
+                 context_applied(l->own.ctx)->metrics);
 }
 
 /* --- contexts --- */
@@ -261,17 +302,29 @@ void lease_context_drop(struct lease_context *lc)
     free(lc);
 }
 
+static void on_disposed(void *arg, enum status s, struct str text, const struct err *e)
+{
+    (void)s;
+    (void)text;
+    mux_answered(arg, STATUS_OK, STR_NONE, e);
+}
+
 static void drop_context(void *arg, struct mux_call *call, const char *id)
 {
     struct client *c = arg;
-    struct lease_context *lc = lease_context_find(c->lease, id);
+    struct lease_context *lc = c->lease->lost ? NULL : lease_context_find(c->lease, id);
+    struct buf b = BUF_INIT(BUF_MAX_LINE);
 
     if (lc == NULL) {
         answer_later(c->gateway->deps.loop, call, STATUS_NOT_FOUND, "Failed to find context", NULL);
         return;
     }
+    buf_addf(&b, "{\"browserContextId\":\"%s\"}", id);
+    /* Answered when its pages are closed, as clients expect. */
+    cdp_call_text(cdp_conn_root(context_conn(c->lease->own.ctx)), "Target.disposeBrowserContext",
+                  buf_str(&b), 0, on_disposed, call);
     lease_context_drop(lc);
-    answer_later(c->gateway->deps.loop, call, STATUS_OK, "", "{}");
+    buf_deinit(&b);
 }
 
 /* --- Fleet's own methods --- */
@@ -448,7 +501,7 @@ static bool on_target(void *arg, struct context *c, const struct json *info, con
             waits = true;
     }
     if (!waits)
-        lease_run_target(l, t);
+        lease_run_target(l, t, NULL);
     return true;
 }
 
@@ -500,6 +553,7 @@ void lease_target_news(struct lease *l, const struct json *info, bool created)
     if (t == NULL)
         return;
     (void)created;
+    lease_settle(l);
     list_for_each (link, &l->clients) {
         struct client *c = list_entry(link, struct client, link);
 

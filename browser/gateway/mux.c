@@ -183,20 +183,22 @@ struct mux_session *mux_session_add(struct mux *m, enum session_kind k, const ch
     return s;
 }
 
-void mux_let_run(struct mux *m, struct mux_session *s)
+void mux_let_run(struct mux *m, struct mux_session *s, struct mux_call *c)
 {
     struct view_target *t = s->waits ? view_find(m->view, s->target) : NULL;
 
     s->waits = false;
     if (t != NULL && t->waiters > 0 && --t->waiters == 0 && t->hold[0] != '\0')
-        m->host.run(m->host.arg, t);
+        m->host.run(m->host.arg, t, c);
+    else if (c != NULL)
+        mux_reply(c, STR_NONE);
 }
 
 void mux_session_remove(struct mux *m, struct mux_session *s)
 {
     struct view_target *t = s->counted ? view_find(m->view, s->target) : NULL;
 
-    mux_let_run(m, s);
+    mux_let_run(m, s, NULL);
     if (t != NULL)
         t->n_sessions--;
     if (s->dressed)

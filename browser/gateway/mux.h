@@ -52,8 +52,8 @@ struct mux_host {
     /** Events of the session are wanted from now on (mux_event). False: it is gone. */
     bool (*adopt)(void *arg, const char *session);
     void (*forget)(void *arg, const char *session);
-    /** Nobody waits for it any more: it runs. */
-    void (*run)(void *arg, struct view_target *t);
+    /** Nobody waits for it any more: it runs. `c` (may be NULL) is answered {} when it does. */
+    void (*run)(void *arg, struct view_target *t, struct mux_call *c);
     /** A session that had set the page's screen went: it is the identity's again. */
     void (*redress)(void *arg, const char *target);
     /** Opens a page; answered with {"targetId":...}, after mux_ready of it. */
@@ -93,6 +93,7 @@ void mux_tell(struct mux *m, const char *method, struct str params);
 void mux_created(struct mux *m, struct view_target *t); /* a target that is not a page */
 /** A page or worker is attached, dressed and paused (t->hold). True: the client waits for it. */
 bool mux_ready(struct mux *m, struct view_target *t);
+void mux_running(struct mux *m);
 void mux_changed(struct mux *m, struct view_target *t);
 void mux_gone(struct mux *m, struct view_target *t); /* before view_remove */
 

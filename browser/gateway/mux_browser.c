@@ -36,14 +36,10 @@ static void run_if_waiting(struct mux *m, struct mux_session *s, struct mux_call
                            const struct json *params)
 {
     (void)params;
-    if (s->kind ==
-        SESSION_REAL) { /* ours is let go after its, so that all it sent before has effect */
+    if (s->kind == SESSION_REAL && !s->waits) /* a frame or worker below a page */
         m->host.to_browser(m->host.arg, c, s->id, STR("{}"));
-        mux_let_run(m, s);
-        return;
-    }
-    mux_let_run(m, s);
-    mux_reply(c, STR_NONE);
+    else
+        mux_let_run(m, s, c);
 }
 
 static void fleet(struct mux *m, struct mux_session *s, struct mux_call *c,

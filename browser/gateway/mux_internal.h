@@ -81,7 +81,8 @@ bool mux_is_attach(const struct mux_call *c);
 void mux_unpark(struct mux *m);
 /** Events about sessions below an adopted one. */
 void mux_child_event(struct mux *m, struct mux_session *s, struct str method, struct str params);
-void mux_let_run(struct mux *m, struct mux_session *s);
+/** Its target is not waited for by this session any more. `c` (may be NULL): answered in time. */
+void mux_let_run(struct mux *m, struct mux_session *s, struct mux_call *c);
 
 enum {
     MUX_SESSION_GONE = -32001,

@@ -233,7 +233,7 @@ void mux_attached(struct mux *m, struct mux_call *c, enum status s, struct str t
             tell_attached(m, made, t, waits);
     }
     if (by_itself && paused && (made == NULL || !waits) && t->waiters > 0 && --t->waiters == 0)
-        m->host.run(m->host.arg, t);
+        m->host.run(m->host.arg, t, NULL);
     if (!by_itself && made != NULL)
         mux_reply(c, text);
     else if (!by_itself)
@@ -281,7 +281,12 @@ static bool may_unpark(struct mux *m, const struct mux_call *c)
         return s == NULL || s->attaching == 0;
     }
     t = view_find(m->view, c->target);
-    return t == NULL || (t->ready && !is_attaching(m, c->target));
+    return t == NULL || (t->ready && !is_attaching(m, c->target) && (t->running || t->waiters > 0));
+}
+
+void mux_running(struct mux *m)
+{
+    mux_unpark(m);
 }
 
 void mux_unpark(struct mux *m)
@@ -385,25 +390,6 @@ static void set_auto_attach(struct mux *m, struct mux_session *s, struct mux_cal
     mux_unpark(m);
 }
 
-static void attach_to(struct mux *m, struct mux_session *s, struct mux_call *c,
-                      const struct json *params)
-{
-    const char *id = json_str(json_get(params, "targetId"), "");
-    struct view_target *t = view_find(m->view, id);
-
-    (void)s;
-    if (t == NULL)
-        t = view_find_tab(m->view, id);
-    if (!json_bool(json_get(params, "flatten"), false))
-        mux_refuse(c, MUX_REFUSED, "%s: sessions are flat here (flatten: true)", c->method);
-    else if (strcmp(id, m->view->lease) == 0)
-        mux_refuse(c, MUX_REFUSED, "%s: use Target.attachToBrowserTarget", c->method);
-    else if (t == NULL)
-        mux_refuse(c, MUX_PARAMS, "No target with given id found");
-    else
-        ask_attach(m, c, t->id);
-}
-
 static void attach_to_browser(struct mux *m, struct mux_session *s, struct mux_call *c,
                               const struct json *params)
 {
@@ -426,6 +412,24 @@ static void attach_to_browser(struct mux *m, struct mux_session *s, struct mux_c
     buf_addf(&b, "{\"sessionId\":\"%s\"}", id);
     mux_reply(c, buf_str(&b));
     buf_deinit(&b);
+}
+
+static void attach_to(struct mux *m, struct mux_session *s, struct mux_call *c,
+                      const struct json *params)
+{
+    const char *id = json_str(json_get(params, "targetId"), "");
+    struct view_target *t = view_find(m->view, id);
+
+    if (t == NULL)
+        t = view_find_tab(m->view, id);
+    if (!json_bool(json_get(params, "flatten"), false))
+        mux_refuse(c, MUX_REFUSED, "%s: sessions are flat here (flatten: true)", c->method);
+    else if (strcmp(id, m->view->lease) == 0)
+        attach_to_browser(m, s, c, params);
+    else if (t == NULL)
+        mux_refuse(c, MUX_PARAMS, "No target with given id found");
+    else
+        ask_attach(m, c, t->id);
 }
 
 /* What is played below it goes first. */

@@ -23,6 +23,7 @@ struct view_target {
     char *lead;             /* where it is led when it runs; NULL: nowhere */
     struct json *info;      /* TargetInfo as the browser told it last */
     bool ready;
+    bool running;        /* it was let go, and said so */
     unsigned waiters;    /* clients' sessions that wait to let it run */
     unsigned n_sessions; /* clients' sessions on it: TargetInfo's "attached" */
 };

@@ -181,17 +181,25 @@ void context_set_watch(struct context *c, const struct context_watch *w)
     c->watch = w;
 }
 
-void context_run(struct context *c, const char *session)
+bool context_run(struct context *c, const char *session, cdp_text_fn *fn, void *arg)
 {
-    struct cdp_session *s, *own = NULL;
+    static const char method[] = "Runtime.runIfWaitingForDebugger";
+    struct cdp_session *s;
 
     if (!context_is_usable(c) || session[0] == '\0')
-        return;
+        return false;
     s = cdp_session_find(c->targets->conn, str_from(session));
-    if (s == NULL) /* a worker's: nobody keeps these */
-        s = own = cdp_session_create(c->targets->conn, str_from(session));
-    cdp_tell(s, "Runtime.runIfWaitingForDebugger", STR_NONE);
-    cdp_session_destroy(&own, STATUS_CLOSED, NULL);
+    if (s == NULL) { /* a worker's: nobody keeps these */
+        s = cdp_session_create(c->targets->conn, str_from(session));
+        cdp_tell(s, method, STR_NONE);
+        cdp_session_destroy(&s, STATUS_CLOSED, NULL);
+        return false;
+    }
+    if (fn != NULL)
+        cdp_call_text(s, method, STR_NONE, 0, fn, arg);
+    else
+        cdp_tell(s, method, STR_NONE);
+    return true;
 }
 
 void context_tell(struct context *c, const char *session, const char *method, struct str params)

@@ -89,8 +89,10 @@ struct context_watch {
 };
 /** `w` is borrowed, until it is NULL again; the end of the session also ends it. */
 void context_set_watch(struct context *c, const struct context_watch *w);
-/** Lets a target run that on_target kept. Harmless when it is gone. */
-void context_run(struct context *c, const char *session);
+/** Lets a target run that on_target kept. `fn` (may be NULL) when it does: a navigation that begins
+ * earlier shows the browser's own identity to its first script (156). False: it is gone, and `fn`
+ * is not called. */
+bool context_run(struct context *c, const char *session, cdp_text_fn *fn, void *arg);
 /** A command on one of our sessions on its targets that nobody waits for. Harmless when that is
  * gone. */
 void context_tell(struct context *c, const char *session, const char *method, struct str params);

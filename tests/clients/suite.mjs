@@ -4,10 +4,13 @@ export const {FLEET_URL, FLEET_TOKEN, SITE, SITE2} = process.env;
 export const headers = {authorization: `Bearer ${FLEET_TOKEN}`};
 const SCRIPT_MS = 15000;
 
+const made_by_script = [];
+
 export async function lease(body = {}) {
   const answer = await fetch(`${FLEET_URL}/v1/leases`, {method: 'POST', headers, body: JSON.stringify(body)});
   const made = await answer.json();
   if (answer.status !== 201) throw new Error(`POST /v1/leases: ${answer.status} ${JSON.stringify(made)}`);
+  made_by_script.push(made);
   return made;
 }
 
@@ -64,6 +67,7 @@ export async function run(scripts) {
       console.log(`# failed: ${name} (${Date.now() - begun} ms): ${e.stack ?? e}`);
     }
     clearTimeout(timer);
+    for (const made of made_by_script.splice(0)) await release(made);
   }
   console.log(`# ${n - failed} of ${n} scripts`);
   process.exit(failed > 0 || n === 0 ? 1 : 0);
