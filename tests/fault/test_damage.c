@@ -316,7 +316,7 @@ static void test_copy_cut(void **state maybe_unused)
     for (unsigned i = 0; i < rounds() * 2; i++) {
         size_t len = 1 + below(whole.len - 1);
         size_t lines = line_of(&whole, len) + (whole.ptr[len] == '\n'); /* all but the newline */
-        bool torn = whole.ptr[len - 1] != '\n';
+        bool torn = whole.ptr[len - 1] != '\n' && whole.ptr[len] != '\n';
         struct audit_verdict v;
 
         test_write_file(w.sink, whole.ptr, len);
