@@ -128,6 +128,7 @@ void engine_destroy(struct engine **ep)
     loop_timer_stop(&e->timer);
     loop_timer_stop(&e->scale_timer);
     close_parts(e);
+    sched_destroy(&e->sched); /* tasks are in it */
     while (!list_empty(&e->batches))
         batch_destroy(list_first(&e->batches, struct batch, link));
     engine_unmake(e);

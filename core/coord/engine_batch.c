@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include "core/base/file.h"
-#include "core/base/jcs.h"
 #include "core/base/log.h"
 #include "core/base/map.h"
 #include "core/coord/engine_internal.h"
@@ -28,7 +27,7 @@ struct batch *batch_create(struct engine *e, uint32_t n)
 }
 
 /* What only tasks need. */
-static void lighten(struct batch *b)
+static void drop_parts(struct batch *b)
 {
     struct engine *e = b->engine;
 
@@ -45,6 +44,15 @@ static void lighten(struct batch *b)
     b->conf = NULL;
     b->files = NULL;
     arena_destroy(&b->arena);
+}
+
+/* An attempt that was given up may be one of this batch, and its executor still needs the flows:
+ * then they stay until it let go. */
+static void lighten(struct batch *b)
+{
+    b->is_heavy = b->engine->sched && sched_abandoned(b->engine->sched) > 0;
+    if (!b->is_heavy)
+        drop_parts(b);
 }
 
 static void results_closed_early(void *arg, enum status s, const struct err *er)
@@ -64,7 +72,7 @@ void batch_destroy(struct batch *b)
         while (!closed)
             loop_run_once(e->loop, 100);
     }
-    lighten(b);
+    drop_parts(b);
     if (b->has_tally)
         tally_deinit(&b->tally);
     list_remove(&b->link);
@@ -205,98 +213,6 @@ static void close_results(struct batch *b)
     results_close(b->results, on_results_closed, b);
 }
 
-/* --- payloads of its receipts --- */
-
-static void add_hex(struct json *j, const char *name, const unsigned char hash[32])
-{
-    struct buf hex = BUF_INIT(65);
-
-    buf_add_hex(&hex, hash, 32);
-    json_add(j, name, json_new_str(buf_str(&hex)));
-    buf_deinit(&hex);
-}
-
-static void add_flow_hash(struct json *j, const struct campaign_conf *c)
-{
-    struct json *flows = json_new_array();
-    unsigned char hash[32];
-
-    for (size_t i = 0; i < c->stages.n; i++)
-        json_push(flows, json_dup(c->stages_json[i]));
-    if (c->stages.n == 0 && c->flow_json)
-        json_push(flows, json_dup(c->flow_json));
-    for (size_t i = 0; i < c->n_row_flows; i++)
-        json_push(flows, json_dup(c->row_flows[i].json));
-    if (jcs_sha256(flows, hash, NULL) == STATUS_OK)
-        add_hex(j, "flows_sha256", hash);
-    json_destroy(&flows);
-}
-
-static void add_targets_hash(struct json *j, const struct campaign_conf *c)
-{
-    crypto_hash_sha256_state sha;
-    unsigned char hash[32];
-
-    crypto_hash_sha256_init(&sha);
-    for (size_t i = 0; i < c->n_targets; i++) {
-        crypto_hash_sha256_update(&sha, (const unsigned char *)c->targets[i].url,
-                                  strlen(c->targets[i].url));
-        crypto_hash_sha256_update(&sha, (const unsigned char *)"\n", 1);
-    }
-    crypto_hash_sha256_final(&sha, hash);
-    json_add_num(j, "targets", (double)c->n_targets);
-    add_hex(j, "targets_sha256", hash);
-}
-
-static void write_payload(struct json *j, struct buf *out)
-{
-    if (jcs_write(j, out, NULL) != STATUS_OK)
-        buf_reset(out);
-    json_destroy(&j);
-}
-
-static void payload_open(const struct batch *b, struct buf *out)
-{
-    const struct campaign_conf *c = b->conf;
-    struct json *j = json_new_object(), *conf = campaign_to_json(b->engine->conf);
-    unsigned char hash[32];
-
-    json_add_str(j, "batch", b->id);
-    json_add_str(j, "name", b->name);
-    if (b->key)
-        json_add_str(j, "key", b->key);
-    if (jcs_sha256(conf, hash, NULL) == STATUS_OK)
-        add_hex(j, "config_sha256", hash);
-    add_flow_hash(j, c);
-    add_targets_hash(j, c);
-    json_add_num(j, "members", (double)b->engine->members.n);
-    json_destroy(&conf);
-    write_payload(j, out);
-}
-
-static void payload_authorized(const struct campaign_conf *c, struct buf *out)
-{
-    struct json *j = json_new_object(), *hosts = json_new_array();
-
-    for (size_t i = 0; i < c->limits.authorized.n; i++)
-        json_push(hosts, json_new_str(str_from(c->limits.authorized.v[i])));
-    json_add(j, "authorized", hosts);
-    json_add_num(j, "max_requests", c->limits.rate.max_requests);
-    json_add_num(j, "window_ms", (double)c->limits.rate.window_ms);
-    write_payload(j, out);
-}
-
-static void payload_counts(const struct batch *b, bool drained, struct buf *out)
-{
-    struct json *j = tally_to_json(b->brings_engine ? &b->engine->tally : &b->tally);
-    struct json *targets = json_take(j, "targets");
-
-    json_destroy(&targets); /* there may be very many */
-    json_add_str(j, "batch", b->id);
-    json_add_bool(j, "drained", drained);
-    write_payload(j, out);
-}
-
 /* --- submission --- */
 
 static void answer(struct batch *b, enum status s, const struct err *er)
@@ -369,7 +285,7 @@ static void append_authorized(struct batch *b)
 
     if (e->conf->limits.authorized.n == 0)
         return;
-    payload_authorized(e->conf, &payload);
+    batch_payload_authorized(e->conf, &payload);
     receipt.payload = buf_str(&payload);
     audit_append(e->audit, &receipt, NULL, NULL);
     buf_deinit(&payload);
@@ -437,7 +353,7 @@ static void open_batch(struct batch *b)
     };
     memcpy(o->row.hash, b->hash, sizeof(b->hash));
     store_with_open(e->store, &o->row);
-    payload_open(b, &payload);
+    batch_payload_open(b, &payload);
     receipt.payload = buf_str(&payload);
     e->n_closing++; /* the engine does not end while it is on its way */
     audit_append(e->audit, &receipt, on_open_receipt, o);
@@ -574,9 +490,10 @@ static void forget_oldest(struct engine *e)
         struct batch *b = container_of(l, struct batch, link);
 
         next = l->next;
-        if (e->n_over <= ENGINE_BATCHES_KEPT)
-            return;
-        if (batch_is_over(b->state) && !b->results && !b->waiters) {
+        if (b->is_heavy)
+            lighten(b);
+        if (e->n_over > ENGINE_BATCHES_KEPT && batch_is_over(b->state) && !b->results &&
+            !b->waiters && !b->is_heavy) {
             e->n_over--;
             batch_destroy(b);
         }
@@ -656,7 +573,7 @@ static void close_batch(struct batch *b)
     json_destroy(&summary);
     c->row.summary = buf_str(&c->summary);
     store_with_over(e->store, &c->row);
-    payload_counts(b, false, &payload);
+    batch_payload_counts(b, false, &payload);
     receipt.payload = buf_str(&payload);
     e->n_closing++;
     audit_append(e->audit, &receipt, on_close_receipt, c);
@@ -696,7 +613,7 @@ void batch_suspend(struct batch *b)
     close_results(b);
     if (b->state != BATCH_PROCESSING || !b->conf)
         return;
-    payload_counts(b, true, &payload);
+    batch_payload_counts(b, true, &payload);
     receipt.payload = buf_str(&payload);
     e->n_closing++;
     audit_append(e->audit, &receipt, on_pause_receipt, b);

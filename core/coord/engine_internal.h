@@ -59,6 +59,7 @@ struct batch {
     bool brings_engine, cancelling, resumed;
     bool begun;      /* its tasks are with the scheduler */
     bool is_closing; /* the closing receipt is on its way */
+    bool is_heavy;   /* it is over, but an attempt that was given up may still use its parts */
     uint32_t total;
     uint64_t finished, succeeded;  /* durable */
     uint64_t opened_ms, closed_ms; /* wall */
@@ -223,6 +224,12 @@ void engine_log_confirm(struct attempt *a,
 must_check enum status engine_load_batches(struct engine *e, struct err *er);
 /** Reads what is known of the batch's tasks. */
 must_check enum status batch_restore(struct batch *b, struct err *er);
+
+/* batch_payload.c */
+void batch_payload_open(const struct batch *b, struct buf *out);
+void batch_payload_authorized(const struct campaign_conf *c, struct buf *out);
+/** What it came to so far. `drained`: it is to go on later. */
+void batch_payload_counts(const struct batch *b, bool drained, struct buf *out);
 
 /* batch_line.c */
 /** The result's line without the receipt, and the receipt's payload (RFC 8785). */

@@ -469,6 +469,11 @@ size_t sched_delayed(const struct sched *s)
     return queue_delayed(s->queue);
 }
 
+size_t sched_abandoned(const struct sched *s)
+{
+    return s->n_abandoned;
+}
+
 uint32_t sched_slots(const struct sched *s)
 {
     uint32_t n = s->n_places;

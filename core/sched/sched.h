@@ -137,6 +137,8 @@ void sched_target_changed(struct sched *s, struct str target);
 size_t sched_waiting(const struct sched *s); /* in the queue, retries included */
 size_t sched_running(const struct sched *s);
 size_t sched_delayed(const struct sched *s);
+/** Attempts that were given up and that the executor still has. */
+size_t sched_abandoned(const struct sched *s);
 /** Slots there are, those that are still busy after a sched_scale included. */
 uint32_t sched_slots(const struct sched *s);
 /** Slot i < sched_slots: what it does. `task` NULL when free; age in ms. */

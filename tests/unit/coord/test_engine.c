@@ -1,0 +1,461 @@
+/* An engine with an executor that does nothing: what batches come to, what is durable when, what a
+ * later engine on the same directory finds. */
+#include "tests/support/engines.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/jcs.h"
+
+static char *dir;
+static struct engine_rig r;
+
+static int set_up(void **state)
+{
+    (void)state;
+    dir = test_mkdir();
+    engine_rig_open(&r, dir, "\"members\":{\"count\":4},\"slots\":4,");
+    engine_rig_start(&r);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    engine_rig_close(&r);
+    test_rmdir(&dir);
+    return 0;
+}
+
+static void reopen(void)
+{
+    engine_rig_close(&r);
+    engine_rig_open(&r, dir, "\"members\":{\"count\":4},\"slots\":4,");
+}
+
+#define URL "\"url\":\"http://127.0.0.1/\""
+
+static struct batch *submit(const char *json)
+{
+    struct err e = ERR_INIT;
+    struct batch *b = engine_rig_submit(&r, json, &e);
+
+    if (!b)
+        fail_msg("%s: %s", json, err_text(&e));
+    return b;
+}
+
+static struct batch_info finish(const char *json)
+{
+    char id[BATCH_ID_MAX];
+    struct batch_info info;
+
+    snprintf(id, sizeof(id), "%s", batch_id(submit(json)));
+    engine_rig_finish(&r, id);
+    batch_info(engine_find(r.engine, id), &info);
+    return info;
+}
+
+/* --- states --- */
+
+static void test_states(void **state)
+{
+    static const struct {
+        const char *targets;
+        enum batch_state state;
+        unsigned succeeded, failed;
+    } rows[] = {
+        {"{" URL "},{" URL "},{" URL "}", BATCH_COMPLETED, 3, 0},
+        {"{" URL ",\"do\":\"fail\"}", BATCH_FAILED, 0, 1},
+        {"{" URL "},{" URL ",\"do\":\"fail\"}", BATCH_PARTIAL, 1, 1},
+        {"{" URL ",\"do\":\"again\"},{" URL ",\"do\":\"once\"}", BATCH_COMPLETED, 2, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char json[512];
+        struct batch_info info;
+
+        snprintf(json, sizeof(json), "{\"flow\":{},\"targets\":[%s]}", rows[i].targets);
+        info = finish(json);
+        assert_int_equal(info.state, rows[i].state);
+        assert_int_equal(info.succeeded, rows[i].succeeded);
+        assert_int_equal(info.failed, rows[i].failed);
+        assert_int_equal(info.finished, info.total);
+        assert_true(info.progress == 1);
+        assert_int_equal(strlen(info.open), 64);
+        assert_int_equal(strlen(info.close), 64);
+    }
+}
+
+static void test_summary(void **state)
+{
+    struct batch_info info =
+        finish("{\"name\":\"x\",\"flow\":{},\"targets\":[{" URL "},{" URL ",\"do\":\"fail\"},"
+               "{\"url\":\"http://localhost/\",\"do\":\"slow\"}]}");
+    char id[BATCH_ID_MAX];
+    struct json *j;
+
+    (void)state;
+    snprintf(id, sizeof(id), "%s", info.id);
+    for (int i = 0; i < 2; i++) { /* the same from memory and from the log */
+        j = batch_summary(engine_find(r.engine, id));
+        assert_string_equal(json_str(json_get(j, "state"), ""), "partial");
+        assert_int_equal(json_int(json_get(j, "total"), 0), 3);
+        assert_true(json_num(json_get(j, "success_rate"), 0) > 0.66);
+        assert_int_equal(json_int(json_at(j, "errors", "ASSERTION_FAILED", NULL), 0), 1);
+        assert_int_equal(json_len(json_get(j, "targets")), 2);
+        assert_true(json_num(json_at(j, "duration_ms", "max", NULL), 0) >= 15);
+        json_destroy(&j);
+        if (i == 0)
+            reopen();
+    }
+    engine_rig_start(&r);
+}
+
+/* --- keys --- */
+
+static void test_idempotent(void **state)
+{
+    const char *spec = "{\"key\":\"k1\",\"flow\":{},\"targets\":[{" URL "}]}";
+    struct batch *first = submit(spec);
+    struct err e = ERR_INIT;
+    char id[BATCH_ID_MAX];
+
+    (void)state;
+    snprintf(id, sizeof(id), "%s", batch_id(first));
+    assert_ptr_equal(submit(spec), first);
+    engine_rig_finish(&r, id);
+    assert_string_equal(batch_id(submit(spec)), id);
+    assert_null(engine_rig_submit(
+        &r, "{\"key\":\"k1\",\"flow\":{},\"targets\":[{" URL "},{" URL "}]}", &e));
+    assert_int_equal(e.status, STATUS_EXISTS);
+    assert_non_null(strstr(e.text, id));
+    reopen();
+    engine_rig_start(&r);
+    assert_string_equal(batch_id(submit(spec)), id); /* also of an earlier process */
+    assert_int_equal(batch_state(engine_find(r.engine, id)), BATCH_COMPLETED);
+}
+
+static void test_refused(void **state)
+{
+    static const struct {
+        const char *json, *says;
+    } rows[] = {
+        {"[]", "batch: found array, expected an object"},
+        {"{", "batch: "},
+        {"{\"flow\":{}}", "/targets: missing"},
+        {"{\"flow\":{},\"targets\":[]}", "/targets: "},
+        {"{\"flow\":\"f.json\",\"targets\":[\"http://127.0.0.1/\"]}", "files are not read here"},
+        {"{\"flow\":{},\"targets\":\"t.txt\"}", "files are not read here"},
+        {"{\"flow\":{},\"target\":[]}", "did you mean \"targets\"?"},
+        {"{\"flow\":{},\"slots\":3,\"targets\":[\"http://127.0.0.1/\"]}", "batch: /slots: unknown"},
+        {"{\"flow\":{},\"targets\":[\"http://example.org/\"]}", "/limits/max_requests"},
+        {"{\"flow\":{},\"targets\":[\"http://127.0.0.1/\"],\"priority\":1001}", "/priority"},
+        {"{\"flow\":{},\"targets\":[\"http://127.0.0.1/\"],\"key\":7}", "/key"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct err e = ERR_INIT;
+
+        assert_null(engine_rig_submit(&r, rows[i].json, &e));
+        assert_int_equal(e.status, STATUS_INVALID);
+        if (!strstr(e.text, rows[i].says))
+            fail_msg("%s: \"%s\", expected \"%s\"", rows[i].json, e.text, rows[i].says);
+    }
+}
+
+/* --- pages --- */
+
+struct page {
+    bool told;
+    enum status status;
+    size_t n;
+    uint64_t next;
+    char first[32], last[32];
+};
+
+static void task_of(struct str line, char out[32])
+{
+    struct json *j = json_parse(line, true, NULL);
+
+    assert_non_null(j);
+    assert_int_equal(strlen(json_str(json_get(j, "receipt"), "")), 64);
+    snprintf(out, 32, "%s", json_str(json_get(j, "task"), ""));
+    json_destroy(&j);
+}
+
+static void on_page(void *arg, enum status s, const struct batch_page *p, const struct err *e)
+{
+    struct page *x = arg;
+
+    (void)e;
+    x->told = true;
+    x->status = s;
+    if (s != STATUS_OK)
+        return;
+    x->n = p->n;
+    x->next = p->next;
+    if (p->n > 0) {
+        task_of(p->lines[0], x->first);
+        task_of(p->lines[p->n - 1], x->last);
+    }
+}
+
+static bool page_told(void *arg)
+{
+    return ((struct page *)arg)->told;
+}
+
+static struct page page(const char *id, uint64_t from, size_t max)
+{
+    struct page x = {0};
+
+    engine_results(r.engine, id, from, max, on_page, &x);
+    assert_false(x.told);
+    engine_rig_wait(&r, page_told, &x, "a page is read");
+    return x;
+}
+
+static void test_pages(void **state)
+{
+    struct buf json = BUF_INIT(BUF_MAX_LINE);
+    struct batch_info info;
+    struct page p;
+    char id[BATCH_ID_MAX];
+
+    (void)state;
+    buf_adds(&json, "{\"flow\":{},\"targets\":[");
+    for (int i = 0; i < 25; i++)
+        buf_addf(&json, "%s{" URL ",\"do\":\"%s\"}", i ? "," : "", i % 3 ? "" : "slow");
+    buf_adds(&json, "]}");
+    info = finish(json.ptr);
+    snprintf(id, sizeof(id), "%s", info.id);
+    p = page(id, 0, 10);
+    assert_int_equal(p.n, 10);
+    assert_int_equal(p.next, 10);
+    assert_string_equal(p.first, "t-000001");
+    p = page(id, p.next, 1000);
+    assert_int_equal(p.n, 15);
+    assert_true(p.next == UINT64_MAX);
+    assert_string_equal(p.last, "t-000025");
+    assert_int_equal(page(id, 99, 5).n, 0);
+    assert_int_equal(page("b-0000099", 0, 5).status, STATUS_NOT_FOUND);
+    assert_int_equal(page("nonsense", 0, 5).status, STATUS_NOT_FOUND);
+    buf_deinit(&json);
+}
+
+/* --- cancel, pause, scale, settings --- */
+
+static void on_wish(void *arg, enum status s, const struct err *e)
+{
+    (void)e;
+    assert_int_equal(s, STATUS_OK);
+    *(bool *)arg = true;
+}
+
+static void test_cancel(void **state)
+{
+    struct batch *b =
+        submit("{\"flow\":{},\"targets\":[{" URL ",\"do\":\"hang\"},{" URL ",\"do\":\"hang\"},{" URL
+               ",\"do\":\"hang\"},{" URL ",\"do\":\"hang\"},{" URL "},{" URL "}]}");
+    char id[BATCH_ID_MAX];
+    struct batch_info info;
+    bool told = false;
+
+    (void)state;
+    snprintf(id, sizeof(id), "%s", batch_id(b));
+    batch_cancel(b, on_wish, &told);
+    engine_rig_finish(&r, id);
+    batch_info(engine_find(r.engine, id), &info);
+    assert_true(told);
+    assert_int_equal(info.state, BATCH_CANCELLED);
+    assert_int_equal(info.finished, 6);
+}
+
+static bool four_run(void *arg)
+{
+    struct engine_stats s;
+
+    (void)arg;
+    engine_stats(r.engine, &s);
+    return s.busy == 4;
+}
+
+static void test_slots(void **state)
+{
+    struct batch *b =
+        submit("{\"name\":\"long\",\"flow\":{},\"targets\":[{" URL ",\"do\":\"hang\"},{" URL
+               ",\"do\":\"hang\"},{" URL ",\"do\":\"hang\"},{" URL ",\"do\":\"hang\"}]}");
+    char id[BATCH_ID_MAX];
+    struct engine_slot slot;
+    struct json *j;
+    struct err e = ERR_INIT;
+
+    (void)state;
+    snprintf(id, sizeof(id), "%s", batch_id(b));
+    engine_rig_wait(&r, four_run, NULL, "four tasks run");
+    engine_slot(r.engine, 0, &slot);
+    assert_ptr_equal(slot.batch, b);
+    assert_true(slot.fence >> 32 == engine_epoch(r.engine));
+    assert_int_equal(engine_scale(r.engine, 2, &e), STATUS_OK);
+    assert_int_equal(engine_slots(r.engine), 4); /* two are on their way out */
+    assert_int_equal(engine_scale(r.engine, 0, &e), STATUS_INVALID);
+    assert_int_equal(engine_scale(r.engine, 5000, &e), STATUS_INVALID);
+    j = engine_slots_json(r.engine);
+    assert_int_equal(json_len(j), 4);
+    json_destroy(&j);
+    batch_cancel(b, NULL, NULL);
+    engine_rig_finish(&r, id);
+    assert_int_equal(engine_slots(r.engine), 2);
+    assert_int_equal(finish("{\"flow\":{},\"targets\":[{" URL "},{" URL "},{" URL "}]}").state,
+                     BATCH_COMPLETED);
+    j = engine_stats_json(r.engine);
+    assert_int_equal(json_int(json_get(j, "slots"), 0), 2);
+    json_destroy(&j);
+}
+
+static void test_settings(void **state)
+{
+    struct json *j = json_parse(STR("{\"slots\":3,\"retry\":{\"max\":5}}"), true, NULL);
+    struct json *bad = json_parse(STR("{\"retry\":{\"max\":101}}"), true, NULL);
+    struct engine_settings s;
+    struct err e = ERR_INIT;
+
+    (void)state;
+    assert_int_equal(engine_update_json(r.engine, j, &e), STATUS_OK);
+    engine_settings(r.engine, &s);
+    assert_int_equal(s.slots, 3);
+    assert_int_equal(s.retry.max, 5);
+    assert_int_equal(s.retry.base_ms, 1); /* stays */
+    assert_int_equal(engine_update_json(r.engine, bad, &e), STATUS_INVALID);
+    assert_non_null(strstr(e.text, "/retry/max"));
+    s.retry.cap_ms = 0;
+    assert_int_equal(engine_update(r.engine, &s, &e), STATUS_INVALID);
+    json_destroy(&j);
+    json_destroy(&bad);
+}
+
+static bool some_turns(void *arg)
+{
+    return ++*(int *)arg > 20;
+}
+
+static void test_pause(void **state)
+{
+    unsigned before = noop_runs;
+    int turns = 0;
+    struct batch *b;
+    char id[BATCH_ID_MAX];
+
+    (void)state;
+    engine_pause(r.engine, true);
+    b = submit("{\"flow\":{},\"targets\":[{" URL "}]}");
+    snprintf(id, sizeof(id), "%s", batch_id(b));
+    engine_rig_wait(&r, some_turns, &turns, "some turns of the loop");
+    assert_int_equal(noop_runs, before);
+    engine_pause(r.engine, false);
+    engine_rig_finish(&r, id);
+    assert_int_equal(noop_runs, before + 1);
+}
+
+/* --- fairness --- */
+
+struct order {
+    char of[64];
+    size_t n;
+    const char *first;
+};
+
+static void note_order(void *arg, struct batch *b, const struct batch_task *t)
+{
+    struct order *o = arg;
+
+    (void)t;
+    if (o->n + 1 < sizeof(o->of))
+        o->of[o->n++] = strcmp(batch_id(b), o->first) == 0 ? 'a' : 'b';
+}
+
+/* A long batch does not keep a short one that comes later waiting: they take turns. */
+static void test_fair(void **state)
+{
+    struct order o = {.first = "b-0000001"};
+    const struct engine_watch watch = {.on_task = note_order, .arg = &o};
+    struct buf json = BUF_INIT(BUF_MAX_LINE);
+    char id[BATCH_ID_MAX];
+
+    (void)state;
+    reopen();
+    engine_watch_add(r.engine, &watch);
+    engine_rig_start(&r);
+    assert_int_equal(engine_scale(r.engine, 1, NULL), STATUS_OK);
+    engine_pause(r.engine, true);
+    buf_adds(&json, "{\"flow\":{},\"targets\":[");
+    for (int i = 0; i < 30; i++)
+        buf_addf(&json, "%s{" URL "}", i ? "," : "");
+    buf_adds(&json, "]}");
+    (void)submit(json.ptr);
+    snprintf(id, sizeof(id), "%s",
+             batch_id(submit("{\"flow\":{},\"targets\":[{" URL "},{" URL "},{" URL "}]}")));
+    engine_pause(r.engine, false);
+    engine_rig_finish(&r, id);
+    assert_in_range(strrchr(o.of, 'b') - o.of, 2, 8); /* through long before the first */
+    buf_deinit(&json);
+}
+
+/* --- what a later engine finds --- */
+
+static void test_resumed(void **state)
+{
+    struct batch *b = submit("{\"key\":\"r\",\"flow\":{},\"targets\":[{" URL "},{" URL
+                             ",\"do\":\"hang\"},{" URL ",\"do\":\"fail\"}]}");
+    uint64_t epoch = engine_epoch(r.engine);
+    char id[BATCH_ID_MAX];
+    struct err e = ERR_INIT;
+    struct batch_info info;
+    size_t n = 0;
+    int turns = 0;
+
+    (void)state;
+    snprintf(id, sizeof(id), "%s", batch_id(b));
+    engine_rig_wait(&r, some_turns, &turns, "some turns of the loop");
+    reopen(); /* what hangs is interrupted */
+    assert_int_equal(engine_epoch(r.engine), epoch + 1);
+    assert_int_equal(engine_resume_all(r.engine, &n, &e), STATUS_OK);
+    assert_int_equal(n, 1);
+    engine_rig_start(&r);
+    batch_info(engine_find(r.engine, id), &info);
+    assert_int_equal(info.state, BATCH_PROCESSING);
+    assert_int_equal(info.finished, 2);
+    assert_true(info.resumed);
+    batch_cancel(engine_find(r.engine, id), NULL, NULL);
+    engine_rig_finish(&r, id);
+    batch_info(engine_find(r.engine, id), &info);
+    assert_int_equal(info.state, BATCH_CANCELLED);
+    assert_int_equal(info.succeeded, 1);
+    assert_int_equal(page(id, 0, 10).n, 3);
+}
+
+static void test_draining(void **state)
+{
+    struct err e = ERR_INIT;
+
+    (void)state;
+    engine_drain(r.engine, "test");
+    assert_null(engine_rig_submit(&r, "{\"flow\":{},\"targets\":[{" URL "}]}", &e));
+    assert_int_equal(e.status, STATUS_SHUTTING_DOWN);
+}
+
+#define CASE(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_states), CASE(test_summary), CASE(test_idempotent), CASE(test_refused),
+        CASE(test_pages),  CASE(test_cancel),  CASE(test_slots),      CASE(test_settings),
+        CASE(test_pause),  CASE(test_fair),    CASE(test_resumed),    CASE(test_draining),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
