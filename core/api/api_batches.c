@@ -40,29 +40,15 @@ static bool take_key(struct exchange *x, struct batch_spec *spec)
     return true;
 }
 
-static bool has_key(struct engine *e, const char *key)
-{
-    struct batch *b;
-    size_t it = 0;
-
-    while (key && (b = engine_next(e, &it))) {
-        struct batch_info i;
-
-        batch_info(b, &i);
-        if (i.key && strcmp(i.key, key) == 0)
-            return true;
-    }
-    return false;
-}
-
 struct submit {
     struct exchange *x;
-    bool known; /* its key was, before */
+    uint64_t at_wall_ms;
 };
 
 static void on_submitted(void *arg, enum status s, struct batch *b, const struct err *e)
 {
     struct submit sub = *(struct submit *)arg;
+    struct batch_info info;
     char location[64];
 
     free(arg);
@@ -70,9 +56,11 @@ static void on_submitted(void *arg, enum status s, struct batch *b, const struct
         exchange_answer_err(sub.x, e);
         return;
     }
-    snprintf(location, sizeof(location), "/v1/batches/%s", batch_id(b));
+    batch_info(b, &info);
+    snprintf(location, sizeof(location), "/v1/batches/%s", info.id);
     exchange_set_header(sub.x, "location", location);
-    exchange_answer_json(sub.x, sub.known ? 200 : 201, batch_to_json(b));
+    /* one from before was found by its key */
+    exchange_answer_json(sub.x, info.opened_wall_ms < sub.at_wall_ms ? 200 : 201, batch_to_json(b));
 }
 
 void api_batch_submit(struct exchange *x, void *arg)
@@ -91,7 +79,7 @@ void api_batch_submit(struct exchange *x, void *arg)
     } else {
         struct submit *sub = xcalloc(1, sizeof(*sub));
 
-        *sub = (struct submit){x, has_key(a->engine, spec.key)};
+        *sub = (struct submit){x, loop_wall_ms(engine_loop(a->engine))};
         engine_submit(a->engine, &spec, on_submitted, sub);
     }
     buf_deinit(&errors);
