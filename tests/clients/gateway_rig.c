@@ -293,7 +293,7 @@ const char *rig_state(const struct rig *r)
 
 unsigned rig_site_count(const struct rig *r)
 {
-    return gateway_site_documents(r->site);
+    return httpd_count(r->site);
 }
 
 /* --- node --- */

@@ -26,7 +26,7 @@ uint16_t rig_port(const struct rig *r);      /* of the gateway */
 uint16_t rig_site_port(const struct rig *r); /* of the site */
 const char *rig_token(const struct rig *r);
 const char *rig_state(const struct rig *r); /* state directory, with audit.ndjson */
-/** Requests for documents of the site so far. */
+/** Requests that the site was asked so far. */
 unsigned rig_site_count(const struct rig *r);
 
 /** Runs `node tests/clients/NAME` with FLEET_URL, FLEET_TOKEN, SITE (http://127.0.0.1:port), SITE2

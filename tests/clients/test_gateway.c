@@ -34,6 +34,77 @@ static void test_playwright(void **state)
     suite("tests/clients/playwright.mjs");
 }
 
+static void test_others(void **state)
+{
+    (void)state;
+    suite("tests/clients/others.mjs");
+}
+
+static void test_hostile(void **state)
+{
+    (void)state;
+    suite("tests/clients/hostile.mjs");
+}
+
+/* The full browser: tabs, site isolation, and a process a member. */
+static void test_full_browser(void **state)
+{
+    static const struct rig_opts o = {.members = 2,
+                                      .max_requests = 1000,
+                                      .isolation = ISOLATION_PROCESS,
+                                      .browser = BROWSER_CHROMIUM};
+    struct rig *r;
+    int code;
+
+    (void)state;
+    r = rig_open(&o);
+    code = rig_node(r, "tests/clients/full.mjs", SUITE_MS);
+    rig_close(&r);
+    assert_int_equal(code, 0);
+}
+
+/* A script that asks for eight pages at once of a host that bears four a second gets all of them,
+ * none sooner than the limit allows: what it is held to is seen from the site. Each document, each
+ * command that acts and the lease itself are in the log. */
+static void test_rude_is_slowed(void **state)
+{
+    static const struct rig_opts o = {
+        .members = 1, .max_requests = 4, .browser = BROWSER_HEADLESS_SHELL};
+    struct rig *r;
+    int code;
+
+    (void)state;
+    r = rig_open(&o);
+    code = rig_node(r, "tests/clients/rude.mjs", SUITE_MS);
+    assert_int_equal(code, 0);
+    assert_true(rig_log_has(r, "\"op\":\"page.document\"", 12));
+    assert_true(rig_log_has(r, "\"op\":\"gateway.Page.navigate\"", 12));
+    assert_true(rig_log_has(r, "\"op\":\"gateway.Target.createTarget\"", 12));
+    assert_true(rig_log_has(r, "\"kind\":\"lease.open\"", 1));
+    assert_true(rig_log_has(r, "\"kind\":\"lease.close\"", 1));
+    rig_close(&r);
+}
+
+/* Without leave in the configuration no address of this machine is reached, and the log says who
+ * tried. */
+static void test_private_networks(void **state)
+{
+    static const struct rig_opts o = {.members = 1,
+                                      .max_requests = 100,
+                                      .browser = BROWSER_HEADLESS_SHELL,
+                                      .private_networks_no = true};
+    struct rig *r;
+    int code;
+
+    (void)state;
+    r = rig_open(&o);
+    code = rig_node(r, "tests/clients/local.mjs", SUITE_MS);
+    assert_int_equal(code, 0);
+    assert_int_equal(rig_site_count(r), 0);
+    assert_true(rig_log_has(r, "POLICY_DENIED", 1));
+    rig_close(&r);
+}
+
 /* For a person: the address, until the standard input ends. */
 static void hold(void)
 {
@@ -50,8 +121,10 @@ static void hold(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_puppeteer),
-        cmocka_unit_test(test_playwright),
+        cmocka_unit_test(test_puppeteer),        cmocka_unit_test(test_playwright),
+        cmocka_unit_test(test_others),           cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_full_browser),     cmocka_unit_test(test_rude_is_slowed),
+        cmocka_unit_test(test_private_networks),
     };
 
     if (getenv("GATEWAY_HOLD") != NULL)
