@@ -45,6 +45,8 @@ static const struct cli_verb *const verbs[] = {
     &verb_audit_export,
     &verb_breaker_list,
     &verb_breaker_reset,
+    &verb_proxy_list,
+    &verb_proxy_check,
     &verb_ops,
     &verb_completion,
     &verb_version,
