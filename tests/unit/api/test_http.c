@@ -172,8 +172,7 @@ static void test_pipelined(void **state)
 {
     static const char *const tails[] = {
         "GET /echo/2 HTTP/1.1\r\nHost: h\r\n\r\n",
-        "POST /echo/2 HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabcGET /echo/3 "
-        "HTTP/1.1\r\n\r\n",
+        "POST /echo/2 HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET /echo/3 HTTP/1.1\r\n\r\n",
         "POST /echo/2 HTTP/1.1\r\nHost: h\r\nContent-Length: 30\r\n\r\nabc",
         "\r\n\r\n\r\n",
         "garbage",
