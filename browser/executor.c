@@ -335,3 +335,8 @@ const struct executor_ops browser_executor = {
     .destroy = browser_destroy,
     .describe = browser_describe,
 };
+
+struct pool *browser_executor_pool(struct executor *x)
+{
+    return x->pool;
+}

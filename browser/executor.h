@@ -7,4 +7,8 @@
 
 extern const struct executor_ops browser_executor;
 
+struct pool;
+/** Where its members' contexts are: for the gateway. */
+struct pool *browser_executor_pool(struct executor *x);
+
 #endif

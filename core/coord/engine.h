@@ -28,6 +28,7 @@
 #include "core/sched/sched.h"
 
 struct engine;
+struct gate;
 struct logdb;
 struct op_call;
 struct op_table;
@@ -222,6 +223,8 @@ uint64_t engine_epoch(const struct engine *e);
 struct loop *engine_loop(const struct engine *e);
 const char *engine_state_dir(const struct engine *e);
 struct sched *engine_sched(struct engine *e); /* NULL until READY */
+struct gate *engine_gate(struct engine *e);
+struct executor *engine_executor(struct engine *e); /* NULL until it was started */
 struct limiter *engine_limiter(struct engine *e);
 struct breaker *engine_breaker(struct engine *e);
 struct roster *engine_roster(struct engine *e); /* NULL: no proxies */

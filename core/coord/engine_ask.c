@@ -522,6 +522,16 @@ struct sched *engine_sched(struct engine *e)
     return e->sched;
 }
 
+struct gate *engine_gate(struct engine *e)
+{
+    return e->gate;
+}
+
+struct executor *engine_executor(struct engine *e)
+{
+    return e->executor;
+}
+
 struct limiter *engine_limiter(struct engine *e)
 {
     return e->limiter;

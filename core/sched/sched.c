@@ -119,6 +119,21 @@ void sched_member_idle(struct sched *s, struct member *m)
     queue_member_idle(s->queue, m->index);
 }
 
+bool sched_member_take(struct sched *s, struct member *m)
+{
+    (void)s;
+    if (m->busy)
+        return false;
+    member_busy(m);
+    return true;
+}
+
+void sched_member_give(struct sched *s, struct member *m)
+{
+    sched_member_idle(s, m);
+    sched_pump_soon(s);
+}
+
 static struct member *member_for(struct sched *s, const struct task *t)
 {
     if (t->pin >= 0)

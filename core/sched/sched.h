@@ -134,6 +134,11 @@ void sched_poke(struct sched *s);
 /** The target's breaker opened, or its tokens come at another time than was thought. */
 void sched_target_changed(struct sched *s, struct str target);
 
+/** Takes a member for something else than tasks; false when it is busy. It counts for no slot. To
+ * be given back before sched_destroy. */
+must_check bool sched_member_take(struct sched *s, struct member *m);
+void sched_member_give(struct sched *s, struct member *m);
+
 size_t sched_waiting(const struct sched *s); /* in the queue, retries included */
 size_t sched_running(const struct sched *s);
 size_t sched_delayed(const struct sched *s);
