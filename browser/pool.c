@@ -260,6 +260,13 @@ static void on_stuck(void *arg)
     instance_stop(h->instance);
 }
 
+static pid_t pid_of(void *arg)
+{
+    const struct home *h = arg;
+
+    return h->instance != NULL ? instance_pid(h->instance) : 0;
+}
+
 static enum status home_start(struct pool *p, struct member *owner, struct err *e)
 {
     struct arena *a = arena_create(NULL, 0);
@@ -282,7 +289,8 @@ static enum status home_start(struct pool *p, struct member *owner, struct err *
     h->pool = p;
     h->owner = owner;
     o.targets.on_stuck = on_stuck;
-    o.targets.stuck_arg = h;
+    o.targets.pid = pid_of;
+    o.targets.home = h;
     h->name = o.name = arena_printf(a, "browser-%u", p->n_started++);
     h->number = p->n_started;
     list_init(&h->link);

@@ -361,6 +361,7 @@
         /* null: ready, with s.point; otherwise the reason. */
         fault(el) {
             const need = this.spec.need;
+            if (need === 'any') return null;
             const s = this.stateOf(el);
             const hidden = hiddenBecause(el);
             if (hidden) {

@@ -2,6 +2,7 @@
 #include "browser/flow/flow_internal.h"
 
 #include "browser/ops_capture.h"
+#include "browser/ops_files.h"
 #include "browser/ops_flow.h"
 #include "browser/ops_network.h"
 #include "browser/ops_page.h"
@@ -75,6 +76,19 @@ const struct step_type step_types[] = {
     {.name = "pdf", .op = "page.pdf", .doc = "prints the page to PDF"},
     {.name = "html", .op = "page.html", .doc = "keeps the page's DOM as HTML"},
     {.name = "mhtml", .op = "page.mhtml", .doc = "keeps the page with all its parts in one file"},
+    {.name = "allowDownloads",
+     .op = "page.allow_downloads",
+     .no_page = true,
+     .doc = "keeps downloads from now on"},
+    {.name = "waitForDownload",
+     .op = "page.download",
+     .no_page = true,
+     .doc = "waits for a download and keeps it"},
+    {.name = "upload",
+     .op = "page.upload",
+     .renamed = NAMES("selector", "selectors"),
+     .led = true,
+     .doc = "chooses files for a file field"},
     {.name = "block",
      .op = "page.block",
      .no_page = true,
@@ -138,6 +152,7 @@ const struct op *step_op_find(const char *name)
 
     op = op != NULL ? op : find_in(ops_page, n_ops_page, name);
     op = op != NULL ? op : find_in(ops_capture, n_ops_capture, name);
+    op = op != NULL ? op : find_in(ops_files, n_ops_files, name);
     op = op != NULL ? op : find_in(ops_network, n_ops_network, name);
     op = op != NULL ? op : find_in(ops_state, n_ops_state, name);
     BUG_ON(op == NULL);

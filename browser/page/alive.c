@@ -42,7 +42,7 @@ static void on_disposed(void *arg, enum status s, const struct json *result, con
     (void)result;
     (void)e;
     if (s == STATUS_TIMEOUT && !t->destroyed && t->opts.on_stuck != NULL)
-        t->opts.on_stuck(t->opts.stuck_arg);
+        t->opts.on_stuck(t->opts.home);
     killing_over(k);
 }
 

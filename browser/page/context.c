@@ -15,6 +15,7 @@ static void context_free(struct context *c)
 
     list_remove(&c->link);
     loop_timer_stop(&c->idle);
+    downloads_end(c);
     free(c);
     t->n_refs--;
     targets_settle(t);
@@ -284,6 +285,7 @@ void context_end(struct context *c, bool keep)
         if (main->main != NULL)
             network_abandon(main->main);
     }
+    downloads_end(c);
     drop_others(c, main);
     if (main != NULL) {
         page_reset(main);

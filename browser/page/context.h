@@ -33,7 +33,10 @@ struct targets_opts {
     /** The browser answers nothing any more, not even that a context is to go: it must be killed.
      * May be NULL. */
     void (*on_stuck)(void *arg);
-    void *stuck_arg;
+    /** The browser's process, or the init above it; for files that pass (chromium/room.h). NULL:
+     * none do. */
+    pid_t (*pid)(void *arg);
+    void *home; /* argument of the two */
     /** May be NULL: counts documents that are in the gate, also those of targets that are
      * destroyed; when it falls to 0, on_quiet(quiet_arg) is called: only then may the gate go. */
     size_t *n_holds;

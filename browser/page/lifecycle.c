@@ -7,6 +7,7 @@
  *   go:     commanded -> committed -> until -> (look) -> over
  *   wait:   ........... committed -> until -> over
  *   settle: asked -> (nothing under way: over) -> committed -> until -> (look) -> over */
+#include "browser/page/download.h"
 #include "browser/page/neterror.h"
 #include "browser/page/page_internal.h"
 
@@ -425,7 +426,8 @@ void lifecycle_stopped(struct page *p, struct frame *f)
             continue;
         observe(n, &f->pending);
         n->nav.download = f->pending.download;
-        if (f->pending.http_status == 204 || f->pending.http_status == 205) {
+        if (f->pending.http_status == 204 || f->pending.http_status == 205 ||
+            (f->pending.download && page_allows_downloads(p))) {
             nav_over(n, STATUS_OK, &e);
         } else {
             nav_failed(n,
@@ -467,7 +469,8 @@ static void go_answered(void *arg, enum status s, const struct json *result, con
 
         n->nav.download = json_bool(json_get(result, "isDownload"), false) || r->download;
         observe(n, r);
-        if (r->http_status == 204 || r->http_status == 205)
+        if (r->http_status == 204 || r->http_status == 205 ||
+            (n->nav.download && page_allows_downloads(n->base.page)))
             nav_over(n, STATUS_OK, &(struct err)ERR_INIT);
         else
             nav_failed(n, n->nav.download ? "the answer is a download, which is refused" : text, r);

@@ -60,6 +60,13 @@ const char *page_url(const struct page *p)
     return p->main != NULL ? p->main->url : "";
 }
 
+pid_t page_browser_pid(const struct page *p)
+{
+    const struct targets_opts *o = &p->targets->opts;
+
+    return o->pid != NULL ? o->pid(o->home) : 0;
+}
+
 struct page *page_next_sibling(const struct page *p)
 {
     if (p->ctx == NULL || p->link.next == &p->ctx->pages)

@@ -20,6 +20,8 @@
 #ifndef BROWSER_PAGE_PAGE_H
 #define BROWSER_PAGE_PAGE_H
 
+#include <sys/types.h>
+
 #include "browser/cdp/conn.h"
 #include "core/base/json.h"
 #include "core/base/loop.h"
@@ -77,6 +79,8 @@ uint64_t page_call(struct page *p, struct frame *f, const char *method, struct s
  * (JSON text: "\"cookies\":[]", or empty). */
 uint64_t page_context_call(struct page *p, const char *method, struct str members,
                            uint64_t deadline_ms, cdp_reply_fn *fn, void *arg);
+/** The process of the page's browser, 0: not known. */
+pid_t page_browser_pid(const struct page *p);
 /** Makes what `id` names (a call, an evaluation, a navigation, a wait of this header) end soon with
  * `why`. Harmless when it is over. */
 void page_cancel(struct page *p, uint64_t id, enum status why);

@@ -50,6 +50,7 @@ struct context {
     struct err err; /* why it could not be asked for */
     struct loop_timer idle;
     size_t n_pages_made;
+    struct downloads *downloads; /* NULL: denied */
     size_t n_strays; /* tabs that were asked for by pages that are dropped; tabs come in the order
                         they are asked for */
     bool destroyed;  /* a session still has it */
@@ -221,6 +222,13 @@ void console_add(struct page *p, const char *type, struct str text, const char *
 void console_send(struct page *p);
 void page_send_rules(struct page *p); /* rules.c: what is blocked and seeded, on a new session */
 void page_reset_rules(struct page *p);
+
+/* --- download.c --- */
+
+void download_begins(struct targets *t, const struct json *params);
+void download_progresses(struct targets *t, const struct json *params);
+/** The session is over: denied again, and what was told forgotten. */
+void downloads_end(struct context *c);
 
 /* --- frame.c, dialog.c: events of sessions; arg is the struct frame_realm --- */
 

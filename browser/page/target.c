@@ -295,9 +295,21 @@ static void on_paused(void *arg, struct cdp_session *root, const struct json *pa
     network_paused(arg, params);
 }
 
+static void on_download(void *arg, struct cdp_session *root, const struct json *params)
+{
+    (void)root;
+    download_begins(arg, params);
+}
+
+static void on_download_progress(void *arg, struct cdp_session *root, const struct json *params)
+{
+    (void)root;
+    download_progresses(arg, params);
+}
+
 static const struct cdp_handler root_handlers[] = {
-    {"Target.attachedToTarget", on_attached},
-    {"Target.detachedFromTarget", on_detached},
+    {"Browser.downloadWillBegin", on_download}, {"Browser.downloadProgress", on_download_progress},
+    {"Target.attachedToTarget", on_attached},   {"Target.detachedFromTarget", on_detached},
     {"Fetch.requestPaused", on_paused},
 };
 

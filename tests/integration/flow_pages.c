@@ -77,6 +77,12 @@ static void on_event(void *arg, const char *what, const struct member *m, const 
     snprintf(fx.events + n, sizeof fx.events - n, "%s%s", n > 0 ? ", " : "", what);
 }
 
+static pid_t pid_of(void *arg)
+{
+    (void)arg;
+    return instance_pid(fx.instance);
+}
+
 static void on_ready(struct instance *i, void *arg)
 {
     (void)i;
@@ -193,7 +199,8 @@ int flow_setup_all(void **state)
                                                .targets = {.gate = fx.gate,
                                                            .document = ops_page_document(),
                                                            .enforce = ENFORCE_HOLD,
-                                                           .on_event = on_event},
+                                                           .on_event = on_event,
+                                                           .pid = pid_of},
                                                .on_ready = on_ready,
                                                .on_over = on_over},
                        &fx.instance, &fx.err) != STATUS_OK)

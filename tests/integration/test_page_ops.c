@@ -106,11 +106,51 @@ static void states(void **state)
                      STATUS_PROTOCOL, "importState");
 }
 
+static void downloads(void **state)
+{
+    (void)state;
+    flow_serve("/file", 200, "Content-Disposition: attachment; filename=\"../r p.csv\"\r\n",
+               "a,b\n1,2\n");
+    flow_serve("/get", 200, "", PAGE("<a href=/file id=get>get</a>"));
+    ok("{'type': 'allowDownloads'}, " GO("get") "{'type': 'click', 'selectors': ['#get']}, "
+                                                "{'type': 'waitForDownload', 'timeout': 9000}");
+    has(tried.artifacts, "r-p.csv");
+    flow_expect_fail("{'type': 'allowDownloads', 'max_bytes': 3}, " GO(
+                         "get") "{'type': 'click', 'selectors': ['#get']}, "
+                                "{'type': 'waitForDownload', 'timeout': 9000}",
+                     STATUS_TOO_LARGE, "larger than 3 bytes");
+    /* Nobody wants it: denied, and nothing waits. */
+    ok(GO("get") "{'type': 'click', 'selectors': ['#get']}");
+    assert_string_equal(tried.artifacts, "[]");
+    flow_expect_fail("{'type': 'waitForDownload', 'timeout': 9000}", STATUS_INVALID,
+                     "allowDownloads comes first");
+    ok("{'type': 'allowDownloads'}, " GO("file") "{'type': 'waitForDownload', 'timeout': 9000}");
+}
+
+static void uploads(void **state)
+{
+    (void)state;
+    flow_serve("/up", 200, "",
+               PAGE("<input type=file id=f hidden multiple onchange=\"(async()=>{window.got='';for("
+                    "const x of f.files)got+=x.name+':'+await x.text()+';'})()\">"));
+    test_write_file("up load.txt", "hello", 5);
+    flow_expect(GO("up") "{'type': 'upload', 'selectors': ['#f'], 'files': ['up load.txt']}, "
+                         "{'type': 'waitForExpression', 'expression': 'window.got'}, {'type': "
+                         "'set', 'name': 'g', 'expression': 'got', 'output': true}",
+                "{\"g\":\"up load.txt:hello;\"}");
+    (void)remove("up load.txt");
+    flow_expect_fail(GO("up") "{'type': 'upload', 'selectors': ['#f'], 'files': "
+                              "['../../../../../../../../etc/passwd']}",
+                     STATUS_INVALID, "outside of the campaign's directory");
+    flow_expect_fail(GO("up") "{'type': 'upload', 'selectors': ['#f'], 'files': ['no.txt']}",
+                     STATUS_INVALID, "no such file");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        FLOW_CASE(kept), FLOW_CASE(failures), FLOW_CASE(blocked),
-        FLOW_CASE(said), FLOW_CASE(states),
+        FLOW_CASE(kept),   FLOW_CASE(failures),  FLOW_CASE(blocked), FLOW_CASE(said),
+        FLOW_CASE(states), FLOW_CASE(downloads), FLOW_CASE(uploads),
     };
 
     return cmocka_run_group_tests(tests, flow_setup_all, flow_teardown_all);
