@@ -108,14 +108,16 @@ uint64_t logcheck_number(const char *line, const char *name, uint64_t otherwise)
     return logcheck_member(line, name, text, sizeof(text)) ? strtoull(text, NULL, 10) : otherwise;
 }
 
-size_t logcheck_count(const struct logcheck *c, const char *kind, const char *id)
+size_t logcheck_count(const struct logcheck *c, const char *kind, const char *name,
+                      const char *value)
 {
-    char k[128], i[128];
+    char k[128], v[128];
     size_t n = 0;
 
-    for (size_t at = 0; at < c->n; at++)
-        n += logcheck_member(c->line[at], "kind", k, sizeof(k)) && strcmp(k, kind) == 0 &&
-             logcheck_member(c->line[at], "id", i, sizeof(i)) && strcmp(i, id) == 0;
+    for (size_t i = 0; i < c->n; i++)
+        n += logcheck_member(c->line[i], "kind", k, sizeof(k)) && strcmp(k, kind) == 0 &&
+             c->payload[i] && logcheck_member(c->payload[i], name, v, sizeof(v)) &&
+             strcmp(v, value) == 0;
     return n;
 }
 
@@ -161,7 +163,23 @@ static bool check_time(struct logcheck *c, const char *line)
     return true;
 }
 
-static bool add_record(struct logcheck *c, const char *line, size_t n, EVP_PKEY *key)
+/* "ph" is the hash of the stored payload. */
+static bool check_payload(struct logcheck *c, const char *line, const char *payload, size_t n)
+{
+    unsigned char hash[LOGCHECK_HASH];
+    char want[2 * LOGCHECK_HASH + 1], have[80];
+
+    if (!payload)
+        return true;
+    sha256(payload, n, "", 0, "", 0, hash);
+    hex(hash, want);
+    if (logcheck_member(line, "ph", have, sizeof(have)) && strcmp(have, want) == 0)
+        return true;
+    return fail(c, c->n, "record %zu: its payload is not what it has the hash of", c->n);
+}
+
+static bool add_record(struct logcheck *c, const char *line, size_t n, const char *payload,
+                       size_t n_payload, EVP_PKEY *key)
 {
     char prev[80], want[2 * LOGCHECK_HASH + 1];
     size_t cap = c->n == 0 ? 64 : c->n;
@@ -170,7 +188,8 @@ static bool add_record(struct logcheck *c, const char *line, size_t n, EVP_PKEY 
     if ((c->n & (c->n - 1)) == 0 || c->n == 0) { /* at 0 and at powers of two */
         c->line = realloc(c->line, (cap < 64 ? 64 : cap * 2) * sizeof(c->line[0]));
         c->leaf = realloc(c->leaf, (cap < 64 ? 64 : cap * 2) * sizeof(c->leaf[0]));
-        if (!c->line || !c->leaf)
+        c->payload = realloc(c->payload, (cap < 64 ? 64 : cap * 2) * sizeof(c->payload[0]));
+        if (!c->line || !c->leaf || !c->payload)
             abort();
     }
     if (memchr(line, '\0', n) || n < 2 || line[0] != '{' || line[n - 1] != '}')
@@ -185,8 +204,10 @@ static bool add_record(struct logcheck *c, const char *line, size_t n, EVP_PKEY 
         (void)fail(c, c->n, "record %zu: its seq is another", c->n);
     else if (!logcheck_member(line, "prev", prev, sizeof(prev)) || strcmp(prev, want) != 0)
         (void)fail(c, c->n, "record %zu: prev is not the hash of the one before", c->n);
-    else if (check_signature(c, line, n, key) && check_time(c, line)) {
+    else if (check_signature(c, line, n, key) && check_time(c, line) &&
+             check_payload(c, line, payload, n_payload)) {
         sha256(&zero, 1, line, n, "", 0, c->leaf[c->n]);
+        c->payload[c->n] = payload ? strndup(payload, n_payload) : NULL;
         c->n++;
         return true;
     }
@@ -196,9 +217,12 @@ static bool add_record(struct logcheck *c, const char *line, size_t n, EVP_PKEY 
 
 void logcheck_free(struct logcheck *c)
 {
-    for (size_t i = 0; i < c->n; i++)
+    for (size_t i = 0; i < c->n; i++) {
         free(c->line[i]);
+        free(c->payload[i]);
+    }
     free(c->line);
+    free(c->payload);
     free(c->leaf);
     *c = (struct logcheck){.n = 0};
 }
@@ -315,13 +339,16 @@ static bool read_records(struct logcheck *c, sqlite3 *db, EVP_PKEY *key)
 {
     sqlite3_stmt *st = NULL;
     bool ok = true;
-    int rc = sqlite3_prepare_v2(db, "SELECT line FROM audit_record ORDER BY seq", -1, &st, NULL);
+    int rc = sqlite3_prepare_v2(db, "SELECT line, payload FROM audit_record ORDER BY seq", -1, &st,
+                                NULL);
 
     while (ok && rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
         const char *line = sqlite3_column_blob(st, 0);
         size_t n = (size_t)sqlite3_column_bytes(st, 0);
 
-        ok = add_record(c, line ? line : "", n, key);
+        const char *payload = sqlite3_column_blob(st, 1);
+
+        ok = add_record(c, line ? line : "", n, payload, (size_t)sqlite3_column_bytes(st, 1), key);
         rc = SQLITE_OK;
     }
     if (ok && rc != SQLITE_DONE)
@@ -385,7 +412,7 @@ bool logcheck_ndjson(const char *path, const char *pub, struct logcheck *c)
         ok = fail(c, 0, "%s cannot be read", f ? pub : path);
     while (ok && (n = getline(&line, &cap, f)) > 0) {
         c->torn = line[n - 1] != '\n';
-        ok = c->torn || add_record(c, line, (size_t)n - 1, key);
+        ok = c->torn || add_record(c, line, (size_t)n - 1, NULL, 0, key);
     }
     free(line);
     if (f)

@@ -13,6 +13,7 @@ enum { LOGCHECK_HASH = 32 };
 struct logcheck {
     size_t n; /* records that are there and fit each other */
     char **line;
+    char **payload; /* of a database: NULL where none is stored; its hash was checked */
     unsigned char (*leaf)[LOGCHECK_HASH];
     bool torn;     /* NDJSON: the last line has no end; it is not counted */
     char why[400]; /* what is wrong, "" when nothing is */
@@ -20,9 +21,10 @@ struct logcheck {
 };
 
 /** Reads a copy of log.sqlite (with its write-ahead log) out of `state_dir`, so that the log itself
- * stays as the crash left it, or an NDJSON file. Checks seq, prev, signatures under the first key
- * of `pub` (PEM), that times only grow, and, for a database, that the newest checkpoint is signed,
- * of this size and root. False: see `why`; what was read before is there. */
+ * stays as the crash left it, or an NDJSON file. Checks seq, prev, the hashes of payloads,
+ * signatures under the first key of `pub` (PEM), that times only grow, and, for a database, that
+ * the newest checkpoint is signed, of this size and root. False: see `why`; what was read before is
+ * there. */
 bool logcheck_database(const char *state_dir, struct logcheck *c);
 bool logcheck_ndjson(const char *path, const char *pub, struct logcheck *c);
 void logcheck_free(struct logcheck *c);
@@ -31,8 +33,9 @@ void logcheck_free(struct logcheck *c);
  */
 bool logcheck_member(const char *line, const char *name, char *out, size_t size);
 uint64_t logcheck_number(const char *line, const char *name, uint64_t otherwise);
-/** Records with this kind and id. */
-size_t logcheck_count(const struct logcheck *c, const char *kind, const char *id);
+/** Records of this kind whose payload has this text as its member `name`. */
+size_t logcheck_count(const struct logcheck *c, const char *kind, const char *name,
+                      const char *value);
 void logcheck_leaf_hex(const struct logcheck *c, size_t i, char out[2 * LOGCHECK_HASH + 1]);
 
 /** A copy of the database with its write-ahead log, open; NULL when there is none. */
