@@ -5,6 +5,7 @@
 #include "browser/doctor.h"
 #include "browser/executor.h"
 #include "browser/flow/verb_flow.h"
+#include "browser/gateway/face.h"
 #include "browser/ops.h"
 #include "core/cli/cli.h"
 
@@ -35,6 +36,7 @@ static const struct cli_verb *const verbs[] = {
     &verb_resume,
     &verb_demo,
     &verb_serve,
+    &verb_lease,
     &verb_status,
     &verb_batch_submit,
     &verb_batch_list,
@@ -65,6 +67,8 @@ static const struct cli_verb *const verbs[] = {
     NULL,
 };
 
+static const struct serve_face *const faces[] = {&gateway_face, NULL};
+
 int main(int argc, char **argv)
 {
     static const struct cli_program program = {
@@ -73,6 +77,7 @@ int main(int argc, char **argv)
         .verbs = verbs,
         .kit = &kit,
         .checks = checks,
+        .faces = faces,
     };
 
     return cli_main(&program, argc, argv);

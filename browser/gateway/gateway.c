@@ -47,6 +47,8 @@ static enum status lease_open(struct gateway *g, const struct lease_want *want, 
 
     if (g->stopping)
         return err_set(e, STATUS_SHUTTING_DOWN, "no new leases: shutting down");
+    if (g->deps.pool == NULL)
+        return err_set(e, STATUS_UNAVAILABLE, "the browser is not there yet");
     if (map_len(g->leases) >= LEASES_MAX)
         return err_set(e, STATUS_BUSY, "%d leases are held already", LEASES_MAX);
     s = g->deps.take(g->deps.arg, want->identity, &m, e);
@@ -117,11 +119,13 @@ static bool is_host(const char *z)
                strlen(z);
 }
 
-static const char *base_of(const struct exchange *x)
+static const char *base_of(const struct gateway *g, const struct exchange *x)
 {
     const char *forwarded = exchange_header(x, "x-forwarded-host");
     const char *host = exchange_header(x, "host");
 
+    if (server_port(exchange_server(x)) == 0)
+        return g->deps.base;
     return is_host(forwarded) ? forwarded : is_host(host) ? host : "127.0.0.1";
 }
 
@@ -132,10 +136,10 @@ static bool is_tls(const struct exchange *x)
     return proto != NULL && (strcmp(proto, "https") == 0 || strcmp(proto, "wss") == 0);
 }
 
-static const char *address_of(struct exchange *x, const char *id)
+static const char *address_of(const struct gateway *g, struct exchange *x, const char *id)
 {
     return arena_printf(exchange_arena(x), "%s://%s/devtools/browser/%s", is_tls(x) ? "wss" : "ws",
-                        base_of(x), id);
+                        base_of(g, x), id);
 }
 
 /* --- what is asked for --- */
@@ -228,7 +232,7 @@ struct posted {
 
 static struct json *describe(struct exchange *x, const struct lease *l)
 {
-    return json_add_str(lease_describe(l), "url", address_of(x, l->id));
+    return json_add_str(lease_describe(l), "url", address_of(l->gateway, x, l->id));
 }
 
 static void on_posted(void *arg, struct lease *l, enum status s, const struct err *e)
@@ -337,7 +341,7 @@ static void root_version(struct exchange *x, void *arg)
         exchange_answer_err(x, &e);
         return;
     }
-    discovery_version(g, address_of(x, ticket_make(g, &want)->id), &b);
+    discovery_version(g, address_of(g, x, ticket_make(g, &want)->id), &b);
     answer_text(x, &b);
 }
 
@@ -367,7 +371,7 @@ static void lease_version(struct exchange *x, void *arg)
         exchange_fail(x, STATUS_NOT_FOUND, "there is no lease %.8s", id);
         return;
     }
-    discovery_version(g, address_of(x, id), &b);
+    discovery_version(g, address_of(g, x, id), &b);
     answer_text(x, &b);
 }
 
@@ -378,7 +382,7 @@ static void lease_list(struct exchange *x, void *arg)
 
     if (l == NULL)
         return;
-    discovery_list(l, base_of(x), is_tls(x), &b);
+    discovery_list(l, base_of(l->gateway, x), is_tls(x), &b);
     answer_text(x, &b);
 }
 
@@ -500,6 +504,21 @@ struct gateway *gateway_create(const struct gateway_deps *deps)
     return g;
 }
 
+void gateway_begin(struct gateway *g, struct pool *pool)
+{
+    g->deps.pool = pool;
+}
+
+void *gateway_arg(const struct gateway *g)
+{
+    return g->deps.arg;
+}
+
+void gateway_set_base(struct gateway *g, const char *base)
+{
+    g->deps.base = base;
+}
+
 size_t gateway_leases(const struct gateway *g)
 {
     return map_len(g->leases);
@@ -520,6 +539,7 @@ void gateway_stop(struct gateway *g, void (*stopped)(void *arg), void *arg)
     struct lease *l;
     size_t it = 0;
 
+    BUG_ON(g->stopping);
     g->stopping = true;
     g->stopped = stopped;
     g->stopped_arg = arg;

@@ -13,7 +13,7 @@ struct audit;
 
 struct gateway_deps {
     struct loop *loop;
-    struct pool *pool;
+    struct pool *pool; /* NULL: gateway_begin follows */
     struct gate *gate;
     struct audit *audit;
     struct op_table *ops;
@@ -26,13 +26,20 @@ struct gateway_deps {
     /** What Browser.getVersion's product is in /json/version before a browser was asked:
      * "156.0.8078.79". */
     const char *version;
+    const char *base; /* "127.0.0.1:8730": what clients that ask over a Unix socket are told */
 };
 
 struct gateway *gateway_create(const struct gateway_deps *deps);
+/** Leases are given out from now on: when deps.pool was not there yet. */
+void gateway_begin(struct gateway *g, struct pool *pool);
 /** Ends all leases; `stopped` once, from the loop, when all are over. No new ones from now on. */
 void gateway_stop(struct gateway *g, void (*stopped)(void *arg), void *arg);
 /** After stopped. Sets *g to NULL; NULL is fine. */
 void gateway_destroy(struct gateway **g);
+/** What deps.arg is. */
+void *gateway_arg(const struct gateway *g);
+/** deps.base, when it was not known before; borrowed. */
+void gateway_set_base(struct gateway *g, const char *base);
 size_t gateway_leases(const struct gateway *g);
 
 /** Its rows for a server's table of routes; `arg` of the handlers is the gateway. Ended by a row

@@ -1,0 +1,138 @@
+/* `lease`: a member of the serving engine for a program of one's own. */
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <sys/wait.h>
+
+#include "browser/gateway/face.h"
+#include "core/api/client.h"
+
+extern char **environ;
+
+enum { LEASE_TIMEOUT_MS = 70 * 1000, SIGNALLED = 128 };
+
+static const struct cli_option options[] = {
+    {"fleet", 0, "NAME", "of the fleet's members; default: the serving engine's"},
+    {"identity", 0, "ID", "the member with this identity; default: any that is free"},
+    {"ttl", 0, "MS", "milliseconds after which it ends; default 1800000"},
+    {"kept", 0, NULL, "cookies stay with the member afterwards"},
+    {"json", 0, NULL, "print the lease as JSON"},
+    {NULL, 0, NULL, NULL},
+};
+
+static int call(struct cli *c, const char *socket, const char *method, const char *path,
+                struct str body, struct json **out)
+{
+    const struct client_request q = {.socket = socket,
+                                     .method = method,
+                                     .path = path,
+                                     .body = body,
+                                     .timeout_ms = LEASE_TIMEOUT_MS};
+    struct client_reply r;
+    struct err e = ERR_INIT;
+    enum status s = client_call(&q, &r, &e);
+
+    if (s == STATUS_OK && out != NULL) {
+        *out = client_json(&r, &e);
+        s = *out != NULL ? STATUS_OK : STATUS_PROTOCOL;
+    }
+    client_reply_deinit(&r);
+    if (s == STATUS_ENVIRONMENT)
+        err_set(&e, s, "no gateway on %s; \"%s serve --listen 127.0.0.1:8730\" starts one", socket,
+                cli_program(c)->name);
+    return s == STATUS_OK ? EXIT_OK : cli_fail(c, &e);
+}
+
+static int ask(struct cli *c, const char *socket, struct json **out)
+{
+    struct json *body = json_new_object();
+    struct buf text = BUF_INIT(BUF_MAX_LINE);
+    uint64_t ttl = 0;
+    int code;
+
+    if (cli_has(c, "ttl") && !str_to_u64(str_from(cli_get(c, "ttl")), UINT32_MAX, &ttl)) {
+        json_destroy(&body);
+        return cli_usage(c, "--ttl: found \"%s\", expected milliseconds", cli_get(c, "ttl"));
+    }
+    if (cli_has(c, "fleet"))
+        json_add_str(body, "fleet", cli_get(c, "fleet"));
+    if (cli_has(c, "identity"))
+        json_add_str(body, "identity", cli_get(c, "identity"));
+    if (cli_has(c, "ttl"))
+        json_add_num(body, "ttl_ms", (double)ttl);
+    if (cli_has(c, "kept"))
+        json_add_str(body, "context", "kept");
+    json_print(body, 0, &text);
+    code = call(c, socket, "POST", "/v1/leases", buf_str(&text), out);
+    buf_deinit(&text);
+    json_destroy(&body);
+    return code;
+}
+
+/* The command has the terminal: an interrupt is its own affair, and the lease is released after it.
+ */
+static int run_command(struct cli *c, const char *url)
+{
+    size_t n = cli_n_args(c);
+    char **argv = xcalloc(n + 1, sizeof *argv);
+    struct err e = ERR_INIT;
+    int status = 0, error;
+    pid_t pid;
+
+    for (size_t i = 0; i < n; i++)
+        argv[i] = (char *)(uintptr_t)cli_arg(c, i);
+    setenv("FLEET_CDP_URL", url, 1);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGQUIT, SIG_IGN);
+    error = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
+    if (error != 0) {
+        err_set_errno(&e, STATUS_NOT_FOUND, error, "%s", argv[0]);
+        free(argv);
+        return cli_fail(c, &e);
+    }
+    free(argv);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : SIGNALLED + WTERMSIG(status);
+}
+
+static int lease(struct cli *c)
+{
+    cleanup_free char *socket = gateway_socket_path(cli_state_dir(c));
+    struct json *made = NULL;
+    char path[128];
+    int code = ask(c, socket, &made), released;
+
+    if (code != EXIT_OK)
+        return code;
+    if (cli_n_args(c) == 0) {
+        if (cli_has(c, "json"))
+            code = cli_print_json(c, made);
+        else
+            printf("%s\n", json_str(json_get(made, "url"), ""));
+    } else {
+        code = run_command(c, json_str(json_get(made, "url"), ""));
+        snprintf(path, sizeof path, "/v1/leases/%.64s", json_str(json_get(made, "id"), ""));
+        released = call(c, socket, "DELETE", path, STR_NONE, NULL);
+        if (code == EXIT_OK)
+            code = released;
+    }
+    json_destroy(&made);
+    return code;
+}
+
+const struct cli_verb verb_lease = {
+    .name = "lease",
+    .summary = "Take a member for a DevTools client of your own",
+    .usage = "[-- COMMAND...]",
+    .options = options,
+    .max_args = UINT16_MAX,
+    .details =
+        "Prints the address that Playwright (connectOverCDP), Puppeteer (browserWSEndpoint) and\n"
+        "chromedp connect to. With a COMMAND, runs it with the address in FLEET_CDP_URL, releases\n"
+        "the lease at its end, and exits as it did. \"serve --listen\" must be running on the "
+        "same\n"
+        "state directory.",
+    .run = lease,
+};
