@@ -438,8 +438,8 @@ $(call bins,$(BENCH_C)): $(B)/%: $(B)/%.o $$(call mates_of,$$*) $$(call embed_of
 # at the first failure.
 SOAK ?= 1000
 soak: build-integration build-fault
-	+$(Q)FLEET_ROUNDS=$(SOAK) $(MAKE) BUILD=$(BUILD) BUILT=1 TEST_TIMEOUT=3600 check-fault T=test_reap_soak
-	$(Q)grep rounds $(B)/log/fault.test_reap_soak.log
+	+$(Q)FLEET_ROUNDS=$(SOAK) $(MAKE) BUILD=$(BUILD) BUILT=1 TEST_TIMEOUT=3600 check-fault T=fault/test_reap_
+	$(Q)grep -h "rounds\|made to fail" $(B)/log/fault.test_reap_*.log
 	+$(Q)end=$$(($$(date +%s) + $(SECONDS))); n=0; \
 	while [ $$(date +%s) -lt $$end ]; do \
 		$(MAKE) BUILD=$(BUILD) BUILT=1 check-integration check-fault -j1 || exit 1; \

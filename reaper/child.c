@@ -97,6 +97,18 @@ static void free_child(struct reaper_child *c)
     free(c);
 }
 
+/* Without a word: before it could (its C library did not start), or it was killed. */
+static void init_ended_early(struct reaper_child *c)
+{
+    int w = c->init_wstatus;
+
+    if (c->failed.status != STATUS_OK || c->oom > 0)
+        return;
+    err_set(&c->failed, STATUS_ENVIRONMENT, "launch %s: %s: it ended by %s %d and told nothing",
+            c->name, step_text(STEP_EXEC_INIT), WIFSIGNALED(w) ? "signal" : "exit code",
+            WIFSIGNALED(w) ? WTERMSIG(w) : WEXITSTATUS(w));
+}
+
 static void drain_socket(struct reaper_child *c);
 
 /* All is gone and all was said: the one place that calls on_exit. */
@@ -107,6 +119,8 @@ void child_finish(struct reaper_child *c)
 
     drain_socket(c);
     x.oom = c->oom > 0;
+    if (!c->started && !c->exited && c->state == LADDER_STARTING)
+        init_ended_early(c);
     describe_exit(c, &x);
     x.cause = cause_of(c, &x);
     if (x.cause == REAPER_CAUSE_FAILED)

@@ -32,6 +32,7 @@
 enum {
     FD_ABOVE = 128, /* where descriptors are parked while the targets 0..63 are filled */
     END_MAX_MS = 5000,
+    AGAIN_MS = 20,
 };
 
 struct member {
@@ -272,8 +273,12 @@ static bool arrange_fds(struct member *m, struct report *r)
     int parked[WIRE_FDS_MAX] = {0};
     const struct wire_spec *s = &m->spec;
 
-    if (!TRY(r, STEP_FDS, NULL, m->status_w = fcntl(m->status_w, F_DUPFD_CLOEXEC, FD_ABOVE)))
+    int status_w = -1;
+
+    /* kept until there is another: what fails is told through it */
+    if (!TRY(r, STEP_FDS, NULL, status_w = fcntl(m->status_w, F_DUPFD_CLOEXEC, FD_ABOVE)))
         return false;
+    m->status_w = status_w;
     for (size_t i = 0; i < s->n_targets; i++)
         if (!TRY(r, STEP_FDS, NULL,
                  parked[i] = fcntl(INIT_FD_FIRST + (int)i, F_DUPFD_CLOEXEC, FD_ABOVE)))
@@ -325,11 +330,13 @@ static _Noreturn void run_program(struct member *m, pid_t init)
     struct report *r = &m->report;
     const struct wire_spec *s = &m->spec;
     uint32_t execing = WIRE_EXECING;
-    int sock = fcntl(INIT_FD_SOCKET, F_DUPFD_CLOEXEC, FD_ABOVE);
+    int sock = -1;
     bool ok;
 
     reset_signals();
-    ok = TRY(r, STEP_SESSION, NULL, setsid()) && arrange_fds(m, r) && give_up_privileges(m, r) &&
+    ok = TRY(r, STEP_SESSION, NULL, setsid()) &&
+         TRY(r, STEP_FDS, NULL, sock = fcntl(INIT_FD_SOCKET, F_DUPFD_CLOEXEC, FD_ABOVE)) &&
+         arrange_fds(m, r) && give_up_privileges(m, r) &&
          (has(m, REAPER_LAYER_PIDNS) || arm_death_signal(r, init)) &&
          (!s->cwd || TRY(r, STEP_CWD, s->cwd, chdir(s->cwd))) &&
          TRY(r, STEP_EXEC, s->program, wire_send(sock, &execing, sizeof(execing), NULL, 0)) &&
@@ -409,7 +416,9 @@ static _Noreturn void end_member(struct member *m)
     _exit(0);
 }
 
-static void reap(struct member *m)
+/* False when the kernel did not say who has ended: the signal is read, so it must be asked again.
+ */
+static bool reap(struct member *m)
 {
     struct signalfd_siginfo si;
     int status;
@@ -427,6 +436,7 @@ static void reap(struct member *m)
         (void)!wire_send(INIT_FD_SOCKET, &x, sizeof(x), NULL, 0);
         end_member(m);
     }
+    return p == 0 || errno == ECHILD;
 }
 
 static void read_socket(struct member *m)
@@ -446,8 +456,19 @@ static void read_socket(struct member *m)
         kill(m->program, any.signal.signum);
 }
 
+/* Waiting itself does not work. */
+static _Noreturn void give_up(struct member *m, int errnum)
+{
+    if (m->status_r < 0)
+        end_member(m);
+    (void)report_fail(&m->report, STEP_SIGNALS, "poll", errnum);
+    fail(m);
+}
+
 static _Noreturn void watch(struct member *m)
 {
+    bool again = false;
+
     for (;;) {
         struct pollfd p[] = {
             {.fd = INIT_FD_SOCKET, .events = POLLIN},
@@ -456,16 +477,16 @@ static _Noreturn void watch(struct member *m)
             {.fd = m->status_r, .events = POLLIN},
         };
 
-        if (poll(p, ARRAY_LEN(p), -1) < 0 && errno != EINTR)
-            end_member(m);
+        if (poll(p, ARRAY_LEN(p), again ? AGAIN_MS : -1) < 0 && errno != EINTR)
+            give_up(m, errno);
         if (p[1].revents != 0)
             end_member(m);
         if (p[0].revents != 0)
             read_socket(m);
         if (p[3].revents != 0)
             read_status(m);
-        if (p[2].revents != 0)
-            reap(m);
+        if (p[2].revents != 0 || again)
+            again = !reap(m);
     }
 }
 

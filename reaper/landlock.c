@@ -52,9 +52,12 @@ static bool allow(struct report *r, int rules, const char *path, uint64_t access
     cleanup_fd int fd = open(path, O_PATH | O_CLOEXEC);
     struct stat st;
 
-    if (fd < 0)
-        return true; /* not seen by the member, nothing to allow */
-    if (fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode))
+    if (fd < 0) /* not seen by the member, nothing to allow */
+        return errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP ||
+               report_fail(r, STEP_LANDLOCK, path, errno);
+    if (!TRY(r, STEP_LANDLOCK, path, fstat(fd, &st)))
+        return false;
+    if (!S_ISDIR(st.st_mode))
         a.allowed_access &= LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE |
                             LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_TRUNCATE;
     a.parent_fd = fd;

@@ -230,14 +230,22 @@ static bool bind_one(struct build *b, const struct wire_bind *w)
     return w->writable ? bind_writable(b, from, at) : bind_at(b, from, at, false);
 }
 
+/* What is not there is left out; what cannot be looked at is a failure, not taken for absent. */
+static bool is_absent(void)
+{
+    return errno == ENOENT || errno == ENOTDIR;
+}
+
 static bool show_system_path(struct build *b, const char *path)
 {
     char from[PATH_MAX], to[PATH_MAX];
     struct stat st;
     ssize_t n;
 
-    if (!join(b, OLD, path, from) || lstat(from, &st) < 0)
-        return b->r->failed.step == STEP_NONE;
+    if (!join(b, OLD, path, from))
+        return false;
+    if (lstat(from, &st) < 0)
+        return is_absent() || report_fail(b->r, STEP_BIND, path, errno);
     if (!S_ISLNK(st.st_mode)) {
         struct wire_bind w = {.path = path, .at = path};
 
@@ -280,8 +288,11 @@ static bool show_devices(struct build *b)
 
         snprintf(from, sizeof(from), OLD "/dev/%s", devices[i]);
         snprintf(at, sizeof(at), "/dev/%s", devices[i]);
-        if (stat(from, &st) < 0)
+        if (stat(from, &st) < 0) {
+            if (!is_absent())
+                return report_fail(b->r, STEP_BIND, at, errno);
             continue;
+        }
         if (!make_point(b, at, false) ||
             !TRY(b->r, STEP_BIND, at, mount(from, at, NULL, MS_BIND, NULL)))
             return false;
@@ -355,7 +366,12 @@ static bool hide_paths(struct build *b)
 
         if (!join(b, b->root, b->s->hide[i], at))
             return false;
-        if (stat(at, &st) < 0 || !S_ISDIR(st.st_mode))
+        if (stat(at, &st) < 0) {
+            if (!is_absent())
+                return report_fail(b->r, STEP_HIDE, b->s->hide[i], errno);
+            continue;
+        }
+        if (!S_ISDIR(st.st_mode))
             continue;
         if (!TRY(
                 b->r, STEP_HIDE, b->s->hide[i],

@@ -35,6 +35,7 @@ enum {
     FD_ABOVE = 256,    /* where descriptors are parked while init's block is filled */
     END_MAX_MS = 5000, /* for inits to end after the controller did, before they are killed */
     ORPHANS_MAX_MS = 2000,
+    AGAIN_MS = 20,
     REMOVE_TRIES = 20, /* of a cgroup whose last process is just going, 1 ms apart */
 };
 
@@ -192,11 +193,13 @@ static void on_member_end(struct spawner *s, struct member *m, int wstatus)
     g.oom = cgroup_oom_kills(&m->cgroup);
     clear_away(m);
     if (!s->ending)
-        (void)!wire_send(SPAWNER_FD, &g, sizeof(g), NULL, 0);
+        wire_say(SPAWNER_FD, &g, sizeof(g), NULL, 0);
     drop_member(s, m);
 }
 
-static void reap(struct spawner *s)
+/* False when the kernel did not say who has ended: the signal is read, so it must be asked again.
+ */
+static bool reap(struct spawner *s)
 {
     struct signalfd_siginfo si;
     int status;
@@ -210,6 +213,7 @@ static void reap(struct spawner *s)
         if (m)
             on_member_end(s, m, status);
     }
+    return p == 0 || errno == ECHILD;
 }
 
 /* --- a launch --- */
@@ -489,12 +493,12 @@ static void launch(struct spawner *s, struct request *q)
     m->next = s->members;
     s->members = m;
     ok.pid = m->pid;
-    (void)!wire_send(SPAWNER_FD, &ok, sizeof(ok), &pidfd, pidfd >= 0 ? 1 : 0);
+    wire_say(SPAWNER_FD, &ok, sizeof(ok), &pidfd, pidfd >= 0 ? 1 : 0);
     if (pidfd >= 0)
         close(pidfd);
     return;
 fail:
-    (void)!wire_send(SPAWNER_FD, &q->report.failed, sizeof(q->report.failed), NULL, 0);
+    wire_say(SPAWNER_FD, &q->report.failed, sizeof(q->report.failed), NULL, 0);
     free(m);
 }
 
@@ -531,7 +535,7 @@ static void say_hello(const struct spawner *s)
               (s->probe.userns ? (uint32_t)WIRE_FLAG_USERNS : 0u) |
               (s->probe.masked_proc ? (uint32_t)WIRE_FLAG_MASKED_PROC : 0u);
     memcpy(h.errnos, s->probe.errnos, sizeof(h.errnos));
-    (void)!wire_send(SPAWNER_FD, &h, sizeof(h), NULL, 0);
+    wire_say(SPAWNER_FD, &h, sizeof(h), NULL, 0);
 }
 
 /* The controller has gone: every init sees it by itself, and is only waited for. */
@@ -541,7 +545,7 @@ static void end_all(struct spawner *s)
         if (ms == END_MAX_MS)
             for (struct member *m = s->members; m; m = m->next)
                 kill(m->pid, SIGKILL);
-        reap(s);
+        (void)reap(s);
         if (s->members)
             pause_ms(1);
     }
@@ -583,6 +587,7 @@ static bool start(struct spawner *s, unsigned uid_base)
 int spawner_main(int argc, char **argv)
 {
     static struct spawner s;
+    bool again = false;
 
     if (!start(&s, argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 64000u)) {
         /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
@@ -597,10 +602,10 @@ int spawner_main(int argc, char **argv)
             {.fd = s.signals, .events = POLLIN},
         };
 
-        if (poll(p, ARRAY_LEN(p), -1) < 0 && errno != EINTR)
+        if (poll(p, ARRAY_LEN(p), again ? AGAIN_MS : -1) < 0 && errno != EINTR)
             break;
-        if (p[2].revents != 0)
-            reap(&s);
+        if (p[2].revents != 0 || again)
+            again = !reap(&s);
         if (p[0].revents != 0)
             read_control(&s);
         if (p[1].revents != 0)

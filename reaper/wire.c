@@ -1,6 +1,7 @@
 #include "reaper/wire.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <linux/filter.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -57,6 +58,18 @@ static void take_control(struct msghdr *h, int fds[FDS_MAX], size_t *n_fds, int 
             memcpy(&u, CMSG_DATA(m), sizeof(u));
             *pid = u.pid;
         }
+    }
+}
+
+void wire_say(int sock, const void *msg, size_t len, const int *fds, size_t n_fds)
+{
+    enum { STEP_MS = 20 };
+    struct pollfd p = {.fd = sock, .events = POLLOUT};
+
+    for (int ms = 0; ms < WIRE_SAY_MS; ms += STEP_MS) {
+        if (wire_send(sock, msg, len, fds, n_fds) == 0 || errno == EPIPE || errno == ECONNRESET)
+            return;
+        (void)poll(&p, 1, STEP_MS);
     }
 }
 

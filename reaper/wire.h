@@ -98,6 +98,10 @@ union wire_any {
 /** Sends one datagram with up to WIRE_FDS_MAX + 4 descriptors. 0, or -1 with errno. EINTR is
  * retried. */
 must_check int wire_send(int sock, const void *msg, size_t len, const int *fds, size_t n_fds);
+/** As wire_send, again and again for WIRE_SAY_MS while the other end is there and has no room (a
+ * controller that is busy): for news that is told once. */
+void wire_say(int sock, const void *msg, size_t len, const int *fds, size_t n_fds);
+enum { WIRE_SAY_MS = 5000 };
 /** Receives one datagram into `m`; descriptors (close-on-exec) to fds[0..*n_fds), of which there is
  * room for WIRE_FDS_MAX + 4; more than that, or a cut message, is EPROTO. *pid the sender's when
  * the socket has SO_PASSCRED (may be NULL). Returns the length, 0 at the end, -1 with errno (EAGAIN
