@@ -431,8 +431,8 @@ demo:
 bench: need-browser $(PROGRAMS) $(call bins,$(BENCH_C)) $(if $(wildcard tests/bench/*.mjs),$(O)/npm/.done)
 	$(Q)for b in $(call bins,$(BENCH_C)); do echo "== $$(basename $$b)"; $$b || exit 1; done
 	$(Q)if [ -x tests/bench/run ]; then tests/bench/run $(ARGS); fi
-$(call bins,$(BENCH_C)): $(B)/%: $(B)/%.o $$(call mates_of,$$*) $$(call embed_of,$$*) $$(call archives_of,$$*)
-	$(call say,LINK,$@)$(call link) $(call libs_of,$(call room_of,$*))
+$(call bins,$(BENCH_C)): $(B)/%: $(B)/%.o $(B)/tests/support/testing.o $$(call mates_of,$$*) $$(call embed_of,$$*) $$(call archives_of,$$*)
+	$(call say,LINK,$@)$(call link) $(call libs_of,$(call room_of,$*)) $(LIBS_cmocka)
 
 # 1,000 rounds of kill -9 (SOAK=), then the tests with real processes, again and again for SECONDS; stops
 # at the first failure.

@@ -168,6 +168,8 @@ static void on_trouble(void *arg, const struct err *e)
     r->trouble = *e;
 }
 
+#define AUDIT "\"audit\":{\"sink\":null,\"sign\":\"checkpoint\"},"
+
 void engine_rig_open(struct engine_rig *r, const char *state_dir, const char *more)
 {
     struct buf text = BUF_INIT(BUF_MAX_LINE), errors = BUF_INIT(BUF_MAX_LINE);
@@ -181,9 +183,8 @@ void engine_rig_open(struct engine_rig *r, const char *state_dir, const char *mo
              "{%s\"flow\":{},\"targets\":[\"http://127.0.0.1/\"],\"name\":\"rig\","
              "\"limits\":{\"max_requests\":1000000,\"robots\":false},"
              "\"retry\":{\"max\":2,\"base_ms\":1,\"cap_ms\":2},"
-             "\"audit\":{\"sink\":null,\"sign\":\"checkpoint\"},"
-             "\"output\":{\"results\":\"%s/results.ndjson\",\"artifacts\":\"%s/out\"}}",
-             more, state_dir, state_dir);
+             "%s\"output\":{\"results\":\"%s/results.ndjson\",\"artifacts\":\"%s/out\"}}",
+             more, strstr(more, "\"audit\"") ? "" : AUDIT, state_dir, state_dir);
     campaign_files_add(r->arena, &r->files, "/rig", arena_str(r->arena, buf_str(&text)));
     if (campaign_load_from(r->arena, &source, &r->conf, &errors, &e) != STATUS_OK)
         fail_msg("%s", errors.ptr);
