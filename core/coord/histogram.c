@@ -47,7 +47,7 @@ uint64_t histogram_quantile(const struct histogram *h, double p)
         seen += h->place[i];
         if (seen > want) {
             top = top_of(i);
-            return top < h->max ? top : h->max;
+            return top < h->max && i < HISTOGRAM_PLACES - 1 ? top : h->max;
         }
     }
     return h->max;

@@ -8,8 +8,9 @@
  * |--> CANCELLED
  *               +----------- DELAYED <----------+--------------+    retry
  *
- * DEAD (three lost leases) comes with leases across processes: LOST counts there. All moves go
- * through task_move, which knows the legal ones. Pure. */
+ * DEAD: its lease was lost TASK_LOST_MAX times. In one process a lease is lost when the engine ends
+ * while the task runs; core/coord counts that when it resumes, and ends the task before it comes
+ * here. All moves go through task_move, which knows the legal ones. Pure. */
 #ifndef CORE_SCHED_TASK_H
 #define CORE_SCHED_TASK_H
 

@@ -109,6 +109,47 @@ static void test_pipeline(void **state)
     coord_destroy(&c);
 }
 
+/* Of one that goes on: what is done is not asked for, and a pipeline waits for its slowest. */
+static void test_restored(void **state)
+{
+    const struct coord_shape batch = {.kind = COORD_BATCH, .rows = 4, .members = 2, .stages = 1};
+    const struct coord_shape line = {.kind = COORD_PIPELINE, .rows = 1, .members = 4, .stages = 3};
+    struct coord *c = coord_create(&batch);
+
+    (void)state;
+    n = 0;
+    coord_restore(c, 1, 0, true, NULL);
+    coord_restore(c, 3, 0, true, NULL);
+    coord_start(c, emit, NULL);
+    assert_int_equal(n, 2);
+    assert_int_equal(works[0].index, 0);
+    assert_int_equal(works[1].index, 2);
+    coord_destroy(&c);
+
+    c = coord_create(&line);
+    n = 0;
+    coord_restore(c, 0, 2, false, output(7)); /* through two stages */
+    coord_restore(c, 1, 0, true, NULL);       /* failed, or done */
+    coord_restore(c, 2, 1, false, output(8)); /* through one, as the next */
+    coord_restore(c, 3, 1, false, NULL);
+    coord_start(c, emit, NULL);
+    assert_int_equal(n, 2);
+    assert_int_equal(works[0].index, 2);
+    assert_int_equal(works[0].stage, 1);
+    assert_int_equal(json_int(works[0].input, -1), 8);
+    assert_false(coord_finished(c, 2, 1, true, output(9), emit, NULL));
+    assert_true(coord_finished(c, 3, 1, false, NULL, emit, NULL));
+    assert_int_equal(n, 4);
+    assert_int_equal(works[2].index, 0);
+    assert_int_equal(works[2].stage, 2);
+    assert_int_equal(json_int(works[2].input, -1), 7);
+    assert_int_equal(works[3].index, 2);
+    assert_true(coord_finished(c, 0, 2, true, NULL, emit, NULL));
+    assert_true(coord_finished(c, 2, 2, true, NULL, emit, NULL));
+    assert_int_equal(n, 4);
+    coord_destroy(&c);
+}
+
 static void test_pipeline_may_fail_whole(void **state)
 {
     struct coord *c = begin(COORD_PIPELINE, 1, 2, 2);
@@ -123,11 +164,9 @@ static void test_pipeline_may_fail_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_batch),
-        cmocka_unit_test(test_broadcast),
-        cmocka_unit_test(test_plan),
-        cmocka_unit_test(test_pipeline),
-        cmocka_unit_test(test_pipeline_may_fail_whole),
+        cmocka_unit_test(test_batch),    cmocka_unit_test(test_broadcast),
+        cmocka_unit_test(test_plan),     cmocka_unit_test(test_pipeline),
+        cmocka_unit_test(test_restored), cmocka_unit_test(test_pipeline_may_fail_whole),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
