@@ -1,0 +1,208 @@
+/* Tasks that do nothing, through all that a task passes: scheduler, receipts, tables of tasks and
+ * results, durable (SQLite, synchronous=FULL) before anybody is told. The executor ends each
+ * attempt at the loop's next turn. Both signing modes, tasks a second from the batch's opening
+ * receipt to its closing one, and the processor time of a task. noop.mjs has the peers. Arguments:
+ * tasks in checkpoint mode (default 50,000), signed each (default 20,000), slots (default 512). */
+#include "core/base/file.h"
+#include "core/conf/campaign.h"
+#include "core/coord/run.h"
+#include "tests/bench/measure.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { TARGETS = 200, TEXT_MAX = 256 * 1024 * 1024 };
+
+/* --- an executor that does nothing --- */
+
+struct executor {
+    struct loop *loop;
+};
+
+static enum status noop_create(const struct executor_env *env, struct executor **out, struct err *e)
+{
+    (void)e;
+    *out = xcalloc(1, sizeof(**out));
+    (*out)->loop = env->loop;
+    return STATUS_OK;
+}
+
+struct ready {
+    void (*fn)(void *arg, enum status s, const struct err *e);
+    void *arg;
+};
+
+static void on_ready(void *p)
+{
+    struct ready r = *(struct ready *)p;
+
+    free(p);
+    r.fn(r.arg, STATUS_OK, NULL);
+}
+
+static void noop_start(struct executor *x,
+                       void (*ready)(void *arg, enum status s, const struct err *e), void *arg)
+{
+    struct ready *r = xcalloc(1, sizeof(*r));
+
+    *r = (struct ready){ready, arg};
+    loop_defer(x->loop, on_ready, r);
+}
+
+static void on_turn(void *p)
+{
+    struct attempt *a = p;
+
+    a->status = STATUS_OK;
+    a->done(a);
+}
+
+static void noop_run(struct executor *x, struct attempt *a)
+{
+    loop_defer(x->loop, on_turn, a);
+}
+
+static void noop_cancel(struct executor *x, struct attempt *a, enum status why)
+{
+    (void)x;
+    (void)a;
+    (void)why; /* it ends at the next turn in any case */
+}
+
+static void noop_stop(struct executor *x, void (*stopped)(void *arg), void *arg)
+{
+    loop_defer(x->loop, stopped, arg);
+}
+
+static void noop_destroy(struct executor **x)
+{
+    free(*x);
+    *x = NULL;
+}
+
+static const struct executor_ops noop_executor = {
+    .name = "noop",
+    .create = noop_create,
+    .start = noop_start,
+    .run = noop_run,
+    .cancel = noop_cancel,
+    .stop = noop_stop,
+    .destroy = noop_destroy,
+};
+
+static enum status no_browser(const struct campaign_conf *c, const char *state_dir, char out[32],
+                              struct err *e)
+{
+    (void)c;
+    (void)state_dir;
+    (void)e;
+    (void)snprintf(out, 32, "156.0.8078.79");
+    return STATUS_OK;
+}
+
+static const struct run_kit noop_kit = {.executor = &noop_executor, .browser_version = no_browser};
+
+/* --- one run --- */
+
+struct bench {
+    struct arena *arena;
+    struct campaign_files files;
+    struct campaign_conf conf;
+    struct loop *loop;
+    double opened_s, cpu_s;
+    bool over;
+};
+
+static void load(struct bench *b, const char *dir, const char *sign, uint64_t n, unsigned slots)
+{
+    struct buf text = BUF_INIT(TEXT_MAX), errors = BUF_INIT(BUF_MAX_LINE);
+    struct campaign_source source = {.from = &b->files};
+    struct err e = ERR_INIT;
+
+    b->arena = arena_create(NULL, 0);
+    buf_addf(
+        &text,
+        "{\"name\":\"noop\",\"flow\":{},\"slots\":%u,\"members\":{\"count\":%u},"
+        "\"limits\":{\"max_requests\":1000000,\"robots\":false},"
+        "\"audit\":{\"sink\":null,\"sign\":\"%s\"},"
+        "\"output\":{\"results\":\"%s/results.ndjson\",\"artifacts\":\"%s/out\"},\"targets\":[",
+        slots, slots, sign, dir, dir);
+    for (uint64_t i = 0; i < n; i++)
+        buf_addf(&text, "%s\"http://127.0.1.%" PRIu64 "/%" PRIu64 "\"", i ? "," : "",
+                 1 + i % TARGETS, i);
+    buf_adds(&text, "]}");
+    campaign_files_add(b->arena, &b->files, "/bench", arena_str(b->arena, buf_str(&text)));
+    if (campaign_load_from(b->arena, &source, &b->conf, &errors, &e) != STATUS_OK)
+        BUG("%s%s", errors.ptr ? errors.ptr : "", err_text(&e));
+    buf_deinit(&text);
+    buf_deinit(&errors);
+}
+
+static void on_open(void *arg, struct run *r)
+{
+    struct bench *b = arg;
+
+    (void)r;
+    b->opened_s = wall_s();
+    b->cpu_s = cpu_s();
+}
+
+static void on_over(void *arg, struct run *r)
+{
+    (void)r;
+    ((struct bench *)arg)->over = true;
+}
+
+static void measure(const char *dir, const char *sign, uint64_t n, unsigned slots)
+{
+    struct bench b = {.over = false};
+    struct run_opts opts = {.kit = &noop_kit, .state_dir = dir, .n_watch = 1};
+    struct run *r = NULL;
+    struct err e = ERR_INIT;
+    double wall, cpu;
+
+    if (file_remove_tree(dir, &e) != STATUS_OK || loop_create(&b.loop, NULL, &e) != STATUS_OK)
+        BUG("%s", err_text(&e));
+    load(&b, dir, sign, n, slots);
+    opts.loop = b.loop;
+    opts.conf = &b.conf;
+    opts.files = &b.files;
+    opts.watch[0] = (struct run_watch){.on_open = on_open, .arg = &b};
+    if (run_create(&opts, &r, &e) != STATUS_OK)
+        BUG("%s", err_text(&e));
+    run_start(r, on_over, &b);
+    while (!b.over)
+        loop_run_once(b.loop, 1000);
+    wall = wall_s() - b.opened_s;
+    cpu = cpu_s() - b.cpu_s;
+    if (run_end(r)->status != STATUS_OK || run_tally(r)->done[TASK_SUCCEEDED] != n)
+        BUG("%s: %s", sign, err_text(&run_end(r)->err));
+    (void)printf("%-12s %8" PRIu64 " tasks %10.0f /s   %6.1f us of processor a task, %" PRIu64
+                 " receipts, %.0f MB\n",
+                 sign, n, (double)n / wall, cpu * 1e6 / (double)n, run_end(r)->receipts,
+                 (double)resident_bytes() / 1e6);
+    run_destroy(&r);
+    loop_destroy(&b.loop);
+    arena_destroy(&b.arena);
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t checkpoint = argc > 1 ? strtoull(argv[1], NULL, 10) : 50000;
+    uint64_t each = argc > 2 ? strtoull(argv[2], NULL, 10) : 20000;
+    unsigned slots = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 512;
+    char dir[] = "/tmp/bench-noop-XXXXXX";
+    struct err e = ERR_INIT;
+
+    if (!mkdtemp(dir))
+        BUG("%s cannot be made", dir);
+    if (checkpoint > 0)
+        measure(dir, "checkpoint", checkpoint, slots);
+    if (each > 0)
+        measure(dir, "each", each, slots);
+    if (file_remove_tree(dir, &e) != STATUS_OK)
+        (void)fprintf(stderr, "%s\n", err_text(&e));
+    return 0;
+}
