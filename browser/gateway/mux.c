@@ -277,11 +277,12 @@ static void own(struct mux *m, struct mux_session *s, struct mux_call *c, const 
         mux_refuse(c, MUX_NO_METHOD, "'%s' wasn't found", c->method);
 }
 
-/* Those that look into their parameters get a tree; the rest is handed on as it is. */
+/* Those that look into their parameters get a tree; the rest is handed on as it is. Strictly read:
+ * of two equal keys the browser might heed the other one. */
 static void with_tree(struct mux *m, struct mux_session *s, struct mux_call *c, struct str text)
 {
     struct err e = ERR_INIT;
-    struct json *params = text.len > 0 ? json_parse(text, false, &e) : json_new_object();
+    struct json *params = text.len > 0 ? json_parse(text, true, &e) : json_new_object();
 
     if (params == NULL || json_type(params) != JSON_OBJECT)
         mux_refuse(c, MUX_PARAMS, "%s: params: found %s, expected an object", c->method,
