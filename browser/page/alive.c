@@ -103,7 +103,7 @@ bool page_is_waiting(const struct page *p)
 
     if (p->state != PAGE_OPEN || f == NULL)
         return true; /* opening has a deadline of its own */
-    return !list_empty(&f->holds) || (!sees && f->started);
+    return f->document == 0 || !list_empty(&f->holds) || (!sees && f->started);
 }
 
 struct ping {

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "browser/page/session.h"
 #include "core/base/log.h"
 
 /* --- life --- */
@@ -53,6 +54,11 @@ enum page_state page_state(const struct page *p)
 enum status page_gone_why(const struct page *p)
 {
     return p->gone.status;
+}
+
+const struct err *page_gone_err(const struct page *p)
+{
+    return &p->gone;
 }
 
 const char *page_url(const struct page *p)
@@ -169,6 +175,8 @@ void page_lost(struct page *p, enum status why, const char *sentence)
     while (!list_empty(&p->realms))
         realm_release(list_entry(p->realms.next, struct frame_realm, link), why, sentence);
     task_doom_all(p, why, sentence);
+    if (p->ctx != NULL && p->ctx->session != NULL && why != STATUS_CLOSED)
+        session_lost(p->ctx->session, p);
     if (why == STATUS_PAGE_CRASHED && p->ctx != NULL) {
         targets_tell(p->targets, "page crashed", p->ctx->member, sentence);
         cdp_callf(cdp_conn_root(p->targets->conn), "Target.closeTarget", 0, NULL, NULL,

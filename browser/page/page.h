@@ -34,6 +34,7 @@ enum page_state { PAGE_NEW, PAGE_OPENING, PAGE_OPEN, PAGE_GONE, PAGE_STATE_COUNT
 enum page_state page_state(const struct page *p);
 /** Why the page is gone; STATUS_OK while it is not. */
 enum status page_gone_why(const struct page *p);
+const struct err *page_gone_err(const struct page *p);
 
 /* --- frames --- */
 

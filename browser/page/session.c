@@ -59,10 +59,22 @@ static bool is_outranked(enum status s)
            s != STATUS_SHUTTING_DOWN && s != STATUS_LEASE_LOST;
 }
 
+void session_lost(struct page_session *s, const struct page *p)
+{
+    if (s->running != NULL && s->running->cancel != NULL && s->page == p)
+        s->running->cancel(s->running);
+}
+
 static void end_op(struct op_call *call, enum status s, const struct err *e, struct json *result)
 {
     struct page_session *session = session_of(call);
     struct err refused = session->refused;
+    enum status gone = page_gone_why(session->page);
+
+    if (s == STATUS_CANCELLED && gone != STATUS_OK && gone != STATUS_CLOSED) {
+        s = gone; /* it was cancelled for that, or might as well have been */
+        e = page_gone_err(session->page);
+    }
 
     session_leave(session, call);
     session->refused = (struct err)ERR_INIT;

@@ -56,6 +56,9 @@ void session_leave(struct page_session *s, struct op_call *call);
  * the flow does. Only what blocks a task counts: POLICY_DENIED, ROBOTS_DENIED, BREAKER_OPEN. */
 void session_refuse(struct page_session *s, const struct err *e);
 
+/** The page is gone: an op that waits for nothing of it (a sleep) ends as well. */
+void session_lost(struct page_session *s, const struct page *p);
+
 /** What a navigation showed goes into call->seen, for classification: HTTP status, Retry-After,
  * block page, the proxy's part in it, and whose answer it was. For page.navigate and for every op
  * after which page_settle said that the page navigated. */

@@ -1,6 +1,8 @@
 #include "tests/integration/flow_pages.h"
 
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "browser/chromium/instance.h"
 #include "browser/flow/flow.h"
@@ -39,6 +41,7 @@ static struct fx {
     struct err err;
     char last_op[64];
     uint64_t heartbeat_ms;
+    struct loop_timer timer;
     char events[512];
 } fx;
 
@@ -75,6 +78,21 @@ static void on_event(void *arg, const char *what, const struct member *m, const 
     (void)m;
     (void)text;
     snprintf(fx.events + n, sizeof fx.events - n, "%s%s", n > 0 ? ", " : "", what);
+}
+
+static void crashed(void *arg, enum status s, const struct json *result, const struct err *e)
+{
+    (void)arg;
+    (void)s;
+    (void)result;
+    (void)e;
+}
+
+static void on_stuck(void *arg)
+{
+    on_event(arg, "browser stuck", NULL, "");
+    instance_stop(fx.instance);
+    instance_stop(fx.instance);
 }
 
 static pid_t pid_of(void *arg)
@@ -200,7 +218,8 @@ int flow_setup_all(void **state)
                                                            .document = ops_page_document(),
                                                            .enforce = ENFORCE_HOLD,
                                                            .on_event = on_event,
-                                                           .pid = pid_of},
+                                                           .pid = pid_of,
+                                                           .on_stuck = on_stuck},
                                                .on_ready = on_ready,
                                                .on_over = on_over},
                        &fx.instance, &fx.err) != STATUS_OK)
@@ -268,6 +287,9 @@ int flow_setup(void **state)
 int flow_teardown(void **state)
 {
     (void)state;
+    loop_timer_stop(&fx.timer);
+    if (fx.over) /* it went with its browser */
+        fx.ctx = NULL;
     context_destroy(&fx.ctx);
     turn_for(5);
     return 0;
@@ -276,6 +298,15 @@ int flow_teardown(void **state)
 void flow_serve(const char *path, int status, const char *headers, const char *body)
 {
     site_answer(fx.site, path, status, headers, body);
+}
+
+void flow_wait_events(const char *events)
+{
+    uint64_t end = test_now_ms() + SOON_MS;
+
+    while (strcmp(fx.events, events) != 0 && test_now_ms() < end)
+        loop_run_once(fx.loop, 50);
+    assert_string_equal(fx.events, events);
 }
 
 void flow_heartbeat(uint64_t every_ms)
@@ -288,9 +319,35 @@ const char *flow_events(void)
     return fx.events;
 }
 
-int flow_browser_pid(void)
+static void on_crash(struct loop_timer *t)
 {
-    return (int)instance_pid(fx.instance);
+    (void)t;
+    page_call(fx.session.main, NULL, "Page.crash", STR_NONE, 0, crashed, NULL);
+}
+
+void flow_crash_after(uint64_t ms)
+{
+    loop_timer_start(fx.loop, &fx.timer, ms, on_crash);
+}
+
+/* The process that was started, or the browser below it. */
+static void on_freeze(struct loop_timer *t)
+{
+    pid_t pid = instance_pid(fx.instance);
+    char path[64], *text;
+
+    (void)t;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
+    text = test_read_file(path, NULL);
+    kill(pid, SIGSTOP);
+    if (text[0] != '\0')
+        kill((pid_t)strtol(text, NULL, 10), SIGSTOP);
+    free(text);
+}
+
+void flow_freeze_after(uint64_t ms)
+{
+    loop_timer_start(fx.loop, &fx.timer, ms, on_freeze);
 }
 
 /* --- one flow --- */

@@ -46,8 +46,13 @@ void flow_serve(const char *path, int status, const char *headers, const char *b
 void flow_heartbeat(uint64_t every_ms);
 /** What on_event was told in this case: words separated by ", ". */
 const char *flow_events(void);
-/** The browser's process. */
-int flow_browser_pid(void);
+/** Waits until it was told just these. */
+void flow_wait_events(const char *events);
+/** `ms` into the next flow its page's process crashes. */
+void flow_crash_after(uint64_t ms);
+/** `ms` into the next flow the browser is stopped for good: it answers nothing any more. When it is
+ * told to be stuck it is killed ("browser stuck" among the events); no flow can be run after it. */
+void flow_freeze_after(uint64_t ms);
 
 #define GO(page) "{'type': 'navigate', 'url': 'http://a.test/" page "'}, "
 /* What the page has noted, and the value of a field, into the output. */

@@ -16,20 +16,20 @@
 static void silent_servers(void **state)
 {
     (void)state;
-    flow_heartbeat(300); /* the page owes nothing while a server is silent */
+    flow_heartbeat(800); /* the page owes nothing while a server is silent */
     flow_serve("/silent", 200, "", "@silent");
-    flow_expect_fail("{'type': 'navigate', 'url': 'http://a.test/silent', 'timeout': 900}",
+    flow_expect_fail("{'type': 'navigate', 'url': 'http://a.test/silent', 'timeout': 1500}",
                      STATUS_TIMEOUT, "http://a.test/silent did not answer by the deadline");
     flow_expect_fail(GO("form.html") "{'type': 'navigate', 'url': 'http://a.test/silent', "
-                                     "'timeout': 900}",
+                                     "'timeout': 1500}",
                      STATUS_TIMEOUT, "did not answer by the deadline");
     flow_expect_fail(GO("form.html") "{'type': 'set', 'name': 'x', 'expression': "
                                      "'void(location=^/silent^)'}, {'type': 'waitForElement', "
-                                     "'selectors': ['#none'], 'timeout': 700}",
+                                     "'selectors': ['#none'], 'timeout': 1500}",
                      STATUS_TIMEOUT, "on its way from http://a.test/form.html to a document");
     /* The page is where it was, and answers. */
     flow_expect(GO("form.html") "{'type': 'navigate', 'url': 'http://a.test/silent', 'timeout': "
-                                "500, 'optional': true}, {'type': 'set', 'name': 'u', "
+                                "1000, 'optional': true}, {'type': 'set', 'name': 'u', "
                                 "'expression': 'location.pathname', 'output': true}",
                 "{\"u\":\"/form.html\"}");
     assert_string_equal(flow_events(), "");
@@ -130,11 +130,49 @@ static void patient(void **state)
     assert_string_equal(flow_events(), "");
 }
 
+static void crashes(void **state)
+{
+    (void)state;
+    flow_crash_after(700);
+    flow_expect_fail(GO("form.html") "{'type': 'sleep', 'ms': 9000}", STATUS_PAGE_CRASHED,
+                     "the page's process crashed");
+    assert_string_equal(flow_events(), "page crashed");
+    flow_expect(GO("form.html") "{'type': 'sleep', 'ms': 1}", "null");
+}
+
+/* What a page asks a person for is answered by nobody: the page goes on, and the answer is no. */
+static void permissions(void **state)
+{
+    (void)state;
+    flow_heartbeat(1000);
+    flow_expect(GO("form.html") "{'type': 'set', 'name': 'n', 'output': true, 'expression': "
+                                "'Notification.requestPermission().then(x => x != ^granted^)'}",
+                "{\"n\":true}");
+    flow_expect(GO("form.html") "{'type': 'set', 'name': 'm', 'output': true, 'expression': "
+                                "'typeof navigator.mediaDevices'}, {'type': 'set', 'name': 'g', "
+                                "'output': true, 'expression': 'new Promise(r => "
+                                "navigator.geolocation.getCurrentPosition(() => r(^yes^), () => "
+                                "r(^no^)))'}",
+                "{\"m\":\"undefined\",\"g\":\"no\"}");
+}
+
+/* The whole ladder: page, context, instance. Last: the browser is gone afterwards. */
+static void frozen(void **state)
+{
+    (void)state;
+    flow_heartbeat(600);
+    flow_freeze_after(1000);
+    flow_expect_fail(GO("form.html") "{'type': 'sleep', 'ms': 30000}", STATUS_PAGE_HUNG,
+                     "the page did not answer for");
+    flow_wait_events("page killed, context killed, browser stuck");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         FLOW_CASE(silent_servers), FLOW_CASE(redirect_loops), FLOW_CASE(refused_ways),
         FLOW_CASE(refused_frames), FLOW_CASE(hung_scripts),   FLOW_CASE(patient),
+        FLOW_CASE(crashes),        FLOW_CASE(permissions),    FLOW_CASE(frozen),
     };
 
     return cmocka_run_group_tests(tests, flow_setup_all, flow_teardown_all);
