@@ -357,6 +357,81 @@ static void test_chromium(void **state)
     work_of("chromium");
 }
 
+/* --- out of memory --- */
+
+static void attach(struct member *x, char session[64])
+{
+    char params[256];
+
+    snprintf(params, sizeof(params), "{\"targetId\":\"%s\",\"flatten\":true}",
+             value_of(command(x, 1, "", "Target.createTarget", "{\"url\":\"about:blank\"}"),
+                      "targetId"));
+    snprintf(session, 64, "%s",
+             value_of(command(x, 2, "", "Target.attachToTarget", params), "sessionId"));
+    command(x, 3, session, "Inspector.enable", "{}");
+}
+
+/* Ends a renderer by `script` or by Page.crash; the browser lives on. Tells what the reaper says.
+ */
+static struct reaper_exit end_renderer(const char *method, const char *params)
+{
+    const char *argv[] = {member_browser("chromium-headless-shell"), MEMBER_BROWSER_ARGS, NULL};
+    struct reaper_spec s = {
+        .name = "browser", .kind = REAPER_BROWSER, .argv = argv, .memory_max_bytes = 400u << 20};
+    char session[64], text[512];
+    struct members m;
+    struct member x;
+    struct reaper_exit end;
+
+    members_open(&m, NULL, NULL, 0);
+    member_launch(&m, &x, &s, true);
+    if (!member_wait_started(&x, SLOW_MS))
+        fail_msg("%s", err_text(&x.exit.err));
+    assert_true((x.started.layers & BIT(CGROUP)) != 0);
+    attach(&x, session);
+    snprintf(text, sizeof(text), "{\"id\":9,\"sessionId\":\"%s\",\"method\":\"%s\",\"params\":%s}",
+             session, method, params);
+    member_say(&x, text);
+    assert_true(member_hear(&x, "Inspector.targetCrashed", SLOW_MS));
+    command(&x, 10, "", "Browser.getVersion", "{}");
+    reaper_child_stop(x.child, 5000);
+    assert_true(member_wait_gone(&x, SLOW_MS));
+    end = x.exit;
+    member_close(&x);
+    members_close(&m);
+    return end;
+}
+
+static bool has_memory_limits(void)
+{
+    struct reaper_level level;
+    struct members m;
+
+    members_open(&m, NULL, NULL, 0);
+    assert_int_equal(reaper_level(m.reaper, &level, NULL), STATUS_OK);
+    members_close(&m);
+    return (level.layers & BIT(CGROUP)) != 0;
+}
+
+static void test_out_of_memory_is_no_crash(void **state)
+{
+    struct reaper_exit x;
+
+    (void)state;
+    if (!member_browser("chromium-headless-shell"))
+        test_skip("chromium-headless-shell is not installed");
+    if (!has_memory_limits())
+        test_skip("no cgroup limits here");
+    x = end_renderer("Runtime.evaluate",
+                     "{\"expression\":\"const a = []; for (let i = 0; i < 1500; i++) "
+                     "a.push(new Uint8Array(1 << 20).fill(1)); a.length\"}");
+    assert_true(x.oom);
+    assert_int_equal(x.cause, REAPER_CAUSE_ASKED); /* the browser itself ended well */
+    x = end_renderer("Page.crash", "{}");
+    assert_false(x.oom);
+    assert_int_equal(x.cause, REAPER_CAUSE_ASKED);
+}
+
 /* --- what the filter refuses --- */
 
 enum { ANY = INT32_MIN };
@@ -458,6 +533,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_headless_shell),
         cmocka_unit_test(test_chromium),
+        cmocka_unit_test(test_out_of_memory_is_no_crash),
         cmocka_unit_test(test_refusals_to_headless_shell),
         cmocka_unit_test(test_refusals_to_chromium),
     };
