@@ -82,7 +82,7 @@ PLAIN := $(if $(SANITISED),$(B)/plain,$(B))
 # What each folder may use of what is not ours, besides what those below it use.
 PKGS_base := libuv libcjson libsodium
 PKGS_reaper := libseccomp
-PKGS_fingerprints :=
+PKGS_fingerprints := sqlite3 libsodium
 PKGS_proxies := openssl
 PKGS_core := libcurl sqlite3 libpsl libwebsockets
 PKGS_browser :=
