@@ -8,6 +8,7 @@
  * sandbox, which the caller must have asked for by name. */
 #include "tests/support/members.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -45,7 +46,8 @@ struct container {
     bool namespaces; /* no filter at all: user namespaces of every kind */
     bool masked_proc;
     bool read_only;
-    bool root; /* as root, with the capabilities an engine leaves */
+    bool root;  /* as root, with the capabilities an engine leaves */
+    bool first; /* it is PID 1, as an entry point without an init is: nobody else reaps */
     char program[64], state[PATH_MAX];
 };
 
@@ -184,10 +186,51 @@ static void mask_proc(void)
     CHECK(mount(NULL, "/proc/sys", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) == 0);
 }
 
+/* Becomes PID 1 of a namespace; whoever forked this one waits for it. */
+static void become_first(void)
+{
+    pid_t p;
+    int status;
+
+    CHECK(unshare(CLONE_NEWPID) == 0);
+    p = fork();
+    CHECK(p >= 0);
+    if (p == 0)
+        return;
+    CHECK(waitpid(p, &status, 0) == p);
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}
+
+/* Processes that ended and that nobody waited for. */
+static unsigned count_zombies(void)
+{
+    unsigned n = 0;
+    DIR *d = opendir("/proc");
+    struct dirent *e;
+
+    CHECK(d);
+    while ((e = readdir(d)) != NULL) {
+        char path[300], line[512];
+        const char *state;
+        FILE *f;
+
+        snprintf(path, sizeof(path), "/proc/%s/stat", e->d_name);
+        if (e->d_name[0] < '0' || e->d_name[0] > '9' || !(f = fopen(path, "re")))
+            continue;
+        state = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+        n += state && strncmp(state, ") Z", 3) == 0;
+        fclose(f);
+    }
+    closedir(d);
+    return n;
+}
+
 static void enter(const struct container *c)
 {
     CHECK(unshare(CLONE_NEWNS) == 0);
     CHECK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+    if (c->first)
+        CHECK(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0);
     CHECK(mount("shm", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "size=64m") == 0);
     CHECK(mount(c->state, c->state, NULL, MS_BIND, NULL) == 0);
     if (c->masked_proc)
@@ -230,8 +273,11 @@ static void run_in(struct container *c, void (*fn)(const struct container *))
     p = fork();
     if (p == 0) {
         setenv("CMOCKA_TEST_ABORT", "1", 1);
+        if (c->first)
+            become_first();
         enter(c);
         fn(c);
+        CHECK(!c->first || count_zombies() == 0);
         _exit(0);
     }
     assert_int_equal(waitpid(p, &status, 0), p);
@@ -250,6 +296,9 @@ static void launch_browser(const struct container *c, struct members *m, struct 
                           sandbox == REAPER_SANDBOX_OFF ? "--no-sandbox" : "--mute-audio", NULL};
     struct reaper_spec s = {
         .name = "browser", .kind = REAPER_BROWSER, .argv = argv, .sandbox = sandbox};
+
+    s.netns = sandbox == REAPER_SANDBOX_REQUIRE; /* as instances have it */
+    s.n_listeners = s.netns ? 1 : 0;
 
     members_open(m, c->state, c->program, 0);
     member_launch(m, x, &s, true);
@@ -312,7 +361,7 @@ static void test_with_the_rules_masked_and_read_only(void **state)
 
 static void test_with_the_shipped_profile(void **state)
 {
-    struct container c = {.shipped = true, .masked_proc = true, .read_only = true};
+    struct container c = {.shipped = true, .masked_proc = true, .read_only = true, .first = true};
 
     (void)state;
     run_in(&c, require_works);
@@ -350,7 +399,7 @@ static void default_profile(const struct container *c)
 
 static void test_default_profile(void **state)
 {
-    struct container c = {.read_only = true, .masked_proc = true};
+    struct container c = {.read_only = true, .masked_proc = true, .first = true};
 
     (void)state;
     run_in(&c, default_profile);
