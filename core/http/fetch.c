@@ -12,7 +12,7 @@
 #include "core/base/url.h"
 #include "proxies/forward.h"
 
-enum { HEADERS_MAX = 256 * 1024, CONNECT_MS = 15000 };
+enum { HEADERS_MAX = 256 * 1024, CONNECT_MS = 15000, CONNECTIONS_KEPT = 4096 };
 
 struct http {
     struct loop *loop;
@@ -438,6 +438,9 @@ enum status http_create(struct loop *l, struct http **out, struct err *e)
     curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
     curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
+    /* Left to itself curl keeps four for each request under way, and closes the others' as soon as
+     * few are. */
+    curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_KEPT);
     *out = h;
     return STATUS_OK;
 }
