@@ -284,7 +284,7 @@ static enum status read_conf(struct reading *r, struct campaign_conf *conf, stru
         .from = &from,
         .executor = r->engine->opts.kit->executor,
     };
-    struct buf text = BUF_INIT(BATCH_SPEC_MAX * 2);
+    struct buf text = BUF_INIT((size_t)BATCH_SPEC_MAX * 2);
     enum status s;
 
     json_print(r->doc, 0, &text);

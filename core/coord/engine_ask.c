@@ -5,6 +5,7 @@
 
 #include "core/base/jcs.h"
 #include "core/base/log.h"
+#include "core/base/map.h"
 #include "core/coord/engine_internal.h"
 #include "core/coord/events.h"
 
@@ -466,15 +467,21 @@ enum status engine_trouble(const struct engine *e, struct err *out)
     return e->trouble.status;
 }
 
-/* The place is the address of the one before. */
+/* The place is the number of the one before, which may be gone. */
 struct batch *engine_next(struct engine *e, size_t *it)
 {
-    struct list *l = *it ? ((struct list *)*it)->next : e->batches.next;
+    const struct batch *before = *it ? map_find_u64(e->by_number, *it) : NULL;
 
-    if (l == &e->batches)
-        return NULL;
-    *it = (size_t)l;
-    return container_of(l, struct batch, link);
+    for (struct list *l = before ? before->link.next : e->batches.next; l != &e->batches;
+         l = l->next) {
+        struct batch *b = container_of(l, struct batch, link);
+
+        if (before || b->n > *it) {
+            *it = b->n;
+            return b;
+        }
+    }
+    return NULL;
 }
 
 const struct campaign_conf *engine_conf(const struct engine *e)

@@ -19,9 +19,9 @@ must_check enum status results_open(struct loop *l, const char *path, bool go_on
 void results_add(struct results *r, struct str line);
 /** Lines that were dropped. */
 uint64_t results_dropped(const struct results *r);
-/** Writes what is queued, syncs it to the disk and closes; `closed` once, with how it went (the
+/** Writes what is queued, syncs it to the disk and closes; `fn` once, with how it went (the
  * first error that there was). `r` must not be used after the call. */
-void results_close(struct results *r, void (*closed)(void *arg, enum status s, const struct err *e),
+void results_close(struct results *r, void (*fn)(void *arg, enum status s, const struct err *e),
                    void *arg);
 
 #endif

@@ -206,7 +206,8 @@ static void count_target(struct sched *s, const struct task *t)
     if (!s->deps.target_concurrency)
         return;
     target = map_find(s->targets, str_from(t->target));
-    target->running++;
+    if (target)
+        target->running++;
 }
 
 static void dispatch(struct sched *s, struct place *p, struct task *t)

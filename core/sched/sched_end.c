@@ -147,7 +147,8 @@ static void place_free(struct place *p, enum slot_event ev)
     s->free_places[p->slot.index / 64] |= UINT64_C(1) << p->slot.index % 64;
     if (s->deps.target_concurrency) {
         t = map_find(s->targets, str_from(p->run->task->target));
-        t->running -= t->running > 0;
+        if (t)
+            t->running -= t->running > 0;
         queue_target_changed(s->queue, str_from(p->run->task->target));
     }
     p->run = NULL;
