@@ -291,6 +291,26 @@ static const struct json_field policy_fields[] = {
      .fn = private_networks,
      .doc = "addresses on private networks: true, false, or \"listed\": only those that are "
             "targets themselves; default: listed"},
+    {.name = "tags",
+     .kind = JK_STRS,
+     IN(policy_conf, tags),
+     .one_is_array = true,
+     .seen_offset = offsetof(struct policy_conf, has_tags),
+     .doc = "what is granted: \"fleet:op\" (run ops), \"target:<host>\" (visit hosts of this "
+            "pattern), \"fleet:policy\" (change the policy); default: everything"},
+    {.name = "hook",
+     .kind = JK_STRS,
+     IN(policy_conf, hook),
+     .one_is_array = true,
+     .doc = "program, with its arguments, that is asked about each op: a JSON object a line on its "
+            "standard input, an answer a line on its standard output; default: none"},
+    {.name = "hook_ms",
+     .kind = JK_UINT,
+     IN(policy_conf, hook_ms),
+     .min = 1,
+     .max = 60000,
+     .doc =
+         "how long it may take to answer, in milliseconds; then the answer is no; default: 2000"},
 };
 static const struct json_schema policy_schema = {
     .name = "policy",

@@ -334,6 +334,7 @@ static void close_log(struct engine *e)
 {
     if (e->n_closing > 0)
         return;
+    engine_end_hook(e);
     if (e->reaper)
         reaper_stop(e->reaper, on_reaper_stopped, e);
     else

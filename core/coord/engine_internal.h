@@ -222,6 +222,11 @@ void engine_log_confirm(struct attempt *a,
 /* engine_resume.c */
 /** Batches of earlier processes: keys, and what is over for those who ask. At start. */
 must_check enum status engine_load_batches(struct engine *e, struct err *er);
+
+/* --- engine_hook.c: the policy's program --- */
+must_check enum status engine_make_hook(struct engine *e, struct err *er);
+/** The gate's last call is over: the program is no longer needed. */
+void engine_end_hook(struct engine *e);
 /** Reads what is known of the batch's tasks. */
 must_check enum status batch_restore(struct batch *b, struct err *er);
 

@@ -238,7 +238,7 @@ static enum status make_reaper(struct engine *e, struct err *er)
     struct reaper_swept swept;
     enum status s;
 
-    if (!e->opts.kit->needs_reaper)
+    if (!e->opts.kit->needs_reaper && e->conf->policy.hook.n == 0)
         return STATUS_OK;
     s = reaper_sweep(e->state_dir, &swept, er);
     return s == STATUS_OK ? reaper_start(e->loop, &opts, &e->reaper, er) : s;
@@ -247,8 +247,9 @@ static enum status make_reaper(struct engine *e, struct err *er)
 enum status engine_make(struct engine *e, struct err *er)
 {
     static enum status (*const parts[])(struct engine * e, struct err * er) = {
-        make_state_dir, make_store,   make_audit,     events_open, make_guards,         make_roster,
-        make_gate,      make_members, make_artifacts, make_reaper, engine_load_batches,
+        make_state_dir, make_store,  make_audit,       events_open,
+        make_guards,    make_roster, make_gate,        make_members,
+        make_artifacts, make_reaper, engine_make_hook, engine_load_batches,
     };
 
     raise_nofile();

@@ -3,10 +3,14 @@
 #include <sys/socket.h>
 
 #include "core/base/map.h"
+#include "core/guard/hook.h"
 
 struct policy {
     struct str *allow, *deny;
-    size_t n_allow, n_deny;
+    struct str *targets; /* patterns of the tags "target:<host>" */
+    size_t n_allow, n_deny, n_targets;
+    bool has_tags, may_op, may_change;
+    struct policy_hook *hook;
     enum policy_private private_networks;
     struct map *listed; /* hosts of the target list */
     char *text;         /* what the patterns point into */
@@ -48,6 +52,39 @@ static enum status patterns_take(const struct json_strs *in, const char *list, s
     return s;
 }
 
+/* Capability tags: only what is granted may be done. */
+static enum status tags_take(struct policy *p, const struct policy_conf *c, struct err *e)
+{
+    static const char target[] = "target:";
+
+    p->has_tags = c->has_tags || c->tags.n > 0;
+    if (c->tags.n > PATTERNS_MAX)
+        return err_set(e, STATUS_TOO_LARGE, "policy.tags: %zu tags, expected at most %d", c->tags.n,
+                       PATTERNS_MAX);
+    p->targets = xcalloc(c->tags.n + 1, sizeof *p->targets);
+    for (size_t i = 0; i < c->tags.n; i++) {
+        const char *tag = c->tags.v[i];
+
+        if (strcmp(tag, "fleet:op") == 0) {
+            p->may_op = true;
+        } else if (strcmp(tag, "fleet:policy") == 0) {
+            p->may_change = true;
+        } else if (strncmp(tag, target, sizeof target - 1) == 0) {
+            enum status s = pattern_check(tag + sizeof target - 1, "tags", e);
+
+            if (s != STATUS_OK)
+                return s;
+            p->targets[p->n_targets++] = str_from(xstrdup(tag + sizeof target - 1));
+        } else {
+            return err_set(e, STATUS_INVALID,
+                           "policy.tags: \"%s\" is no tag: expected \"fleet:op\", "
+                           "\"fleet:policy\" or \"target:<host>\"",
+                           tag);
+        }
+    }
+    return STATUS_OK;
+}
+
 enum status policy_create(const struct policy_conf *c, struct policy **out, struct err *e)
 {
     struct policy *p = xcalloc(1, sizeof *p);
@@ -59,6 +96,8 @@ enum status policy_create(const struct policy_conf *c, struct policy **out, stru
     s = patterns_take(&c->allow, "allow", &p->allow, &p->n_allow, e);
     if (s == STATUS_OK)
         s = patterns_take(&c->deny, "deny", &p->deny, &p->n_deny, e);
+    if (s == STATUS_OK)
+        s = tags_take(p, c, e);
     if (s != STATUS_OK) {
         policy_destroy(&p);
         return s;
@@ -82,6 +121,8 @@ void policy_destroy(struct policy **pp)
         return;
     patterns_free(p->allow, p->n_allow);
     patterns_free(p->deny, p->n_deny);
+    patterns_free(p->targets, p->n_targets);
+    policy_hook_destroy(&p->hook);
     map_destroy(&p->listed, NULL);
     free(p);
     *pp = NULL;
@@ -125,10 +166,43 @@ static enum status private_check(const struct policy *p, struct str host, enum n
         p->private_networks == POLICY_PRIVATE_LISTED ? " and is not one of the targets" : "");
 }
 
+static enum status tags_check(const struct policy *p, struct str op, struct str host, struct err *e)
+{
+    if (!p->has_tags)
+        return STATUS_OK;
+    if (!p->may_op)
+        return err_set(e, STATUS_POLICY_DENIED, "%.*s: policy.tags does not grant \"fleet:op\"",
+                       STR_ARG(op));
+    if (host.len > 0 && patterns_find(p->targets, p->n_targets, host) == NULL)
+        return err_set(e, STATUS_POLICY_DENIED, "%.*s: policy.tags does not grant \"target:%.*s\"",
+                       STR_ARG(op), STR_ARG(host));
+    return STATUS_OK;
+}
+
+enum status policy_check_change(const struct policy *p, struct err *e)
+{
+    if (!p->has_tags || p->may_change)
+        return STATUS_OK;
+    return err_set(e, STATUS_POLICY_DENIED, "policy.tags does not grant \"fleet:policy\"");
+}
+
+void policy_take_hook(struct policy *p, struct policy_hook *h)
+{
+    policy_hook_destroy(&p->hook);
+    p->hook = h;
+}
+
+struct policy_hook *policy_hook(const struct policy *p)
+{
+    return p->hook;
+}
+
 enum status policy_check(const struct policy *p, struct str op, struct str host, struct err *e)
 {
     const struct str *rule;
 
+    if (tags_check(p, op, host, e) != STATUS_OK)
+        return STATUS_POLICY_DENIED;
     if (host.len == 0)
         return STATUS_OK;
     rule = patterns_find(p->deny, p->n_deny, host);

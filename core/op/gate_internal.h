@@ -1,8 +1,9 @@
-/* What the gate's own files share: gate.c (in, out, and the end of a run), gate_stages.c (what a call
- * passes before it runs), gate_record.c (its receipt). */
+/* What the gate's own files share: gate.c (in, out, and the end of a run), gate_stages.c (what a
+ * call passes before it runs), gate_record.c (its receipt). */
 #ifndef CORE_OP_GATE_INTERNAL_H
 #define CORE_OP_GATE_INTERNAL_H
 
+#include "core/guard/hook.h"
 #include "core/guard/robots.h"
 #include "core/op/gate.h"
 
@@ -38,6 +39,9 @@ struct pass {
     struct op_call *call;
     enum stage stage;
     bool stepping_posted;
+    bool hook_known, hook_allow; /* the policy's program has answered */
+    const char *hook_why;
+    struct hook_wait *hook;
     bool robots_known;
     enum robots_answer robots_answer;
     const char *robots_why;
@@ -79,8 +83,8 @@ void gate_record(struct op_call *call);
 
 /* gate.c */
 
-/** What a call waited for has come: it is asked again, from the loop. A call that is recorded or over is
- * not woken. */
+/** What a call waited for has come: it is asked again, from the loop. A call that is recorded or
+ * over is not woken. */
 void gate_pass_wake(struct pass *p);
 /** The receipt is durable, or could not be written: on_done. */
 void gate_call_over(struct op_call *call);

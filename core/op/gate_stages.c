@@ -53,11 +53,38 @@ static enum step stage_open(struct gate *g, struct op_call *call)
     return STEP_END;
 }
 
+static void hook_answered(void *arg, bool allow, const char *why)
+{
+    struct op_call *call = arg;
+    struct pass *p = pass_of(call);
+
+    p->hook = NULL;
+    p->hook_known = true;
+    p->hook_allow = allow;
+    p->hook_why = arena_strdup(call->arena, why[0] ? why : "denied by the policy's program");
+    gate_pass_wake(p);
+}
+
+/* The lists first: the program is not asked about what they refuse. */
 static enum step stage_policy(struct gate *g, struct op_call *call)
 {
-    enum status s = policy_check(g->deps.policy, str_from(call->op->name), call->host, &call->err);
+    struct policy_hook *hook = policy_hook(g->deps.policy);
+    struct pass *p = pass_of(call);
+    const struct hook_question q = {.op = str_from(call->op->name),
+                                    .target = call->host,
+                                    .url = call->url,
+                                    .member = call->member ? call->member->identity->id : NULL};
 
-    return s == STATUS_OK ? STEP_ON : STEP_END;
+    if (policy_check(g->deps.policy, q.op, call->host, &call->err) != STATUS_OK)
+        return STEP_END;
+    if (!hook || (p->hook_known && p->hook_allow))
+        return STEP_ON;
+    if (p->hook_known) {
+        err_set(&call->err, STATUS_POLICY_DENIED, "%s: %s", call->op->name, p->hook_why);
+        return STEP_END;
+    }
+    p->hook = policy_hook_ask(hook, &q, hook_answered, call);
+    return STEP_WAIT;
 }
 
 static void robots_answered(void *arg, enum robots_answer a, uint64_t crawl_delay_ms,
@@ -277,6 +304,7 @@ enum step gate_stages_walk(struct gate *g, struct op_call *call)
 
 void gate_stages_leave(struct pass *p)
 {
+    policy_hook_cancel(&p->hook);
     robots_cancel(&p->robots);
     loop_timer_stop(&p->proxy_timer);
     if (p->line == NULL)

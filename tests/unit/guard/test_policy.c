@@ -7,7 +7,8 @@
 static struct policy *made(const char **allow, size_t n_allow, const char **deny, size_t n_deny,
                            enum policy_private private_networks)
 {
-    struct policy_conf c = {{allow, n_allow}, {deny, n_deny}, private_networks};
+    struct policy_conf c = {
+        .allow = {allow, n_allow}, .deny = {deny, n_deny}, .private_networks = private_networks};
     struct policy *p = NULL;
     struct err e = ERR_INIT;
 
@@ -110,9 +111,64 @@ static void test_patterns_that_are_none(void **state)
     }
 }
 
+static void test_tags(void **state)
+{
+    static const char *const cases[][5] = {
+        /* tags, ...; op; host; the answer ("" OK) */
+        {"fleet:op", "target:*.example.org", "http.get", "shop.example.org", ""},
+        {"fleet:op", "target:*.example.org", "http.get", "other.example", "target:other.example"},
+        {"fleet:op", "target:a.example", "flow.wait", "", ""},
+        {"target:a.example", "fleet:policy", "http.get", "a.example", "fleet:op"},
+        {"fleet:op", "fleet:policy", "http.get", "a.example", "target:a.example"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const char *tags[] = {cases[i][0], cases[i][1]};
+        const struct policy_conf c = {.tags = {tags, 2}, .has_tags = true};
+        struct policy *p;
+        struct err e = ERR_INIT;
+        enum status s;
+
+        assert_int_equal(policy_create(&c, &p, &e), STATUS_OK);
+        s = policy_check(p, str_from(cases[i][2]), str_from(cases[i][3]), &e);
+        assert_int_equal(s, cases[i][4][0] ? STATUS_POLICY_DENIED : STATUS_OK);
+        assert_non_null(strstr(e.text, cases[i][4]));
+        policy_destroy(&p);
+    }
+}
+
+static void test_no_tags(void **state)
+{
+    static const char *const bad[] = {"fleet:ops", "target:", "target:http://a", ""};
+    struct policy_conf c = {.has_tags = true};
+    struct policy *p;
+    struct err e = ERR_INIT;
+
+    (void)state;
+    assert_int_equal(policy_create(&c, &p, &e), STATUS_OK); /* given, and empty: nothing granted */
+    assert_int_equal(policy_check(p, STR("http.get"), STR("a.example"), &e), STATUS_POLICY_DENIED);
+    assert_int_equal(policy_check_change(p, &e), STATUS_POLICY_DENIED);
+    policy_destroy(&p);
+    c.has_tags = false;
+    assert_int_equal(policy_create(&c, &p, &e), STATUS_OK);
+    assert_int_equal(policy_check(p, STR("http.get"), STR("a.example"), &e), STATUS_OK);
+    assert_int_equal(policy_check_change(p, &e), STATUS_OK);
+    policy_destroy(&p);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        const char *tags[] = {bad[i]};
+
+        c.tags = (struct json_strs){tags, 1};
+        assert_int_equal(policy_create(&c, &p, &e), STATUS_INVALID);
+        assert_null(p);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tags),
+        cmocka_unit_test(test_no_tags),
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_private_networks),
         cmocka_unit_test(test_a_name_that_turns_private_is_refused),
