@@ -99,7 +99,8 @@ void api_batches(struct exchange *x, void *arg)
 
     if (!api_check_query(x, known))
         return;
-    while (state && s < BATCH_STATE_COUNT && strcmp(batch_state_name((enum batch_state)s), state))
+    while (state && s < BATCH_STATE_COUNT &&
+           strcmp(batch_state_name((enum batch_state)s), state) != 0)
         s++;
     if (s == BATCH_STATE_COUNT) {
         exchange_fail(x, STATUS_INVALID,

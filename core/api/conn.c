@@ -475,8 +475,8 @@ const struct lws_protocols *server_protocols(void)
         {
             .name = "http",
             .callback = on_event,
-            .rx_buffer_size = 32 * 1024,
-            .tx_packet_size = 1024 * 1024,
+            .rx_buffer_size = 32768,
+            .tx_packet_size = 1048576,
         },
         {0},
     };

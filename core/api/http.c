@@ -175,7 +175,7 @@ static enum status context_open(struct server *s, struct err *e)
         .keepalive_timeout = (int)(s->opts.idle_ms / 1000) + 5,
     };
 
-    lws_set_log_level(getenv("LWSLOG") ? 31 : 0, NULL);
+    lws_set_log_level(0, NULL);
     s->context = context_create(s, &info);
     if (!s->context)
         return err_set(e, STATUS_ENVIRONMENT,
@@ -239,7 +239,7 @@ void server_stop(struct server *s)
 
 static void on_closer(struct loop_timer *t);
 
-static void closed(struct server *s)
+static void tell_closed(struct server *s)
 {
     void (*fn)(void *arg) = s->closed;
     void *arg = s->closed_arg;
@@ -259,18 +259,18 @@ static void on_closer(struct loop_timer *t)
         lws_context_destroy(s->context);
     } else if (!s->vhost && handles_are_gone(s)) {
         lws_context_destroy(s->context);
-        closed(s);
+        tell_closed(s);
         return;
     }
     loop_timer_start(s->opts.loop, &s->closer, CLOSER_MS, on_closer);
 }
 
-void server_close(struct server *s, void (*fn)(void *arg), void *arg)
+void server_close(struct server *s, void (*closed)(void *arg), void *arg)
 {
     BUG_ON(s->closing);
     server_stop(s);
     s->closing = true;
-    s->closed = fn;
+    s->closed = closed;
     s->closed_arg = arg;
     s->close_by_ms = loop_now_ms(s->opts.loop) + CLOSE_GRACE_MS;
     list_for_each_safe (it, &s->conns) {

@@ -104,7 +104,7 @@ void ws_end(struct ws *w)
 static void on_ping_time(struct loop_timer *t)
 {
     struct ws *w = container_of(t, struct ws, pinger);
-    uint64_t silent = ws_silent_ms(w), wait = w->opts.ping_ms;
+    uint64_t silent = ws_silent_ms(w), wait;
 
     if (w->closing) { /* its time is over */
         http_conn_kill(w->conn);

@@ -71,7 +71,7 @@ char *remote_path(const char *head, const char *id, const char *tail)
 
 /* --- looks --- */
 
-static char *text(void)
+static char *room(void)
 {
     static char texts[TEXTS][TEXT_MAX];
     static unsigned next;
@@ -96,7 +96,7 @@ const char *remote_word(const char *word, int width)
         {"cancelled", "\033[2m"},  {"processing", "\033[36m"}, {"draining", "\033[33m"},
         {"paused", "\033[33m"},
     };
-    char *out = text();
+    char *out = room();
     const char *code = NULL;
 
     for (size_t i = 0; has_colour() && i < ARRAY_LEN(inks); i++) {
@@ -109,7 +109,7 @@ const char *remote_word(const char *word, int width)
 
 const char *remote_age(double ms)
 {
-    char *out = text();
+    char *out = room();
     double s = ms / 1000;
     unsigned long whole = s < 1e9 ? (unsigned long)s : 1000000000ul;
 
@@ -126,10 +126,10 @@ const char *remote_age(double ms)
     return out;
 }
 
-const char *remote_cut(const char *s, size_t width)
+const char *remote_cut(const char *text, size_t width)
 {
-    char *out = text();
-    struct str all = str_from(s ? s : "");
+    char *out = room();
+    struct str all = str_from(text ? text : "");
 
     if (width >= TEXT_MAX)
         width = TEXT_MAX - 1;

@@ -51,11 +51,20 @@ static void say(const struct serve *s, const char *fmt, ...)
     fputc('\n', stderr);
 }
 
-static const struct serve_face *const *faces_of(const struct serve *s)
+static size_t n_faces(const struct serve *s)
 {
-    static const struct serve_face *const none[] = {NULL};
+    const struct serve_face *const *v = cli_program(s->cli)->faces;
+    size_t n = 0;
 
-    return cli_program(s->cli)->faces ? cli_program(s->cli)->faces : none;
+    while (v && v[n])
+        n++;
+    BUG_ON(n > FACES_MAX);
+    return n;
+}
+
+static const struct serve_face *face(const struct serve *s, size_t i)
+{
+    return cli_program(s->cli)->faces[i];
 }
 
 /* --- signals and drain --- */
@@ -65,9 +74,9 @@ static void drain(struct serve *s, const char *why)
     if (!s->draining)
         say(s, "%s: what runs is finished, nothing new is taken", why);
     s->draining = true;
-    for (size_t i = 0; i < FACES_MAX && faces_of(s)[i]; i++) {
+    for (size_t i = 0; i < n_faces(s); i++) {
         if (s->faces[i])
-            faces_of(s)[i]->drain(s->faces[i]);
+            face(s, i)->drain(s->faces[i]);
     }
     engine_drain(s->engine, why);
 }
@@ -168,11 +177,11 @@ static enum status open_faces(struct serve *s, struct err *e)
 {
     const char *listen = cli_get(s->cli, "listen");
 
-    for (size_t i = 0; i < FACES_MAX && faces_of(s)[i]; i++) {
-        enum status st = faces_of(s)[i]->open(s->cli, s->engine, listen, &s->faces[i], e);
+    for (size_t i = 0; i < n_faces(s); i++) {
+        enum status st = face(s, i)->open(s->cli, s->engine, listen, &s->faces[i], e);
 
         if (st != STATUS_OK)
-            return err_prefix(e, "%s", faces_of(s)[i]->name);
+            return err_prefix(e, "%s", face(s, i)->name);
     }
     return STATUS_OK;
 }
@@ -208,11 +217,11 @@ static void close_faces(struct serve *s)
         s->n_closing++;
         api_close(s->api, on_one_closed, s);
     }
-    for (size_t i = 0; i < FACES_MAX && faces_of(s)[i]; i++) {
+    for (size_t i = 0; i < n_faces(s); i++) {
         if (!s->faces[i])
             continue;
         s->n_closing++;
-        faces_of(s)[i]->close(s->faces[i], on_one_closed, s);
+        face(s, i)->close(s->faces[i], on_one_closed, s);
     }
     on_one_closed(s);
     while (!s->is_closed)

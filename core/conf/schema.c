@@ -1,6 +1,7 @@
 /* The keys of a campaign file, in one table: decoding, flags, variables, `config show` and the
  * documentation come from it. */
 #include "core/conf/conf_internal.h"
+#include "core/guard/hook.h"
 
 const char *const coordinator_names[] = {"batch", "broadcast", "plan", "pipeline", NULL};
 const char *const isolation_names[] = {"process", "context", NULL};
@@ -578,6 +579,7 @@ void campaign_defaults(struct campaign_conf *out)
         .proxies = {.max_failures = 3, .max_demerits = 6, .cooldown_s = 60},
         .limits = {.rate = {LIMIT_DEFAULT_MAX_REQUESTS, LIMIT_DEFAULT_WINDOW_MS}, .robots = true},
         .breaker = {.failure_rate = 0.10, .window_ms = 60000, .min_samples = 20},
+        .policy = {.hook_ms = HOOK_TIMEOUT_MS},
         .audit = {.sink = "audit.ndjson"},
         .deadlines = {.run_ms = 60000, .heartbeat_ms = 10000},
         .retry = {.max = 2, .base_ms = 500, .cap_ms = 30000},
