@@ -468,7 +468,7 @@ static void read_head(struct conn *c)
 
     if (c->in.len >= FORWARD_HEAD_MAX)
         return;
-    n = wire_read(&c->down.wire, f->scratch, sizeof(f->scratch));
+    n = wire_read(&c->down.wire, f->scratch, SCRATCH_SIZE);
     if (n == WIRE_AGAIN)
         return;
     if (n <= 0) {
@@ -483,7 +483,7 @@ static void read_head(struct conn *c)
 static void discard(struct conn *c)
 {
     for (int i = 0; i < PUMP_ROUNDS; i++) {
-        ssize_t n = wire_read(&c->down.wire, c->f->scratch, sizeof(c->f->scratch));
+        ssize_t n = wire_read(&c->down.wire, c->f->scratch, SCRATCH_SIZE);
 
         if (n == WIRE_AGAIN)
             return;
@@ -589,6 +589,8 @@ void conn_open(struct forward *f, int fd)
     c->down.wire.fd = fd;
     buf_init(&c->in, IN_MAX);
     c->since_ms = c->last_ms = c->bytes_ms = loop_now_ms(f->loop);
+    if (!f->scratch)
+        f->scratch = xreallocarray(NULL, 1, SCRATCH_SIZE);
     list_push(&f->conns, &c->link);
     f->stats.open++;
     f->stats.connections++;

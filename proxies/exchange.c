@@ -96,7 +96,7 @@ void exchange_from_down(struct conn *c)
     struct forward *f = c->f;
 
     while (c->state == CONN_EXCHANGE && !side_is_waiting(&c->up) && c->in.len < FORWARD_HEAD_MAX) {
-        ssize_t n = wire_read(&c->down.wire, f->scratch, sizeof(f->scratch));
+        ssize_t n = wire_read(&c->down.wire, f->scratch, SCRATCH_SIZE);
         size_t used = 0;
 
         if (n == WIRE_AGAIN)
@@ -112,7 +112,7 @@ void exchange_from_down(struct conn *c)
         if (!http1_body_is_over(&c->x->request) && !send_body(c, f->scratch, (size_t)n, &used))
             return;
         buf_add(&c->in, f->scratch + used, (size_t)n - used); /* of the next request */
-        if ((size_t)n < sizeof(f->scratch))
+        if (n < SCRATCH_SIZE)
             return;
     }
 }
@@ -344,7 +344,7 @@ void exchange_from_up(struct conn *c)
 
         if (c->state != CONN_EXCHANGE || c->x != x || side_is_waiting(&c->down))
             return;
-        n = wire_read(&c->up.wire, f->scratch, sizeof(f->scratch));
+        n = wire_read(&c->up.wire, f->scratch, SCRATCH_SIZE);
         if (n == WIRE_AGAIN)
             return;
         if (n <= 0) {
@@ -357,7 +357,7 @@ void exchange_from_up(struct conn *c)
         if (c->state == CONN_DEAD)
             return;
         on_bytes(c, f->scratch, (size_t)n);
-        if ((size_t)n < sizeof(f->scratch) && !c->up.wire.tls)
+        if (n < SCRATCH_SIZE && !c->up.wire.tls)
             return;
     }
 }

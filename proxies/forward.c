@@ -280,6 +280,7 @@ static void destroy(struct forward *f)
         tls_ctx_close(&f->shared.tls);
     map_destroy(&f->hosts, free);
     free(f->ca_file);
+    free(f->scratch);
     free(f);
 }
 

@@ -41,7 +41,8 @@ struct forward {
     struct list conns, dead, dialled;
     struct map *hosts; /* host -> host_count */
     struct forward_stats stats;
-    char scratch[SCRATCH_SIZE];
+    char *
+        scratch; /* SCRATCH_SIZE bytes, from the first connection on: members that rest have none */
 };
 
 struct host_count {

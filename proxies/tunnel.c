@@ -39,9 +39,9 @@ void tunnel_start(struct conn *c)
 static ssize_t copy_once(struct conn *c, struct side *src, struct side *dst)
 {
     struct forward *f = c->f;
-    ssize_t n = wire_read(&src->wire, f->scratch, sizeof(f->scratch));
+    ssize_t n = wire_read(&src->wire, f->scratch, SCRATCH_SIZE);
 
-    src->full = n == (ssize_t)sizeof(f->scratch) ? src->full + 1 : 0;
+    src->full = n == SCRATCH_SIZE ? src->full + 1 : 0;
     if (n > 0 && !side_send(dst, f->scratch, (size_t)n))
         return WIRE_ERROR;
     return n;
@@ -88,7 +88,7 @@ static void pump(struct conn *c, struct side *src, struct side *dst)
         conn_count(c, in ? (size_t)n : 0, in ? 0 : (size_t)n);
         if (c->state == CONN_DEAD)
             return;
-        if ((size_t)n < SCRATCH_SIZE && !src->wire.tls)
+        if (n < SCRATCH_SIZE && !src->wire.tls)
             break; /* that was all there was; the watch tells when there is more */
     }
     end_if_over(c);
