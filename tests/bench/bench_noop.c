@@ -115,7 +115,8 @@ struct bench {
     bool over;
 };
 
-static void load(struct bench *b, const char *dir, const char *sign, uint64_t n, unsigned slots)
+static void load(struct bench *b, const char *dir, const char *sign, uint64_t n, unsigned slots,
+                 unsigned members)
 {
     struct buf text = BUF_INIT(TEXT_MAX), errors = BUF_INIT(BUF_MAX_LINE);
     struct campaign_source source = {.from = &b->files};
@@ -128,7 +129,7 @@ static void load(struct bench *b, const char *dir, const char *sign, uint64_t n,
         "\"limits\":{\"max_requests\":1000000,\"robots\":false},"
         "\"audit\":{\"sink\":null,\"sign\":\"%s\"},"
         "\"output\":{\"results\":\"%s/results.ndjson\",\"artifacts\":\"%s/out\"},\"targets\":[",
-        slots, slots, sign, dir, dir);
+        slots, members, sign, dir, dir);
     for (uint64_t i = 0; i < n; i++)
         buf_addf(&text, "%s\"http://127.0.1.%" PRIu64 "/%" PRIu64 "\"", i ? "," : "",
                  1 + i % TARGETS, i);
@@ -165,7 +166,7 @@ static void measure(const char *dir, const char *sign, uint64_t n, unsigned slot
 
     if (file_remove_tree(dir, &e) != STATUS_OK || loop_create(&b.loop, NULL, &e) != STATUS_OK)
         BUG("%s", err_text(&e));
-    load(&b, dir, sign, n, slots);
+    load(&b, dir, sign, n, slots, slots);
     opts.loop = b.loop;
     opts.conf = &b.conf;
     opts.files = &b.files;
@@ -188,16 +189,48 @@ static void measure(const char *dir, const char *sign, uint64_t n, unsigned slot
     arena_destroy(&b.arena);
 }
 
+static void enrol(const char *dir, unsigned members)
+{
+    struct bench b = {.over = false};
+    struct run_opts opts = {.kit = &noop_kit, .state_dir = dir};
+    struct run *r = NULL;
+    struct err e = ERR_INIT;
+    uint64_t before;
+    double cpu;
+
+    if (file_remove_tree(dir, &e) != STATUS_OK || loop_create(&b.loop, NULL, &e) != STATUS_OK)
+        BUG("%s", err_text(&e));
+    load(&b, dir, "checkpoint", 1, 1, members);
+    opts.loop = b.loop;
+    opts.conf = &b.conf;
+    opts.files = &b.files;
+    before = resident_bytes();
+    cpu = cpu_s();
+    if (run_create(&opts, &r, &e) != STATUS_OK)
+        BUG("%s", err_text(&e));
+    (void)printf("%u members enrolled: %.1f MB, %.1f us of processor each\n", members,
+                 (double)(resident_bytes() - before) / 1e6, (cpu_s() - cpu) * 1e6 / members);
+    run_start(r, on_over, &b);
+    while (!b.over)
+        loop_run_once(b.loop, 1000);
+    run_destroy(&r);
+    loop_destroy(&b.loop);
+    arena_destroy(&b.arena);
+}
+
 int main(int argc, char **argv)
 {
     uint64_t checkpoint = argc > 1 ? strtoull(argv[1], NULL, 10) : 50000;
     uint64_t each = argc > 2 ? strtoull(argv[2], NULL, 10) : 20000;
     unsigned slots = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 512;
+    unsigned members = argc > 4 ? (unsigned)strtoul(argv[4], NULL, 10) : 5000;
     char dir[] = "/tmp/bench-noop-XXXXXX";
     struct err e = ERR_INIT;
 
     if (!mkdtemp(dir))
         BUG("%s cannot be made", dir);
+    if (members > 0) /* first: memory that was freed before would hide some */
+        enrol(dir, members);
     if (checkpoint > 0)
         measure(dir, "checkpoint", checkpoint, slots);
     if (each > 0)
