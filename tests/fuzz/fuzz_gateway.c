@@ -20,6 +20,14 @@ static void check_asked(struct gateway_host *h)
     buf_reset(&h->asked);
 }
 
+static bool is_id(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (!((s.ptr[i] >= '0' && s.ptr[i] <= '9') || (s.ptr[i] >= 'A' && s.ptr[i] <= 'Z')))
+            return false;
+    return s.len > 0 && s.len < 32;
+}
+
 static void from_browser(struct gateway_host *h, struct str line)
 {
     struct str word = str_cut(&line, ' ');
@@ -31,11 +39,10 @@ static void from_browser(struct gateway_host *h, struct str line)
         buf_addstr(&b, line);
         gateway_host_answer(h, b.ptr);
         buf_deinit(&b);
-    } else if (str_eqz(word, "!page") && line.len > 0 && line.len < 32 && str_chr(line, '"') < 0 &&
-               str_chr(line, '\\') < 0) {
+    } else if (str_eqz(word, "!page") && is_id(line)) {
         memcpy(text, line.ptr, line.len);
         text[line.len] = '\0';
-        if (str_is_utf8(line) && strlen(text) > 0 && view_find(&h->view, text) == NULL)
+        if (view_find(&h->view, text) == NULL)
             gateway_host_page(h, text);
     } else if (str_eqz(word, "!event")) {
         struct str session = str_cut(&line, ' '), method = str_cut(&line, ' ');
