@@ -51,7 +51,7 @@ static void take_batch(const char *id, unsigned total, const char *key)
         b = calloc(1, sizeof(*b));
         assert_non_null(b);
         snprintf(b->id, sizeof(b->id), "%s", id);
-        snprintf(b->key, sizeof(b->key), "%s", key);
+        snprintf(b->key, sizeof(b->key), "%.63s", key);
         b->total = total;
         map_put(m.batches, str_from(id), b);
         if (map_put(m.keys, str_from(key), b))
@@ -66,7 +66,7 @@ static void take_task(const char *id, unsigned index, const char *state, const c
     char key[64], value[128], *before;
 
     snprintf(key, sizeof(key), "%s %u", id, index);
-    snprintf(value, sizeof(value), "%s %s", state, leaf);
+    snprintf(value, sizeof(value), "%.15s %.64s", state, leaf);
     before = map_put(m.tasks, str_from(key), strdup(value));
     if (before)
         fail_msg("%s was told twice: %s, %s", key, before, value);
@@ -81,7 +81,7 @@ static void take_end(const char *id, const char *state)
         return; /* its acknowledgement was cut off with the life before */
     if (b->state[0])
         fail_msg("%s was over twice: %s, %s", id, b->state, state);
-    snprintf(b->state, sizeof(b->state), "%s", state);
+    snprintf(b->state, sizeof(b->state), "%.15s", state);
 }
 
 static void take_line(char *line)

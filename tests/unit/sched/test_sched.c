@@ -519,6 +519,101 @@ static void test_pinned_run_on_their_member(void **state)
     finish(0, STATUS_OK);
 }
 
+/* More slots are there at once; those too many go as their tasks end, and their number stays known
+ * until then. */
+static void test_scale(void **state)
+{
+    const struct sched_deps d = deps();
+
+    (void)state;
+    open_world(&d);
+    for (uint32_t i = 0; i < 8; i++)
+        add(i, i % 2 ? "a" : "b", -1);
+    turn();
+    assert_int_equal(w.x.runs, 2);
+    sched_scale(w.sched, 4);
+    turn();
+    assert_int_equal(w.x.runs, 4);
+    sched_scale(w.sched, 1);
+    assert_int_equal(sched_slots(w.sched), 4);
+    finish(3, STATUS_OK);
+    finish(0, STATUS_OK); /* slot 0 goes on, 1 and 2 still run */
+    assert_int_equal(w.x.runs, 5);
+    assert_int_equal(sched_slots(w.sched), 3);
+    finish(2, STATUS_OK);
+    finish(1, STATUS_OK);
+    assert_int_equal(sched_slots(w.sched), 1);
+    assert_int_equal(sched_running(w.sched), 1);
+    for (int i = 0; i < 4; i++)
+        finish(0, STATUS_OK);
+    assert_int_equal(w.n_ended, 8);
+}
+
+/* Tasks of one target at a time, whatever slots are free. */
+static void test_target_concurrency(void **state)
+{
+    struct sched_deps d = deps();
+
+    (void)state;
+    d.slots = 4;
+    d.target_concurrency = 1;
+    open_world(&d);
+    for (uint32_t i = 0; i < 4; i++)
+        add(i, i < 3 ? "a" : "b", -1);
+    turn();
+    assert_int_equal(w.x.runs, 2); /* one of a, one of b */
+    finish(0, STATUS_OK);
+    assert_int_equal(w.x.runs, 3);
+    sched_set_concurrency(w.sched, 0);
+    pass(1000);
+    assert_int_equal(w.x.runs, 4);
+    sched_set_concurrency(w.sched, 2);
+    finish(0, STATUS_OK);
+    finish(1, STATUS_OK);
+    finish(2, STATUS_OK);
+    assert_int_equal(w.n_ended, 4);
+}
+
+static struct attempt *held[TASKS];
+static size_t n_held;
+
+static bool hold(void *arg, const struct task *t, struct attempt *a)
+{
+    (void)arg;
+    (void)t;
+    held[n_held++] = a;
+    return false;
+}
+
+/* An attempt that was held back runs when it is let go, ends when it was cancelled meanwhile, and
+ * ends with what it was given. */
+static void test_held_back(void **state)
+{
+    struct sched_deps d = deps();
+
+    (void)state;
+    n_held = 0;
+    d.slots = 3;
+    d.begin = hold;
+    d.retry.max = 0;
+    open_world(&d);
+    for (uint32_t i = 0; i < 3; i++)
+        add(i, "a", -1);
+    turn();
+    assert_int_equal(n_held, 3);
+    assert_int_equal(w.x.runs, 0);
+    sched_cancel(w.sched, &w.tasks[1]);
+    held[2]->status = STATUS_IO;
+    for (int i = 0; i < 3; i++)
+        sched_go(held[i]);
+    turn();
+    assert_int_equal(w.x.runs, 1);
+    assert_int_equal(w.ended[1], TASK_CANCELLED);
+    assert_int_equal(w.ended[2], TASK_FAILED);
+    finish(0, STATUS_OK);
+    assert_int_equal(w.n_ended, 3);
+}
+
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -538,6 +633,9 @@ int main(void)
         CASE(test_cancel),
         CASE(test_drain),
         CASE(test_pause),
+        CASE(test_scale),
+        CASE(test_target_concurrency),
+        CASE(test_held_back),
         CASE(test_pinned_run_on_their_member),
     };
 
