@@ -73,8 +73,8 @@ static enum status status_of(int rc, int sys_errno)
     }
 }
 
-/* The errno of an I/O error that a statement met: sqlite3_system_errno() does not know it, the files
- * do. */
+/* The errno of an I/O error that a statement met: sqlite3_system_errno() does not know it, the
+ * files do. */
 static int file_errno(sqlite3 *db)
 {
     sqlite3_file *wal = NULL;
