@@ -1,0 +1,42 @@
+#!/bin/bash
+# `fleet serve --listen` and `fleet lease` as people use them: a token that is wanted, a command with the
+# address in its environment, the lease given back at its end, and a log that verifies after SIGTERM.
+. "$FLEET_SOURCE/tests/support/tap.sh"
+fleet=$FLEET_BUILD/fleet
+unset FLEET_TOKEN
+
+if ! command -v chromium-headless-shell >/dev/null && ! command -v chromium >/dev/null; then
+    skip "serve and lease" "no chromium here"
+    finish
+fi
+echo '{"members":{"count":2},"policy":{"private_networks":true}}' > serve.json
+"$fleet" --state-dir st serve --config serve.json --listen 127.0.0.1:0 --json > said 2> errors &
+serve=$!
+for _ in $(seq 300); do grep -q gateway said && break; sleep 0.1; done
+url=$(grep -o 'http://127.0.0.1:[0-9]*' said | head -1)
+token=$(grep -o '"token":"[0-9a-f]*"' said | cut -d'"' -f4)
+
+code() { curl -s -o body -w '%{http_code}' "$@"; }
+is() { [ "$1" = "$2" ] || { echo "found $1, expected $2: $(cat body 2>/dev/null)"; return 1; }; }
+
+check "a token is printed" test ${#token} -ge 32
+check "without it nothing is told" is "$(code "$url/json/version")" 403
+check "with it an address is" is "$(code -H "Authorization: Bearer $token" "$url/json/version")" 200
+check "lease prints an address" \
+    bash -c '"$0" --state-dir st lease | grep -qE "^ws://127.0.0.1:[0-9]+/devtools/browser/[0-9a-f]{32}$"' "$fleet"
+check "a command has it in its environment" \
+    bash -c '"$0" --state-dir st lease -- sh -c "echo \$FLEET_CDP_URL" | grep -q ^ws://' "$fleet"
+"$fleet" --state-dir st lease -- sh -c 'exit 7'
+check "and its exit code is the verb's" is $? 7
+check "one lease is left" is "$(code -H "Authorization: Bearer $token" "$url/v1/leases"; grep -o '"id"' body | wc -l)" "2001"
+check "a command that is not there" bash -c '! "$0" --state-dir st lease -- ./nothing 2>/dev/null' "$fleet"
+check "another fleet's name" bash -c '! "$0" --state-dir st lease --fleet other 2>/dev/null' "$fleet"
+kill -TERM $serve
+wait $serve
+check "serve ends by the signal" is $? 143
+check "the log verifies" "$fleet" --state-dir st audit verify
+check "leases are in it" bash -c 'grep -q "\"kind\":\"lease.open\"" <("$0" --state-dir st audit export 2>/dev/null) || grep -rq lease.open st' "$fleet"
+check "without an engine the verb says how to start one" \
+    bash -c '"$0" --state-dir st lease 2>&1 | grep -q "serve --listen"' "$fleet"
+rm -rf st out said errors body serve.json audit.*
+finish
