@@ -273,7 +273,8 @@ enum status door_proxy(struct door *d, struct member *m, char out[DOOR_PROXY_MAX
         s = listen_outside(d, ip, &en->own, e);
     if (s == STATUS_OK)
         snprintf(out, DOOR_PROXY_MAX, "http://%u.%u.%u.%u:%u", ip >> 24, ip >> 16 & 255,
-                 ip >> 8 & 255, ip & 255, en->own != NULL ? en->own->port : DOOR_PORT);
+                 ip >> 8 & 255, ip & 255,
+                 en->own != NULL ? (unsigned)en->own->port : (unsigned)DOOR_PORT);
     return s;
 }
 

@@ -285,12 +285,13 @@ static enum status make_args(struct instance *i, const char *const **argv, const
 static const char *const *make_env(struct instance *i, const char *tz)
 {
     static const char *const names[] = {"PATH", "LANG", "LC_ALL", "LC_CTYPE", "FONTCONFIG_PATH"};
-    const char **v = arena_array(i->arena, const char *, ARRAY_LEN(names) + 2);
+    const char **v = arena_array(i->arena, const char *, ARRAY_LEN(names) + 2), *value;
     size_t n = 0;
 
     for (size_t k = 0; k < ARRAY_LEN(names); k++)
-        if (getenv(names[k]) != NULL)
-            v[n++] = arena_printf(i->arena, "%s=%s", names[k], getenv(names[k]));
+        /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody writes the environment */
+        if ((value = getenv(names[k])) != NULL)
+            v[n++] = arena_printf(i->arena, "%s=%s", names[k], value);
     if (tz != NULL)
         v[n++] = tz;
     v[n] = NULL;
