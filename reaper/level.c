@@ -30,7 +30,8 @@ static const struct {
                               "are on disk until it ends",
                               "run as root with CAP_SYS_ADMIN, or allow user namespaces"},
     [REAPER_LAYER_NETNS] =
-        {"a member reaches the network by itself: only flags keep it to its proxy",
+        {"a member reaches the network by itself: only flags keep it to its proxy; sandbox "
+         "\"require\" refuses to start a browser",
          "run as root with CAP_SYS_ADMIN, or allow user namespaces and net namespaces "
          "(user.max_net_namespaces)"},
     [REAPER_LAYER_IPCNS] = {"members share System V IPC with this machine",
