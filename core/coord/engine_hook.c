@@ -60,8 +60,8 @@ enum status engine_make_hook(struct engine *e, struct err *er)
 {
     const struct policy_conf *c = &e->conf->policy;
     cleanup_fd int near = -1, far = -1;
-    struct policy_hook *hook;
-    const char **argv;
+    struct policy_hook *hook = NULL;
+    const char **argv = NULL;
     enum status s;
     int fd[2];
 

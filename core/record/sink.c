@@ -140,12 +140,10 @@ static void look_at_fragment(int fd, off_t size, sqlite3 *db, struct look *l)
     struct str have;
 
     l->found = FOUND_STRANGE;
-    if (size == 0)
-        l->found = FOUND_OURS;
-    else if (n > 0 && b[0] == '\0')
+    if (n > 0 && b[0] == '\0')
         l->found = FOUND_DAMAGED; /* a length that reached the disk before the bytes did */
-    else if (n > 0 && n <= AUDIT_LINE_MAX && stored_line(db, 0, &st, &have) &&
-             str_starts(have, str_n(b, (size_t)n)))
+    else if (size == 0 || (n > 0 && n <= AUDIT_LINE_MAX && stored_line(db, 0, &st, &have) &&
+                           str_starts(have, str_n(b, (size_t)n))))
         l->found = FOUND_OURS;
     (void)sqlite3_finalize(st);
 }

@@ -11,6 +11,7 @@
 #include "core/base/jcs.h"
 #include "core/record/merkle.h"
 
+enum { CANONICAL_MAX = 1024 * 1024 - 4096 }; /* data: the envelope needs room as well */
 enum verdict { VERDICT_ASKED, VERDICT_ALLOWED, VERDICT_DENIED };
 
 struct substrate_decision {
@@ -37,7 +38,7 @@ struct emission {
 
 static enum status canonical(struct str text, struct arena *a, struct str *out, struct err *e)
 {
-    struct buf b = BUF_INIT(1024 * 1024 - 4096);
+    struct buf b = BUF_INIT(CANONICAL_MAX);
     struct json *j;
     enum status s;
 

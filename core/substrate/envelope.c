@@ -3,6 +3,7 @@
 #include "core/substrate/substrate_internal.h"
 
 #include "core/base/jcs.h"
+#include "core/record/eventlog.h"
 
 #include <inttypes.h>
 
@@ -57,7 +58,7 @@ void envelope_write(const struct substrate_envelope *v, struct buf *out)
 {
     buf_adds(out, "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/fleet/");
     for (const char *p = v->type; *p; p++)
-        buf_addc(out, *p == '.' ? '/' : *p);
+        buf_addc(out, (char)(*p == '.' ? '/' : *p));
     buf_adds(out, "\",\"params\":{\"_meta\":");
     add_meta(v, out);
     buf_adds(out, ",\"data\":");
@@ -147,7 +148,7 @@ static enum status take_meta(const struct json *meta, struct arena *a,
 static enum status take_data(const struct json *data, struct arena *a, struct str *out,
                              struct err *e)
 {
-    struct buf text = BUF_INIT(1024 * 1024);
+    struct buf text = BUF_INIT(EVENT_BODY_MAX);
     enum status s = STATUS_OK;
 
     *out = STR("{}");
@@ -189,9 +190,9 @@ enum status substrate_envelope_decode(struct str text, struct arena *a,
     enum status s = STATUS_OK;
 
     *out = (struct substrate_envelope){.type = NULL};
-    if (text.len > 1024 * 1024)
+    if (text.len > EVENT_BODY_MAX)
         return err_set(e, STATUS_TOO_LARGE, "event envelope: %zu bytes, the limit is %d", text.len,
-                       1024 * 1024);
+                       EVENT_BODY_MAX);
     j = json_parse(text, true, e);
     if (!j) {
         if (e)

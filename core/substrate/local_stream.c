@@ -77,9 +77,9 @@ enum status run_stream_open(struct local *l, sqlite3 *db, struct call *c, struct
         *e = none;
         return s;
     }
-    if (strcmp(st.type, c->type) != 0)
+    if (!st.type || strcmp(st.type, c->type) != 0)
         return err_set(e, STATUS_EXISTS, "stream %s has entries of type \"%s\", not \"%s\"",
-                       c->name, st.type, c->type);
+                       c->name, st.type ? st.type : "", c->type);
     return local_exec(l, db, e, SQL_STREAM_MARKS, "iii", (int64_t)st.id, (int64_t)c->high_items,
                       (int64_t)c->high_bytes);
 }

@@ -4,6 +4,8 @@
 
 #include "core/record/merkle.h"
 
+enum { STREAM_BYTES = 64 * 1024 * 1024 };
+
 static void refuse(struct call *c, const char *what, uint64_t got, uint64_t min, uint64_t max)
 {
     if (c->refused.status == STATUS_OK && (got < min || got > max))
@@ -191,7 +193,7 @@ void substrate_stream_open(struct substrate *s, const char *name,
     c->fn.done = done;
     c->type = call_name(c, "stream's type", conf->type, false);
     c->high_items = conf->high_items;
-    c->high_bytes = conf->high_bytes ? conf->high_bytes : 64 * 1024 * 1024;
+    c->high_bytes = conf->high_bytes ? conf->high_bytes : STREAM_BYTES;
     refuse(c, "stream: high_items", conf->high_items, 1, 1ull << 40);
     refuse(c, "stream: high_bytes", c->high_bytes, 1, 1ull << 50);
     call_start(c);

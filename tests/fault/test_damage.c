@@ -4,7 +4,7 @@
  * it must name the record. Opening a damaged log must end with a status, not with a signal.
  *
  * What is true is told by a reader that shares no code with core/record (logcheck.h), and by where
- * the damage was done. ROUNDS=n, SEED=n as in test_crash. */
+ * the damage was done. ROUNDS=n (10), SEED=n as in test_crash. */
 #include "tests/fault/logcheck.h"
 #include "tests/fault/victim.h"
 #include "tests/support/testing.h"
@@ -28,7 +28,7 @@ static struct rng rng;
 static unsigned rounds(void)
 {
     const char *v = getenv("ROUNDS");
-    unsigned n = v && *v ? (unsigned)strtoul(v, NULL, 10) : 20;
+    unsigned n = v && *v ? (unsigned)strtoul(v, NULL, 10) : 10;
 
     return n ? n : 1;
 }

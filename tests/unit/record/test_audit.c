@@ -717,7 +717,7 @@ static void test_lines_moved(void **state)
         {nothing, "", 0, 3, 0, 0},      {swap, "", 1, 1, 1, 5},
         {drop_5, "", 1, 1, 1, 5},       {drop_first, "", 1, 1, 1, 0},
         {drop_last, "", 0, 3, 2, 9}, /* only an anchor or checkpoint can tell */
-        {drop_all, "", 0, 0, 2, 0},     {twice_5, "", 1, 1, 1, 5},
+        {drop_all, "", 0, 0, 2, 0},     {twice_5, "", 1, 1, 1, 6},
         {empty_line, "", 1, 1, 1, 5},   {nothing, "junk\n", 1, 1, 1, 10},
         {nothing, "junk", 1, 1, 1, 10}, {nothing, "{\"fence\":1", 3, 3, 3, 0},
         {nothing, "\n", 1, 1, 1, 10},   {nothing, "{}\n", 1, 1, 1, 10},
