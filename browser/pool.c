@@ -267,6 +267,16 @@ static pid_t pid_of(void *arg)
     return h->instance != NULL ? instance_pid(h->instance) : 0;
 }
 
+/* For an instance that all members share. */
+static const struct identity **all_identities(const struct pool *p, struct arena *a)
+{
+    const struct identity **v = arena_array(a, const struct identity *, p->opts.n_members + 1);
+
+    for (size_t i = 0; i < p->opts.n_members; i++)
+        v[i] = p->opts.members[i]->identity;
+    return v;
+}
+
 static enum status home_start(struct pool *p, struct member *owner, struct err *e)
 {
     struct arena *a = arena_create(NULL, 0);
@@ -277,6 +287,8 @@ static enum status home_start(struct pool *p, struct member *owner, struct err *
         .program = p->opts.program,
         .sandbox = p->opts.sandbox,
         .owner = owner,
+        .shared = owner == NULL ? all_identities(p, a) : NULL,
+        .n_shared = owner == NULL ? p->opts.n_members : 0,
         .way = way_of(p),
         .targets = p->opts.targets,
         .on_ready = on_ready,

@@ -277,6 +277,8 @@ static enum status make_args(struct instance *i, const char *const **argv, const
         args_add(&args, "--no-sandbox");
     if (o->owner != NULL)
         *tz = identity_add_args(o->owner->identity, &args);
+    else
+        *tz = identity_add_shared_args(o->shared, o->n_shared, &args);
     s = add_proxy(i, &args, e);
     *argv = args_list(&args, o->program->path);
     return s;

@@ -57,6 +57,8 @@ struct instance_opts {
     enum sandbox_want sandbox;
     struct member *owner; /* the one it is for (isolation "process"); NULL: shared, only contexts
                              have proxies */
+    const struct identity *const *shared; /* without an owner: those who share it; may be NULL */
+    size_t n_shared;
     enum instance_way way;
     struct targets_opts targets;
     /** It answers: contexts can be made. At most once. */

@@ -1,6 +1,8 @@
 #include "browser/identity/apply.h"
 
+#include "browser/identity/patch.h"
 #include "core/base/buf.h"
+#include "core/base/url.h"
 
 static void add(struct applied *a, enum realm_kind realm, const char *method,
                 const struct buf *params)
@@ -60,6 +62,8 @@ static void metadata(struct buf *b, const struct identity *id)
     brands(b, "brands", id, false);
     buf_addc(b, ',');
     brands(b, "fullVersionList", id, true);
+    if (id->ch_form_factor != NULL && id->ch_form_factor[0] != '\0')
+        buf_addf(b, ",\"formFactors\":[\"%s\"]", id->ch_form_factor);
     member(b, "fullVersion", id->full_version);
     member(b, "platform", id->ch_platform);
     member(b, "platformVersion", id->ch_platform_version);
@@ -129,12 +133,49 @@ static void prepare_realm(struct applied *a, enum realm_kind realm, const struct
     }
 }
 
+/* Declared openly: the switch that hides it stands for all browsers. */
+static void prepare_honest(struct applied *a)
+{
+    add_text(a, REALM_PAGE, "Emulation.setAutomationOverride", "{\"enabled\":true}");
+    add_text(a, REALM_FRAME, "Emulation.setAutomationOverride", "{\"enabled\":true}");
+}
+
+static void prepare_patch(struct applied *a, const struct identity *id, bool own_process)
+{
+    struct buf head = BUF_INIT(BUF_MAX_FILE), tail = BUF_INIT(BUF_MAX_LINE);
+    struct buf params = BUF_INIT(BUF_MAX_FILE);
+
+    patch_write(id, own_process, &head, &tail);
+    buf_adds(&params, "{\"expression\":");
+    json_print_str(buf_str(&head), &params);
+    buf_truncate(&params, params.len - 1); /* its quote: goes on with the site's name */
+    a->worker_head = arena_str(a->arena, buf_str(&params));
+    buf_reset(&params);
+    json_print_str(buf_str(&tail), &params);
+    buf_addc(&params, '}');
+    a->worker_tail = arena_str(a->arena, str_skip(buf_str(&params), 1));
+
+    buf_adds(&head, "\"\""); /* documents know their site */
+    buf_addstr(&head, buf_str(&tail));
+    buf_reset(&params);
+    buf_adds(&params, "{\"runImmediately\":true,\"source\":");
+    json_print_str(buf_str(&head), &params);
+    buf_addc(&params, '}');
+    add(a, REALM_PAGE, "Page.addScriptToEvaluateOnNewDocument", &params);
+    add(a, REALM_FRAME, "Page.addScriptToEvaluateOnNewDocument", &params);
+    buf_deinit(&params);
+    buf_deinit(&tail);
+    buf_deinit(&head);
+}
+
 void identity_prepare(struct arena *arena, const struct identity *id, bool own_process,
                       struct applied *out)
 {
     struct buf agent = BUF_INIT(BUF_MAX_LINE);
 
-    *out = (struct applied){.arena = arena, .metrics = metrics(arena, id)};
+    *out = (struct applied){.arena = arena};
+    if (!own_process || id->mobile)
+        out->metrics = metrics(arena, id);
     if (id->user_agent != NULL && id->user_agent[0] != '\0')
         user_agent(&agent, id, !own_process);
     for (int r = 0; r < REALM_COUNT; r++)
@@ -148,53 +189,34 @@ void identity_prepare(struct arena *arena, const struct identity *id, bool own_p
         add(out, REALM_PAGE, "Emulation.setTouchEmulationEnabled", &b);
         buf_deinit(&b);
     }
+    if (id->honest)
+        prepare_honest(out);
+    else
+        prepare_patch(out, id, own_process);
 }
 
-void identity_apply(const struct applied *a, enum realm_kind realm, struct cdp_session *s)
+static void evaluate_in_worker(const struct applied *a, struct cdp_session *s, const char *page_url)
+{
+    struct arena *tmp = arena_create(NULL, 0);
+    struct buf b = BUF_INIT(BUF_MAX_FILE);
+    struct url url = {0};
+
+    if (page_url == NULL ||
+        url_parse(tmp, str_from(page_url), "http https", &url, NULL) != STATUS_OK)
+        url.host = STR("");
+    buf_addstr(&b, a->worker_head);
+    buf_addf(&b, "\\\"%.*s\\\"", STR_ARG(url.host));
+    buf_addstr(&b, a->worker_tail);
+    cdp_tell(s, "Runtime.evaluate", buf_str(&b));
+    buf_deinit(&b);
+    arena_destroy(&tmp);
+}
+
+void identity_apply(const struct applied *a, enum realm_kind realm, struct cdp_session *s,
+                    const char *page_url)
 {
     for (size_t i = 0; i < a->realms[realm].n; i++)
         cdp_tell(s, a->realms[realm].v[i].method, a->realms[realm].v[i].params);
-}
-
-/* --- a process of its own --- */
-
-static void add_screen(const struct identity *id, struct args *args)
-{
-    double dpr = id->device_pixel_ratio > 0 ? id->device_pixel_ratio : 1;
-
-    /* Physical pixels; the work area's bottom is what the desktop's bars take. */
-    args_addf(
-        args,
-        "--screen-info={0,0 %.0fx%.0f devicePixelRatio=%.4g colorDepth=%u workAreaBottom=%.0f}",
-        id->screen_w * dpr, id->screen_h * dpr, dpr, id->color_depth > 0 ? id->color_depth : 24,
-        (id->screen_h > id->avail_h ? id->screen_h - id->avail_h : 0) * dpr);
-    args_addf(args, "--window-size=%u,%u", id->window_w, id->window_h);
-    if (dpr < 1 || dpr > 1)
-        args_add(args, "--disable-font-subpixel-positioning");
-}
-
-const char *identity_add_args(const struct identity *id, struct args *args)
-{
-    struct buf b = BUF_INIT(BUF_MAX_LINE);
-
-    if (!id->honest && id->user_agent != NULL)
-        args_addf(args, "--user-agent=%s", id->user_agent);
-    languages(&b, id);
-    if (b.len > 0)
-        args_addf(args, "--accept-lang=%s", b.ptr);
-    buf_deinit(&b);
-    if (id->screen_w > 0 && id->screen_h > 0)
-        add_screen(id, args);
-    args_add(
-        args,
-        id->max_touch_points > 0
-            ? "--blink-settings=primaryPointerType=2,availablePointerTypes=2,primaryHoverType=1,"
-              "availableHoverTypes=1"
-            : "--blink-settings=primaryPointerType=4,availablePointerTypes=4,primaryHoverType=2,"
-              "availableHoverTypes=2");
-    if (id->max_touch_points > 0)
-        args_add(args, "--touch-events=enabled");
-    return id->timezone != NULL && id->timezone[0] != '\0'
-               ? arena_printf(args->arena, "TZ=%s", id->timezone)
-               : NULL;
+    if (realm == REALM_WORKER && a->worker_head.len > 0)
+        evaluate_in_worker(a, s, page_url);
 }

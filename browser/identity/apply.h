@@ -1,16 +1,12 @@
-/* How an identity is put on a browser: commands for every realm of a member, and switches for a
- * process of its own. The commands' texts are built once a member; a new target gets them in one
- * write, none awaited, and then runs.
- *
- * In the dense tier (contexts of one browser) members differ in languages, so that Accept-Language
- * cannot be a switch: it goes with Emulation.setUserAgentOverride, which puts the header at a place
- * where Chromium itself does not have it. That is what the dense tier cannot keep; a process of its
- * own gets --accept-lang and no override of it. Loop thread only. */
+/* How an identity is put on a browser: commands for every realm of a member, a script for what no
+ * command can set (browser/assets/identity.js), and switches for a process (switches.h). The
+ * commands' texts are built once a member; a new target gets them in one write, none awaited, and
+ * then runs. What each tier cannot keep stands in README.md. Loop thread only. */
 #ifndef BROWSER_IDENTITY_APPLY_H
 #define BROWSER_IDENTITY_APPLY_H
 
 #include "browser/cdp/conn.h"
-#include "browser/chromium/args.h"
+#include "browser/identity/switches.h"
 #include "fingerprints/identity.h"
 
 enum realm_kind {
@@ -29,19 +25,20 @@ struct applied {
         } v[12];
         size_t n;
     } realms[REALM_COUNT];
-    struct str metrics; /* params of Emulation.setDeviceMetricsOverride with the identity's own
-                           screen and viewport */
+    struct str metrics;     /* params of Emulation.setDeviceMetricsOverride with the identity's own
+                               screen and viewport; empty: switches did it, and none is sent */
+    struct str worker_head; /* params of Runtime.evaluate up to the site's name; empty: no script */
+    struct str worker_tail; /* and after it */
 };
 
 /** Builds the texts in `arena`. `own_process`: the switches of identity_add_args hold for the
  * browser. */
 void identity_prepare(struct arena *arena, const struct identity *id, bool own_process,
                       struct applied *out);
-/** Gives all commands of the realm to the session. */
-void identity_apply(const struct applied *a, enum realm_kind realm, struct cdp_session *s);
-
-/** Switches and environment ("TZ=...", one, NULL when none; the args' arena) of a browser that is
- * this identity's alone. */
-const char *identity_add_args(const struct identity *id, struct args *args);
+/** Gives all commands of the realm to the session. `page_url`, of workers: of the top-level
+ * document that one belongs to, whose host its noise goes with, as that of the page's frames does;
+ * of shared and service workers their own. NULL for documents, which know it. */
+void identity_apply(const struct applied *a, enum realm_kind realm, struct cdp_session *s,
+                    const char *page_url);
 
 #endif

@@ -138,7 +138,7 @@ void page_attached(struct page *p, struct cdp_session *s, const char *target_id)
     cdp_tell(s, "Target.setAutoAttach",
              STR("{\"autoAttach\":true,\"waitForDebuggerOnStart\":true,\"flatten\":true}"));
     cdp_tell(s, "Page.enable", STR_NONE);
-    identity_apply(p->ctx->applied, REALM_PAGE, s);
+    identity_apply(p->ctx->applied, REALM_PAGE, s, NULL);
     page_send_viewport(p);
     page_send_rules(p);
     console_send(p);
@@ -210,7 +210,8 @@ void page_send_viewport(struct page *p)
     if (s == NULL)
         return;
     if (!p->has_viewport) {
-        cdp_tell(s, "Emulation.setDeviceMetricsOverride", p->ctx->applied->metrics);
+        if (p->ctx->applied->metrics.len > 0)
+            cdp_tell(s, "Emulation.setDeviceMetricsOverride", p->ctx->applied->metrics);
         return;
     }
     cdp_callf(s, "Emulation.setDeviceMetricsOverride", 0, NULL, NULL,
@@ -260,6 +261,8 @@ void page_reset(struct page *p)
         bool touch = p->viewport.touch;
 
         p->has_viewport = false;
+        if (p->main_realm.session != NULL && p->ctx->applied->metrics.len == 0)
+            cdp_tell(p->main_realm.session, "Emulation.clearDeviceMetricsOverride", STR_NONE);
         page_send_viewport(p);
         if (touch && p->main_realm.session != NULL)
             cdp_tell(p->main_realm.session, "Emulation.setTouchEmulationEnabled",

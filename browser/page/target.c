@@ -114,7 +114,7 @@ static void attach_frame(struct page *p, struct cdp_session *s, struct str id)
     frame_forget_documents(f);
     cdp_tell(s, "Target.setAutoAttach", str_from(auto_attach));
     cdp_tell(s, "Page.enable", STR_NONE);
-    identity_apply(p->ctx->applied, REALM_FRAME, s);
+    identity_apply(p->ctx->applied, REALM_FRAME, s, NULL);
     resume(s);
 }
 
@@ -122,7 +122,7 @@ static void attach_worker(struct page *p, struct cdp_session *s, const char *id)
 {
     realm_new(p, s, id);
     cdp_tell(s, "Target.setAutoAttach", str_from(auto_attach));
-    identity_apply(p->ctx->applied, REALM_WORKER, s);
+    identity_apply(p->ctx->applied, REALM_WORKER, s, page_url(p));
     resume(s);
 }
 
@@ -246,7 +246,7 @@ static void attach_service_worker(struct targets *t, const struct json *info, st
     if (s == NULL)
         return;
     if (c != NULL)
-        identity_apply(c->applied, REALM_WORKER, s);
+        identity_apply(c->applied, REALM_WORKER, s, json_str(json_get(info, "url"), ""));
     if (c == NULL || c->watch == NULL ||
         !c->watch->on_target(c->watch->arg, c, info, cdp_session_id(s)))
         resume(s);

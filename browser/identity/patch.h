@@ -1,0 +1,13 @@
+/* The script of an identity (browser/assets/identity.js) with its values. Pure. */
+#ifndef BROWSER_IDENTITY_PATCH_H
+#define BROWSER_IDENTITY_PATCH_H
+
+#include "core/base/buf.h"
+#include "fingerprints/identity.h"
+
+/** Appends "(function...)({values}," to `head` and ")" with the script's name to `tail`; between
+ * them goes the host of the top-level document as a string, "" where the realm knows it itself. Not
+ * for an honest identity. */
+void patch_write(const struct identity *id, bool own_process, struct buf *head, struct buf *tail);
+
+#endif
