@@ -52,6 +52,7 @@ static const struct cli_verb *const verbs[] = {
     &verb_identity_export,
     &verb_identity_rotate,
     &verb_identity_remove,
+    &verb_identity_check,
     &verb_proxy_list,
     &verb_proxy_check,
     &verb_ops,
