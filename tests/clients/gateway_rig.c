@@ -32,6 +32,7 @@ struct rig {
     struct limiter *limiter;
     struct op_table *table;
     struct gate *gate;
+    struct members_env env; /* outlives the members */
     struct members members;
     struct reaper *reaper;
     struct pool *pool;
@@ -136,15 +137,15 @@ static void open_gate(struct rig *r)
 
 static void open_members(struct rig *r)
 {
-    const struct members_env env = {
+    r->env = (struct members_env){
         .loop = r->loop,
         .conf = &r->conf,
         .state_dir = r->state,
         .browser_version = r->version,
         .policy = r->policy,
+        .gate = r->gate,
     };
-
-    must(members_create(r->arena, &env, &r->members, &r->err), &r->err);
+    must(members_create(r->arena, &r->env, &r->members, &r->err), &r->err);
 }
 
 static void open_pool(struct rig *r)
