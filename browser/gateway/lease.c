@@ -124,7 +124,7 @@ static void over_step(void *arg)
     loop_timer_stop(&l->handoff_timer);
     view_deinit(&l->view);
     json_destroy(&l->metrics);
-    json_destroy(&l->own.session.vars);
+    json_destroy(&l->own.session.console);
     arena_destroy(&l->arena);
     free(l);
 }

@@ -299,6 +299,7 @@ void lease_context_drop(struct lease_context *lc)
     list_remove(&lc->link);
     context_destroy(&destroyed);
     context_end(ctx, false);
+    json_destroy(&lc->session.console);
     free(lc);
 }
 
