@@ -422,8 +422,6 @@ static void task_error(struct page *p, const struct report_task *t)
         html(p, status_name(t->status));
         raw(p, "</b> ");
         html(p, t->error);
-        if (t->error_step >= 0)
-            buf_addf(p->out, " (step %d)", t->error_step);
     }
     raw(p, "</td>");
 }

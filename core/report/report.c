@@ -107,7 +107,6 @@ static void on_task(void *arg, const struct batch_task *t)
         .attempts = t->attempts,
         .state = t->state,
         .status = t->status,
-        .error_step = t->error_step,
         .ran = t->member != NULL,
         .ended_ms = age_ms(r),
         .duration_ms = t->duration_ms,

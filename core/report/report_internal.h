@@ -12,7 +12,6 @@ struct report_task {
     uint32_t attempts;
     enum task_state state;
     enum status status;
-    int error_step;
     bool ran;
     uint64_t ended_ms, duration_ms; /* ended: since the run began */
     const char *receipt;
