@@ -38,7 +38,7 @@ static void test_submit_and_results(void **state)
     text = ask_text("GET", "/v1/batches/b-0000001/summary", "", 200);
     assert_non_null(strstr(text, "\"success_rate\":1"));
     free(text);
-    text = ask_text("GET", "/v1/events?max=1000", "", 200);
+    text = ask_text("GET", "/v1/events?type=batch.completed&wait_ms=10000", "", 200);
     assert_non_null(strstr(text, "batch.completed"));
     free(text);
     json_destroy(&b);
