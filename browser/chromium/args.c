@@ -155,8 +155,8 @@ static const struct {
     /* A renderer kept ready for a site that nobody has asked for yet: 15 % of an isolated page's
      * CPU and 21 % of a kept one's when the machine is full (medians of 5, headless-shell 156). */
     {ON_BOTH, "--disable-features=SpareRendererForSitePerProcess"},
-    /* A new frame, with all that hangs on it, for each document of a page that is kept: a fifth of a
-     * kept page's CPU (four pairs of runs, headless-shell 156). */
+    /* A new frame, with all that hangs on it, for each document of a page that is kept: a fifth of
+     * a kept page's CPU (four pairs of runs, headless-shell 156). */
     {ON_BOTH, "--disable-features=RenderDocument"},
     /* Services that talk or take memory and that no page sees. */
     {ON_BOTH, "--disable-features=Translate,MediaRouter,DialMediaRouteProvider,OptimizationHints,"

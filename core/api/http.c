@@ -126,7 +126,8 @@ static bool has_handle(const struct handles *all, const void *h)
 }
 
 /* Those that `create` added to the loop are the context's. */
-static struct lws_context *context_create(struct server *s, struct lws_context_creation_info *info)
+static struct lws_context *lws_context_make(struct server *s,
+                                            struct lws_context_creation_info *info)
 {
     struct handles before = {.n = 0}, after = {.n = 0};
     struct lws_context *context;
@@ -176,7 +177,7 @@ static enum status context_open(struct server *s, struct err *e)
     };
 
     lws_set_log_level(0, NULL);
-    s->context = context_create(s, &info);
+    s->context = lws_context_make(s, &info);
     if (!s->context)
         return err_set(e, STATUS_ENVIRONMENT,
                        "libwebsockets could not join the event loop: is its libuv part (Debian "

@@ -1,4 +1,5 @@
-/* Time behind one struct, so that tests own it. Decision logic takes `now` as an argument; only glue reads a clock. */
+/* Time behind one struct, so that tests own it. Decision logic takes `now` as an argument; only
+ * glue reads a clock. */
 #ifndef CORE_BASE_CLOCK_H
 #define CORE_BASE_CLOCK_H
 

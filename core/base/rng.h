@@ -10,8 +10,9 @@
 /** From the system (getrandom); never fails once it returns. Any thread. */
 void rng_bytes(void *out, size_t n);
 
-/** A stream: xoshiro256**, its four words the little-endian words of SHA-256(length of seed, 8 bytes little-endian ‖ seed ‖ label). The same seed and label give the same choices in every version: the sequence is
- *  part of the identity format. Not for secrets. */
+/** A stream: xoshiro256**, its four words the little-endian words of SHA-256(length of seed, 8
+ * bytes little-endian ‖ seed ‖ label). The same seed and label give the same choices in every
+ * version: the sequence is part of the identity format. Not for secrets. */
 struct rng {
     uint64_t s[4];
 };
@@ -27,7 +28,8 @@ double rng_double(struct rng *r);
 size_t rng_weighted(struct rng *r, const double *weights, size_t n);
 
 #define RNG_ID_MAX 27
-/** A sortable unique id: 26 characters of Crockford base32, 48 bits of wall_ms and 80 random bits (the ULID layout). Returns out. */
+/** A sortable unique id: 26 characters of Crockford base32, 48 bits of wall_ms and 80 random bits
+ * (the ULID layout). Returns out. */
 char *rng_id(uint64_t wall_ms, char out[RNG_ID_MAX]);
 
 #endif

@@ -19,10 +19,12 @@ struct host {
 must_check enum status host_parse(struct str s, struct host *out, struct err *e);
 
 enum ip4 { IP4_NOT, IP4_BAD, IP4_OK };
-/** IPv4 as browsers read it (WHATWG URL, "ends in a number" and the IPv4 parser): 1 to 4 parts, decimal, octal or hexadecimal. NOT: a name;
- *  BAD: its last label is a number, so it is neither an address nor a name. *out is in host order. */
+/** IPv4 as browsers read it (WHATWG URL, "ends in a number" and the IPv4 parser): 1 to 4 parts,
+ * decimal, octal or hexadecimal. NOT: a name; BAD: its last label is a number, so it is neither an
+ * address nor a name. *out is in host order. */
 enum ip4 ip4_parse(struct str s, uint32_t *out);
-/** Text of 16 bytes in network order as WHATWG and RFC 5952 §4 write it, v4-mapped in hexadecimal too. Returns the length. */
+/** Text of 16 bytes in network order as WHATWG and RFC 5952 §4 write it, v4-mapped in hexadecimal
+ * too. Returns the length. */
 size_t ip6_print(const unsigned char addr[16], char *out, size_t size);
 
 /** The byte that the two hexadecimal digits at p stand for, or -1. */

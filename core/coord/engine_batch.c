@@ -383,8 +383,8 @@ static enum status may_submit(const struct engine *e, const struct batch_spec *s
 }
 
 /* True: the key is known, and *n its batch; *er says when that is another. */
-static bool key_is_known(const struct engine *e, const struct batch_spec *spec, uint32_t *n,
-                         struct err *er)
+static bool batch_is_known(const struct engine *e, const struct batch_spec *spec, uint32_t *n,
+                           struct err *er)
 {
     const struct key_of *k = spec->key ? map_find(e->by_key, str_from(spec->key)) : NULL;
     unsigned char hash[32];
@@ -421,7 +421,7 @@ void engine_submit(struct engine *e, const struct batch_spec *spec, engine_submi
     struct batch *b;
     uint32_t n = 0;
 
-    if (may_submit(e, spec, &er) != STATUS_OK || key_is_known(e, spec, &n, &er)) {
+    if (may_submit(e, spec, &er) != STATUS_OK || batch_is_known(e, spec, &n, &er)) {
         arena_destroy(&arena);
         reply(e, n, &er, done, arg);
         return;

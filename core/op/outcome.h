@@ -1,30 +1,36 @@
-/* What an answer of a target means: ok, failed, or a reputation hit (HTTP_429, HTTP_403, CAPTCHA_DETECTED). Pure. */
+/* What an answer of a target means: ok, failed, or a reputation hit (HTTP_429, HTTP_403,
+ * CAPTCHA_DETECTED). Pure. */
 #ifndef CORE_OP_OUTCOME_H
 #define CORE_OP_OUTCOME_H
 
 #include "core/op/op.h"
 
-/** The outcome of a call from how its run ended and what was observed. A block page outranks its HTTP status. */
-enum status outcome_classify(enum status run_status, const struct op_observed *seen, bool accept_4xx);
-/** Counts as a sample of the target's breaker (false: not the target's doing, such as a missing element or the proxy's failure). */
+/** The outcome of a call from how its run ended and what was observed. A block page outranks its
+ * HTTP status. */
+enum status outcome_classify(enum status run_status, const struct op_observed *seen,
+                             bool accept_4xx);
+/** Counts as a sample of the target's breaker (false: not the target's doing, such as a missing
+ * element or the proxy's failure). */
 bool outcome_is_sample(enum status s, const struct op_observed *seen);
 /** A sample that counts as a failure. */
 bool outcome_is_target_failure(enum status s);
 /** 429, 403, CAPTCHA: a demerit for the proxy, which is rotated for the member's next op. */
 bool outcome_is_reputation_hit(enum status s);
 
-/** Block pages and CAPTCHA widgets, by what can be seen of a page. Rows can be added by configuration. */
+/** Block pages and CAPTCHA widgets, by what can be seen of a page. Rows can be added by
+ * configuration. */
 struct outcome_page {
-    struct str url;     /* of the document */
-    struct str title;   /* of the document */
-    struct str text;    /* the first 4 KiB of the visible text, may be empty */
-    struct str frames;  /* URLs of its frames and scripts, separated by newlines */
+    struct str url;    /* of the document */
+    struct str title;  /* of the document */
+    struct str text;   /* the first 4 KiB of the visible text, may be empty */
+    struct str frames; /* URLs of its frames and scripts, separated by newlines */
     int http_status;
 };
 /** The name of the first rule that matches, or NULL. */
 const char *outcome_block_page(const struct outcome_page *p);
 
-/** Retry-After (RFC 9110 §10.2.3: seconds or a date) as milliseconds from `wall_ms`; -1 when it is neither. Capped at one day. */
+/** Retry-After (RFC 9110 §10.2.3: seconds or a date) as milliseconds from `wall_ms`; -1 when it is
+ * neither. Capped at one day. */
 int64_t outcome_retry_after_ms(struct str value, uint64_t wall_ms);
 
 #endif

@@ -147,10 +147,8 @@ static void test_listen_address(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows_are_in_order),
-        cmocka_unit_test(test_rules),
-        cmocka_unit_test(test_addresses),
-        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_rows_are_in_order), cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_addresses),         cmocka_unit_test(test_json),
         cmocka_unit_test(test_listen_address),
     };
 
