@@ -8,7 +8,6 @@
 #include "core/base/file.h"
 #include "core/base/url.h"
 #include "tests/integration/probe_pages.h"
-#include "tests/support/httpd.h"
 #include "tests/support/testing.h"
 
 enum { SOON_MS = 20000, VISIT_MS = 25000, QUIET_MS = 400 };
@@ -63,7 +62,10 @@ struct probe_rig {
     char number[16];
     unsigned n_visits;
     uint64_t heard_ms;
-    char *posted, *wanted;
+    char *posted;
+    char wanted[40]; /* "": nothing */
+    probe_answer_fn *answer;
+    void *arg;
 };
 
 /* --- the server's side --- */
@@ -118,7 +120,7 @@ static void keep_post(struct probe_rig *rig, const struct httpd_request *q)
     struct json *j = json_parse(str_n(q->body, q->body_len), false, NULL);
 
     probe_query(q->path, "n", name, sizeof name);
-    if (rig->wanted != NULL && strcmp(name, rig->wanted) == 0) {
+    if (name[0] != '\0' && strcmp(name, rig->wanted) == 0) {
         free(rig->posted);
         rig->posted = strndup(q->body, q->body_len);
     }
@@ -132,6 +134,7 @@ static void keep_post(struct probe_rig *rig, const struct httpd_request *q)
 static void on_request(void *arg, const struct httpd_request *q, struct httpd_reply *a)
 {
     struct probe_rig *rig = arg;
+    probe_answer_fn *answer;
     char v[16];
 
     probe_query(q->path, "v", v, sizeof v);
@@ -142,8 +145,10 @@ static void on_request(void *arg, const struct httpd_request *q, struct httpd_re
     }
     if (strncmp(q->path, "/r?", 3) == 0 && q->body_len > 0 && strcmp(v, rig->number) == 0)
         keep_post(rig, q);
+    answer = rig->answer;
     pthread_mutex_unlock(&rig->lock);
-    probe_page(q, a);
+    if (answer == NULL || !answer(rig->arg, q, a))
+        probe_page(q, a);
 }
 
 /* --- the browser's side --- */
@@ -278,7 +283,7 @@ static void begin(struct probe_rig *rig, size_t member, struct use *u)
 
 static void go(struct use *u, const char *path)
 {
-    char url[512];
+    char url[1200];
     struct page_goto g = {.url = url,
                           .until = UNTIL_LOAD,
                           .admitted = true,
@@ -353,29 +358,67 @@ static bool has_posted(struct probe_rig *rig)
     return has;
 }
 
-const char *probe_open_page(struct probe_rig *rig, size_t member, const char *path,
-                            const char *until)
+static void want(struct probe_rig *rig, const char *until)
 {
-    uint64_t end = test_now_ms() + VISIT_MS;
-    char wanted[40], full[300];
-    struct use u;
-
-    begin(rig, member, &u);
     pthread_mutex_lock(&rig->lock);
-    snprintf(wanted, sizeof wanted, "%s", until != NULL ? until : "");
+    snprintf(rig->wanted, sizeof rig->wanted, "%s", until != NULL ? until : "");
     snprintf(rig->number, sizeof rig->number, "%u", ++rig->n_visits);
-    rig->wanted = wanted;
     free(rig->posted);
     rig->posted = NULL;
     pthread_mutex_unlock(&rig->lock);
+}
+
+struct probe_page {
+    struct use use;
+};
+
+struct probe_page *probe_page_open(struct probe_rig *rig, size_t member, const char *path,
+                                   const char *until)
+{
+    uint64_t end = test_now_ms() + VISIT_MS;
+    struct probe_page *p = calloc(1, sizeof *p);
+    char full[1024];
+
+    assert_non_null(p);
+    begin(rig, member, &p->use);
+    want(rig, until);
     snprintf(full, sizeof full, "%s%cv=%s", path, strchr(path, '?') != NULL ? '&' : '?',
              rig->number);
-    go(&u, full);
+    go(&p->use, full);
     while (until != NULL && !has_posted(rig) && test_now_ms() < end)
         loop_run_once(rig->loop, 20);
     pthread_mutex_lock(&rig->lock);
-    rig->wanted = NULL;
+    rig->wanted[0] = '\0';
     pthread_mutex_unlock(&rig->lock);
-    pool_release(u.lease, true);
+    return p;
+}
+
+void probe_page_close(struct probe_page **page)
+{
+    if (*page != NULL)
+        pool_release((*page)->use.lease, true);
+    free(*page);
+    *page = NULL;
+}
+
+const char *probe_said(const struct probe_rig *rig)
+{
     return rig->posted != NULL ? rig->posted : "";
+}
+
+const char *probe_open_page(struct probe_rig *rig, size_t member, const char *path,
+                            const char *until)
+{
+    struct probe_page *p = probe_page_open(rig, member, path, until);
+
+    probe_page_close(&p);
+    return probe_said(rig);
+}
+
+void probe_serve(struct probe_rig *rig, probe_answer_fn *fn, void *arg)
+{
+    pthread_mutex_lock(&rig->lock);
+    rig->answer = fn;
+    rig->arg = arg;
+    pthread_mutex_unlock(&rig->lock);
 }

@@ -6,6 +6,7 @@
 
 #include "browser/pool.h"
 #include "core/base/json.h"
+#include "tests/support/httpd.h"
 
 enum { PROBE_REQUESTS_MAX = 160, PROBE_MEMBERS_MAX = 8 };
 
@@ -46,5 +47,17 @@ extern const char *const probe_popup_realms[];
  */
 const char *probe_open_page(struct probe_rig *rig, size_t member, const char *path,
                             const char *until);
+
+/** The same, and the page stays open until it is closed: pages of several members at once. A member
+ * has one page at a time. NULL is closed already. */
+struct probe_page *probe_page_open(struct probe_rig *rig, size_t member, const char *path,
+                                   const char *until);
+void probe_page_close(struct probe_page **page);
+/** The text of the post that the last page waited for, as probe_open_page. */
+const char *probe_said(const struct probe_rig *rig);
+
+/** Asked before the probe's own pages; false: not one of its. Any thread. */
+typedef bool probe_answer_fn(void *arg, const struct httpd_request *q, struct httpd_reply *a);
+void probe_serve(struct probe_rig *rig, probe_answer_fn *fn, void *arg);
 
 #endif

@@ -25,12 +25,14 @@ struct httpd {
     pthread_mutex_t lock; /* guards the table below */
     struct connection *connections[CONNECTIONS_MAX];
     atomic_uint count;
+    unsigned accepted; /* of the acceptor's thread */
     atomic_bool stopping;
 };
 
 struct connection {
     struct httpd *h;
     int fd;
+    unsigned number; /* from 1 */
     pthread_t thread;
 };
 
@@ -142,6 +144,7 @@ static void *serve(void *arg)
             continue;
         }
         parse(&q, in, c->h->address);
+        q.connection = c->number;
         head_len = (size_t)(end - in) + 4;
         body_len =
             (size_t)strtoul(httpd_header(&q, "content-length", length, sizeof length), NULL, 10);
@@ -179,6 +182,7 @@ static void *accept_all(void *arg)
         c = calloc(1, sizeof *c);
         c->h = h;
         c->fd = fd;
+        c->number = ++h->accepted;
         pthread_mutex_lock(&h->lock);
         while (i < CONNECTIONS_MAX && h->connections[i] != NULL)
             i++;

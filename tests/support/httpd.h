@@ -15,7 +15,8 @@ struct httpd_request {
     const char *headers; /* raw, from the first header to the empty line */
     const char *body;
     size_t body_len;
-    const char *local; /* address the client came to: "127.0.0.1" */
+    const char *local;   /* address the client came to: "127.0.0.1" */
+    unsigned connection; /* which one of the server's, from 1 */
 };
 
 struct httpd_reply {

@@ -1,0 +1,2 @@
+addEventListener('install', () => skipWaiting());
+addEventListener('activate', e => e.waitUntil(clients.claim()));
