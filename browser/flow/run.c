@@ -6,10 +6,9 @@
  * Steps within steps are levels of a stack. Whatever is waited for is one of: an op in the gate, or
  * the timer. Each step's memory goes with it; what outlives it (variables, output) is JSON trees.
  */
-#include "browser/flow/flow_internal.h"
+#include "browser/flow/run_internal.h"
 
 #include "browser/doing.h"
-#include "browser/flow/vars.h"
 #include "core/base/log.h"
 #include "core/base/url.h"
 
@@ -20,56 +19,11 @@
 enum {
     TARGET_POLL_MS = 30,
     PICTURE_MS = 2500,        /* for the picture of a failure */
-    LEVELS_MAX = 66,          /* JSON's depth bounds it */
     FOREVER_MS = 3600 * 1000, /* attempts without a deadline */
-};
-
-enum phase {
-    PHASE_STEP,    /* the step's own op */
-    PHASE_FIND,    /* page.find before it */
-    PHASE_CHECK,   /* a condition */
-    PHASE_NEXT,    /* paginate: the click on "next" */
-    PHASE_PICTURE, /* of the failure */
-    PHASE_DOM,     /* the DOM at the failure */
-    PHASE_CONSOLE, /* what pages said, at the end */
-};
-
-struct level {
-    const struct flow_steps *steps;
-    size_t at;
-    const struct flow_step *owner; /* the loop it is the body of; NULL: top, or a branch */
-    uint32_t round;                /* of the loop, from 1 */
-};
-
-struct flow_run {
-    const struct flow *flow;
-    struct page_session *session;
-    void (*done)(void *arg);
-    void *arg;
-    struct level levels[LEVELS_MAX];
-    size_t depth;
-    const struct flow_step *step;
-    uint64_t step_deadline_ms; /* for what is waited for before the op */
-    uint32_t tries;
-    enum phase phase;
-    struct op_call call;
-    bool calling;
-    struct json *params; /* of the call, expanded */
-    struct json *found;  /* what page.find gave */
-    struct arena *arena; /* the step's */
-    struct loop_timer timer;
-    enum status cancelled;
-    bool happened;              /* an irreversible step was done */
-    struct json *member, *task; /* for variables */
-    struct json *output;        /* NULL while there is none */
-    struct err err;
-    bool failed;
 };
 
 static void step_begin(struct flow_run *r);
 static void step_over(struct flow_run *r, enum status s, const struct err *e);
-static void next_step(struct flow_run *r);
-static void run_fail(struct flow_run *r, const struct err *e);
 
 /* --- the end --- */
 
@@ -230,102 +184,14 @@ static void call_op(struct flow_run *r, const struct op *op, enum phase phase, u
     call_now(r);
 }
 
-/* --- variables --- */
+/* --- an op with its parameters --- */
 
-static struct vars scope(const struct flow_run *r)
-{
-    return (struct vars){
-        .vars = r->session->vars,
-        .row = r->session->attempt->row,
-        .input = r->session->attempt->input,
-        .member = r->member,
-        .task = r->task,
-        .seed = str_from(json_str(json_get(r->task, "seed"), "")),
-    };
-}
-
-static const struct json_field *field_of(const struct op *op, const char *name)
-{
-    for (size_t i = 0; op->params != NULL && i < op->params->n; i++)
-        if (strcmp(op->params->fields[i].name, name) == 0)
-            return &op->params->fields[i];
-    return NULL;
-}
-
-/* A string that came out of a variable, as the number or truth that the field wants. */
-static struct json *typed_as(const struct json_field *f, struct json *j)
-{
-    struct str text = str_trim(str_from(json_str(j, "")));
-    double v;
-    bool is_number = f->kind == JK_INT || f->kind == JK_UINT || f->kind == JK_DOUBLE;
-
-    if (json_type(j) != JSON_STRING)
-        return j;
-    if (is_number && str_to_double(text, &v)) {
-        json_destroy(&j);
-        return json_new_num(v);
-    }
-    if (f->kind == JK_BOOL && (str_eqz(text, "true") || str_eqz(text, "false"))) {
-        bool yes = str_eqz(text, "true");
-
-        json_destroy(&j);
-        return json_new_bool(yes);
-    }
-    return j;
-}
-
-static enum status expand_member(const struct vars *v, struct arena *a, const struct json_field *f,
-                                 const struct json *j, struct json **out, struct err *e)
-{
-    bool script = strcmp(json_key(j), "expression") == 0;
-    const char *z;
-    enum status s;
-
-    if (f->kind == JK_STR && json_type(j) == JSON_STRING) {
-        s = vars_text(v, a, str_from(json_str(j, "")), script, &z, e);
-        if (s == STATUS_OK)
-            *out = json_new_str(str_from(z));
-        return s;
-    }
-    s = vars_tree(v, a, j,
-                  f->kind != JK_FN || strcmp(f->name, "properties") == 0 ||
-                      strcmp(f->name, "values") == 0,
-                  out, e);
-    if (s == STATUS_OK)
-        *out = typed_as(f, *out);
-    return s;
-}
-
-/* The parameters as they are to be, in r->params. */
-static enum status expand(struct flow_run *r, const struct op *op, const struct json *params,
-                          struct err *e)
-{
-    struct vars v = scope(r);
-    struct json *out = json_new_object();
-
-    for (const struct json *c = json_first(params); c != NULL; c = json_next(c)) {
-        const struct json_field *f = field_of(op, json_key(c));
-        struct json *copy = NULL;
-
-        if (f == NULL)
-            continue;
-        if (expand_member(&v, r->arena, f, c, &copy, e) != STATUS_OK) {
-            json_destroy(&out);
-            return STATUS_INVALID;
-        }
-        json_add(out, json_key(c), copy);
-    }
-    json_destroy(&r->params);
-    r->params = out;
-    return STATUS_OK;
-}
-
-static void call_with(struct flow_run *r, const struct op *op, const struct json *params,
-                      enum phase phase)
+void run_call_with(struct flow_run *r, const struct op *op, const struct json *params,
+                   enum phase phase)
 {
     struct err e = ERR_INIT;
 
-    if (expand(r, op, params, &e) != STATUS_OK) {
+    if (run_expand(r, op, params, &e) != STATUS_OK) {
         step_over(r, e.status, &e);
         return;
     }
@@ -357,7 +223,7 @@ static bool wants_picture(const struct flow_run *r)
            s != STATUS_SHUTTING_DOWN;
 }
 
-static void run_fail(struct flow_run *r, const struct err *e)
+void run_fail(struct flow_run *r, const struct err *e)
 {
     char name[128];
 
@@ -371,147 +237,6 @@ static void run_fail(struct flow_run *r, const struct err *e)
     }
     page_stop(r->session->page); /* which would hold the picture back */
     keep(r, "page.screenshot", "failed", false, PHASE_PICTURE);
-}
-
-/* --- loops --- */
-
-static void push(struct flow_run *r, const struct flow_steps *steps, const struct flow_step *owner)
-{
-    BUG_ON(r->depth == LEVELS_MAX);
-    r->levels[r->depth++] = (struct level){.steps = steps, .owner = owner, .round = 1};
-}
-
-static void check_condition(struct flow_run *r, const struct flow_step *s)
-{
-    r->step = s;
-    call_with(r, step_op_find("page.check"), s->condition, PHASE_CHECK);
-}
-
-static void pop(struct flow_run *r)
-{
-    r->depth--;
-    next_step(r);
-}
-
-static void again(struct flow_run *r, struct level *l)
-{
-    l->round++;
-    l->at = 0;
-    next_step(r);
-}
-
-static void too_many_rounds(struct flow_run *r, const struct flow_step *s)
-{
-    struct err e = ERR_INIT;
-
-    r->step = s;
-    err_set(&e, STATUS_ASSERTION_FAILED,
-            "%" PRIu32 " rounds, and the end is not reached: max is %" PRIu32, s->max, s->max);
-    run_fail(r, &e);
-}
-
-/* A round of a loop is done. */
-static void round_over(struct flow_run *r, struct level *l)
-{
-    const struct flow_step *s = l->owner;
-
-    r->step = s;
-    if (s->type->kind == STEP_PAGINATE) {
-        if (l->round >= s->max)
-            pop(r);
-        else
-            call_with(r, s->op, s->params, PHASE_NEXT);
-    } else if (s->condition != NULL && l->round < s->max) {
-        check_condition(r, s);
-    } else if (s->condition != NULL) {
-        too_many_rounds(r, s);
-    } else if (l->round < s->max) {
-        again(r, l);
-    } else {
-        pop(r);
-    }
-}
-
-static void condition_known(struct flow_run *r, bool holds)
-{
-    const struct flow_step *s = r->step;
-    struct level *l = &r->levels[r->depth - 1];
-    bool inside = l->owner == s;
-
-    if (s->type->kind == STEP_IF) {
-        if (holds && s->body.n > 0)
-            push(r, &s->body, NULL);
-        else if (!holds && s->otherwise.n > 0)
-            push(r, &s->otherwise, NULL);
-        next_step(r);
-    } else if (holds == s->until) {
-        if (inside)
-            pop(r);
-        else
-            next_step(r);
-    } else if (inside) {
-        again(r, l);
-    } else {
-        push(r, &s->body, s);
-        next_step(r);
-    }
-}
-
-static void loop_begin(struct flow_run *r, const struct flow_step *s)
-{
-    if (s->condition != NULL && !s->until) {
-        check_condition(r, s);
-        return;
-    }
-    if (s->max > 0)
-        push(r, &s->body, s);
-    next_step(r);
-}
-
-/* --- results --- */
-
-/* Lists of one name grow: pages of a catalogue become one list. */
-static void add_or_grow(struct json *into, const char *name, const struct json *value)
-{
-    struct json *have = json_type(value) == JSON_ARRAY ? json_take(into, name) : NULL;
-
-    if (json_type(have) == JSON_ARRAY) {
-        for (const struct json *c = json_first(value); c != NULL; c = json_next(c))
-            json_push(have, json_dup(c));
-    } else {
-        json_destroy(&have);
-        have = json_dup(value);
-    }
-    json_add(into, name, have);
-}
-
-static void take_extracted(struct flow_run *r, const struct json *data)
-{
-    const char *into = r->step->into;
-
-    if (r->output == NULL)
-        r->output = json_new_object();
-    if (into != NULL) {
-        add_or_grow(r->session->vars, into, data);
-        add_or_grow(r->output, into, data);
-        return;
-    }
-    for (const struct json *c = json_type(data) == JSON_OBJECT ? json_first(data) : NULL; c != NULL;
-         c = json_next(c)) {
-        json_add(r->session->vars, json_key(c), json_dup(c));
-        json_add(r->output, json_key(c), json_dup(c));
-    }
-}
-
-static void take_set(struct flow_run *r, const struct json *values)
-{
-    if (r->step->to_output && r->output == NULL)
-        r->output = json_new_object();
-    for (const struct json *c = json_first(values); c != NULL; c = json_next(c)) {
-        json_add(r->session->vars, json_key(c), json_dup(c));
-        if (r->step->to_output)
-            json_add(r->output, json_key(c), json_dup(c));
-    }
 }
 
 static bool is_welcome(const struct flow_step *s, int status)
@@ -536,11 +261,11 @@ static void step_done(struct flow_run *r, const struct json *result)
         return;
     }
     if (strcmp(s->type->name, "extract") == 0)
-        take_extracted(r, json_get(result, "data"));
+        run_take_extracted(r, json_get(result, "data"));
     else if (strcmp(s->type->name, "set") == 0)
-        take_set(r, json_get(result, "values"));
+        run_take_set(r, json_get(result, "values"));
     else if (s->into != NULL && json_first(result) != NULL)
-        take_extracted(r, json_first(result)); /* entries of console, state of exportState */
+        run_take_extracted(r, json_first(result)); /* entries of console, state of exportState */
     step_over(r, STATUS_OK, &e);
 }
 
@@ -572,9 +297,9 @@ static void next_answered(struct flow_run *r, enum status s, const struct err *e
     struct level *l = &r->levels[r->depth - 1];
 
     if (s == STATUS_OK)
-        again(r, l);
+        run_again(r, l);
     else if (s == STATUS_ELEMENT_NOT_FOUND)
-        pop(r); /* the last page */
+        run_pop(r); /* the last page */
     else
         step_over(r, s, e);
 }
@@ -589,7 +314,7 @@ static void find_answered(struct flow_run *r, enum status s, const struct err *e
         step_over(r, s, &mine);
         return;
     }
-    if (expand(r, step->op, step->params, &mine) != STATUS_OK) {
+    if (run_expand(r, step->op, step->params, &mine) != STATUS_OK) {
         step_over(r, mine.status, &mine);
         return;
     }
@@ -625,7 +350,7 @@ static void call_done(struct op_call *call)
     } else if (r->phase == PHASE_NEXT) {
         next_answered(r, s, &e);
     } else if (s == STATUS_OK) {
-        condition_known(r, json_bool(json_get(result, "holds"), false));
+        run_condition_known(r, json_bool(json_get(result, "holds"), false));
     } else {
         step_over(r, s, &e);
     }
@@ -653,7 +378,7 @@ static void step_over(struct flow_run *r, enum status s, const struct err *e)
 
     BUG_ON(step == NULL);
     if (s == STATUS_OK) {
-        next_step(r);
+        run_next(r);
     } else if (r->tries <= step->retries && s != STATUS_INVALID &&
                page_state(r->session->page) != PAGE_GONE) {
         log_debug(NULL, "flow.retry", LOG_STR("step", step->path), LOG_ERR(e));
@@ -661,7 +386,7 @@ static void step_over(struct flow_run *r, enum status s, const struct err *e)
     } else if (step->optional && page_state(r->session->page) != PAGE_GONE) {
         log_info(NULL, "flow.optional_failed", LOG_STR("task", r->session->attempt->task_id),
                  LOG_STR("step", step->path), LOG_ERR(e));
-        next_step(r);
+        run_next(r);
     } else {
         struct err mine = *e;
 
@@ -686,28 +411,28 @@ static void step_act(struct flow_run *r, const char *frame_url)
 
     switch (s->type->kind) {
     case STEP_IF:
-        check_condition(r, s);
+        run_check_condition(r, s);
         return;
     case STEP_REPEAT:
     case STEP_PAGINATE:
-        loop_begin(r, s);
+        run_loop_begin(r, s);
         return;
     case STEP_NOTHING:
-        next_step(r);
+        run_next(r);
         return;
     case STEP_OP:
     default:
         break;
     }
     if (s->find != NULL) {
-        call_with(r, step_op_find("page.find"), s->find, PHASE_FIND);
+        run_call_with(r, step_op_find("page.find"), s->find, PHASE_FIND);
         return;
     }
-    if (expand(r, s->op, s->params, &e) != STATUS_OK) {
+    if (run_expand(r, s->op, s->params, &e) != STATUS_OK) {
         step_over(r, e.status, &e);
         return;
     }
-    if (frame_url != NULL && field_of(s->op, "frame_url") != NULL)
+    if (frame_url != NULL && run_field_of(s->op, "frame_url") != NULL)
         json_add_str(r->params, "frame_url", frame_url);
     /* Recorder's rule: no throughput at all is offline. */
     if (strcmp(s->type->name, "emulateNetworkConditions") == 0 &&
@@ -724,7 +449,7 @@ static void on_target_poll(struct loop_timer *t);
 static void step_target(struct flow_run *r)
 {
     struct page_session *s = r->session;
-    struct vars v = scope(r);
+    struct vars v = run_scope(r);
     struct err e = ERR_INIT;
     const char *url;
     struct page *p;
@@ -808,55 +533,21 @@ static void on_next(struct loop_timer *t)
         step_begin(r);
     } else if (l->owner != NULL) {
         r->session->page = r->session->main;
-        round_over(r, l);
+        run_round_over(r, l);
     } else if (r->depth > 1) {
-        pop(r);
+        run_pop(r);
     } else {
         r->step = NULL;
         run_end(r);
     }
 }
 
-static void next_step(struct flow_run *r)
+void run_next(struct flow_run *r)
 {
     loop_timer_start(r->session->loop, &r->timer, 0, on_next);
 }
 
 /* --- begin and cancel --- */
-
-static struct json *describe_member(const struct member *m)
-{
-    struct json *j = json_new_object();
-    const struct identity *id = m->identity;
-
-    json_add_num(j, "index", m->index);
-    json_add_num(j, "number", m->index + 1.0);
-    if (id == NULL)
-        return j;
-    json_add_str(j, "id", id->id);
-    json_add_str(j, "locale", id->locale);
-    json_add_str(j, "timezone", id->timezone);
-    json_add_str(j, "user_agent", id->user_agent);
-    return j;
-}
-
-/* The seed of test data is that of the member, the task and nothing else: a second attempt types
- * the same. */
-static struct json *describe_task(const struct attempt *a)
-{
-    struct json *j = json_new_object();
-    const struct identity *id = a->member->identity;
-    char seed[160];
-
-    (void)snprintf(seed, sizeof(seed), "%s %u %s", id != NULL ? id->id : "", a->member->index,
-                   a->task_id);
-    json_add_str(j, "id", a->task_id);
-    json_add_num(j, "attempt", a->number);
-    json_add_num(j, "stage", a->stage);
-    json_add_num(j, "slot", a->slot);
-    json_add_str(j, "seed", seed);
-    return j;
-}
 
 struct flow_run *flow_run(const struct flow *f, struct page_session *s, void (*done)(void *arg),
                           void *arg)
@@ -867,14 +558,14 @@ struct flow_run *flow_run(const struct flow *f, struct page_session *s, void (*d
     r->session = s;
     r->done = done;
     r->arg = arg;
-    r->member = describe_member(s->member);
-    r->task = describe_task(s->attempt);
+    r->member = run_describe_member(s->member);
+    r->task = run_describe_task(s->attempt);
     if (f->timeout_ms > 0)
         s->timeout_ms = f->timeout_ms;
     s->flow = r;
     s->attempt->may_have_happened = false;
-    push(r, &f->steps, NULL);
-    next_step(r);
+    run_push(r, &f->steps, NULL);
+    run_next(r);
     return r;
 }
 

@@ -1,58 +1,16 @@
-#include "browser/page/query.h"
+#include "browser/page/query_internal.h"
 
-#include "browser/page/page_internal.h"
 #include "core/base/embed.h"
 
 #include <inttypes.h>
-#include <stdio.h>
-
-/* The object group of handles that come from the accessibility tree. */
-#define ARIA_GROUP "fleet-aria"
 
 enum {
     FRAME_POLL_MS = 30, /* a frame that is not there yet is asked for again */
     ARIA_FIRST_MS = 60, /* first wait inside the page between two looks at the accessibility tree */
-    ARIA_SLICE_MS = 250,    /* later ones */
-    ARIA_ANSWER_MS = 1500,  /* a document that is not laid out does not answer: nothing is in it */
-    ARIA_NODES_MAX = 100,   /* nodes taken of one look */
-    ANSWER_GRACE_MS = 1000, /* the page's clock and ours need not agree */
-    DOCUMENT_PAUSE_MS = 20,
-};
-
-/* What the accessibility tree gave for one alternative. */
-struct found {
-    size_t alt, next; /* index of the part after the aria/ part */
-    char **handles;
-    size_t n;
-};
-
-struct query {
-    struct page *page; /* referenced */
-    struct loop *loop;
-    const struct query_spec *spec;
-    query_fn *fn;
-    void *arg;
-    struct arena *arena;
-    struct loop_timer timer;
-    struct frame_ref frame;
-    uint32_t document;
-    uint64_t call; /* page's id of what is under way */
-    uint64_t deadline_ms;
-    unsigned rounds;
-    enum status cancelled;
-    bool install; /* send the script along */
-    /* the aria lookups of this round */
-    struct found *found;
-    size_t n_found, alt, n_roots, root, part;
-    int64_t *nodes;
-    size_t n_nodes, node, unanswered;
-    uint64_t calls[ARIA_NODES_MAX];
-    bool grouped;    /* handles were made that nobody needs afterwards */
-    struct err last; /* what the last round said */
+    ARIA_SLICE_MS = 250, /* later ones */
 };
 
 static void query_round(struct query *q);
-static void aria_next(struct query *q);
 
 /* --- the script --- */
 
@@ -72,7 +30,7 @@ static struct str script_text(void)
 }
 
 /* Short once it is installed; a document that lacks it answers 0 and gets it with the next call. */
-static struct str call_source(struct arena *a, bool install, bool main_world)
+struct str query_call_source(struct arena *a, bool install, bool main_world)
 {
     struct str script = script_text();
     struct buf b = BUF_INIT(BUF_MAX_FILE);
@@ -102,8 +60,7 @@ static void release_group(struct query *q)
                  STR("{\"objectGroup\":\"" ARIA_GROUP "\"}"));
 }
 
-static void query_over(struct query *q, enum status s, const struct json *answer,
-                       const struct err *e)
+void query_over(struct query *q, enum status s, const struct json *answer, const struct err *e)
 {
     struct err mine = *e;
 
@@ -153,7 +110,7 @@ static void on_timer(struct loop_timer *t)
         query_round(q);
 }
 
-static void again_in(struct query *q, uint64_t ms)
+void query_again_in(struct query *q, uint64_t ms)
 {
     uint64_t left = left_ms(q);
 
@@ -162,7 +119,7 @@ static void again_in(struct query *q, uint64_t ms)
 
 /* A call of the page did not work out. Documents that went away are not the end. True: it is over.
  */
-static bool call_failed(struct query *q, enum status s, const struct err *e)
+bool query_call_failed(struct query *q, enum status s, const struct err *e)
 {
     q->call = 0;
     if (q->cancelled != STATUS_OK || (s != STATUS_CLOSED && s != STATUS_PROTOCOL) ||
@@ -171,7 +128,7 @@ static bool call_failed(struct query *q, enum status s, const struct err *e)
         return true;
     }
     q->last.status = STATUS_OK;
-    again_in(q, DOCUMENT_PAUSE_MS);
+    query_again_in(q, DOCUMENT_PAUSE_MS);
     return true;
 }
 
@@ -262,7 +219,7 @@ static void answered(void *arg, enum status s, const struct json *value, const c
     (void)handle;
     q->call = 0;
     if (s != STATUS_OK) {
-        call_failed(q, s, e);
+        query_call_failed(q, s, e);
         return;
     }
     if (json_type(value) == JSON_NUMBER) {
@@ -304,7 +261,7 @@ static uint64_t slice_ms(const struct query *q)
     return has_aria(q) && slice < left ? slice : left;
 }
 
-static void add_found(struct query *q, struct buf *b, bool only, size_t alt)
+void query_add_found(struct query *q, struct buf *b, bool only, size_t alt)
 {
     const char *comma = "";
 
@@ -336,13 +293,13 @@ static void spec_text(struct query *q, struct buf *b, const char *door, uint64_t
     else
         buf_adds(b, "[]");
     if (q->n_found > 0)
-        add_found(q, b, false, 0);
+        query_add_found(q, b, false, 0);
     if (q->spec->more != NULL)
         buf_addf(b, ",%s", q->spec->more);
     buf_adds(b, "}]");
 }
 
-static void call_page(struct query *q, struct frame *f)
+void query_call_page(struct query *q, struct frame *f)
 {
     struct buf b = BUF_INIT(BUF_MAX_FILE);
     uint64_t ms = slice_ms(q);
@@ -351,8 +308,8 @@ static void call_page(struct query *q, struct frame *f)
     struct page_eval ev = {
         .world = q->spec->main_world ? PAGE_WORLD_MAIN : PAGE_WORLD_ISOLATED,
         .function = true,
-        .source =
-            call_source(q->arena, q->install || f->isolated_context == 0, q->spec->main_world),
+        .source = query_call_source(q->arena, q->install || f->isolated_context == 0,
+                                    q->spec->main_world),
         .handles = handles,
         .n_handles = n,
         .deadline_ms = loop_now_ms(q->loop) + ms + ANSWER_GRACE_MS,
@@ -368,279 +325,6 @@ static void call_page(struct query *q, struct frame *f)
     buf_deinit(&b);
 }
 
-/* --- aria/: by the accessibility tree ---
- *
- * For each alternative with such a part: the roots it is searched in (the document, or what the
- * parts before it found), the nodes of that name and role below each, and handles of these in the
- * world the script runs in. */
-
-static struct frame *query_frame(struct query *q)
-{
-    struct frame *f = page_frame_find(q->page, q->frame);
-
-    return f != NULL && frame_document(f) == q->document ? f : NULL;
-}
-
-static void gone_again(struct query *q)
-{
-    q->call = 0;
-    q->last.status = STATUS_OK;
-    again_in(q, DOCUMENT_PAUSE_MS);
-}
-
-static struct found *found_of(struct query *q, size_t alt)
-{
-    for (size_t i = 0; i < q->n_found; i++)
-        if (q->found[i].alt == alt)
-            return &q->found[i];
-    return NULL;
-}
-
-/* Where the chain of the alternative has its next aria/ part; its length when none. */
-static size_t next_aria(struct query *q, size_t alt)
-{
-    const struct chain *c = &q->spec->sel->alts[alt];
-    struct found *f = found_of(q, alt);
-    size_t i = f != NULL ? f->next : 0;
-
-    while (i < c->n && strncmp(c->parts[i], "aria/", 5) != 0)
-        i++;
-    return i;
-}
-
-/* What the part at hand gave takes the place of what parts before it did. */
-static void keep_found(struct query *q)
-{
-    struct found *old = found_of(q, q->alt);
-
-    if (old != NULL)
-        *old = q->found[q->n_found];
-    else
-        q->n_found++;
-}
-
-static void on_resolved(void *arg, enum status s, const struct json *result, const struct err *e)
-{
-    struct query *q = arg;
-    const char *handle = json_str(json_at(result, "object", "objectId", NULL), NULL);
-    struct found *f = &q->found[q->n_found];
-
-    (void)e;
-    if (s == STATUS_OK && handle != NULL)
-        f->handles[f->n++] = arena_strdup(q->arena, handle);
-    if (--q->unanswered > 0)
-        return;
-    q->call = 0;
-    if (q->cancelled != STATUS_OK) {
-        struct err mine = ERR_INIT;
-
-        query_over(q, q->cancelled, NULL, &mine);
-        return;
-    }
-    if (query_frame(q) == NULL) {
-        gone_again(q);
-        return;
-    }
-    keep_found(q);
-    aria_next(q);
-}
-
-static void resolve_nodes(struct query *q)
-{
-    struct frame *f = query_frame(q);
-    struct found *into = &q->found[q->n_found];
-    char world[64] = "";
-
-    if (f == NULL) {
-        gone_again(q);
-        return;
-    }
-    *into = (struct found){.alt = q->alt, .next = q->part + 1};
-    into->handles = arena_array(q->arena, char *, q->n_nodes + 1);
-    if (q->n_nodes == 0) {
-        keep_found(q);
-        aria_next(q);
-        return;
-    }
-    if (!q->spec->main_world)
-        (void)snprintf(world, sizeof(world), ",\"executionContextId\":%" PRId64,
-                       f->isolated_context);
-    q->unanswered = q->n_nodes;
-    q->grouped = true;
-    for (size_t i = 0; i < q->n_nodes; i++) {
-        struct buf b = BUF_INIT(BUF_MAX_LINE);
-
-        buf_addf(&b, "{\"backendNodeId\":%" PRId64 ",\"objectGroup\":\"" ARIA_GROUP "\"%s}",
-                 q->nodes[i], world);
-        q->calls[i] = page_call(q->page, f, "DOM.resolveNode", buf_str(&b),
-                                q->deadline_ms + ANSWER_GRACE_MS, on_resolved, q);
-        buf_deinit(&b);
-    }
-}
-
-/* Text has a name of its own in the tree, but is no element. */
-static bool is_element_role(const struct json *node)
-{
-    const char *role = json_str(json_at(node, "role", "value", NULL), "");
-
-    return strcmp(role, "StaticText") != 0 && strcmp(role, "InlineTextBox") != 0;
-}
-
-static void ask_root(struct query *q);
-
-static void on_tree(void *arg, enum status s, const struct json *result, const struct err *e)
-{
-    struct query *q = arg;
-
-    q->call = 0;
-    if (s != STATUS_OK && (s != STATUS_TIMEOUT || q->cancelled != STATUS_OK)) {
-        call_failed(q, s, e);
-        return;
-    }
-    for (const struct json *n = json_first(json_get(result, "nodes")); n != NULL;
-         n = json_next(n)) {
-        int64_t id = json_int(json_get(n, "backendDOMNodeId"), 0);
-
-        if (id > 0 && is_element_role(n) && q->n_nodes < ARIA_NODES_MAX)
-            q->nodes[q->n_nodes++] = id;
-    }
-    if (++q->root < q->n_roots && q->n_nodes < ARIA_NODES_MAX)
-        ask_root(q);
-    else
-        resolve_nodes(q);
-}
-
-static void on_root(void *arg, enum status s, const struct json *value, const char *handle,
-                    const struct err *e)
-{
-    struct query *q = arg;
-    const struct chain *c = &q->spec->sel->alts[q->alt];
-    struct frame *f = query_frame(q);
-    struct buf b = BUF_INIT((size_t)BUF_MAX_LINE * 4);
-    struct aria aria;
-
-    (void)value;
-    q->call = 0;
-    if (s != STATUS_OK) {
-        call_failed(q, s, e);
-        return;
-    }
-    if (f == NULL || handle == NULL || !aria_parse(q->arena, c->parts[q->part], &aria)) {
-        gone_again(q);
-        return;
-    }
-    buf_adds(&b, "{\"objectId\":");
-    json_print_str(str_from(handle), &b);
-    if (aria.name[0] != '\0') {
-        buf_adds(&b, ",\"accessibleName\":");
-        json_print_str(str_from(aria.name), &b);
-    }
-    if (aria.role[0] != '\0') {
-        buf_adds(&b, ",\"role\":");
-        json_print_str(str_from(aria.role), &b);
-    }
-    buf_addc(&b, '}');
-    q->call = page_call(q->page, f, "Accessibility.queryAXTree", buf_str(&b),
-                        loop_now_ms(q->loop) + ARIA_ANSWER_MS, on_tree, q);
-    page_release(q->page, f, handle);
-    buf_deinit(&b);
-}
-
-static void ask_root(struct query *q)
-{
-    struct frame *f = query_frame(q);
-    struct page_eval ev = {.by_handle = true, .deadline_ms = q->deadline_ms + ANSWER_GRACE_MS};
-    char source[96];
-
-    if (f == NULL) {
-        gone_again(q);
-        return;
-    }
-    if (q->part == 0 &&
-        frame_parent(f) != NULL) /* a frame out of sight is not laid out: it would not answer */
-        (void)snprintf(source, sizeof(source),
-                       "(document.documentElement?.scrollIntoViewIfNeeded(),document)");
-    else if (q->part == 0)
-        (void)snprintf(source, sizeof(source), "document");
-    else
-        (void)snprintf(source, sizeof(source), "globalThis.fleet.root(%zu)", q->root);
-    ev.source = str_from(source);
-    q->call = page_evaluate(q->page, f, &ev, on_root, q);
-}
-
-static void on_roots(void *arg, enum status s, const struct json *value, const char *handle,
-                     const struct err *e)
-{
-    struct query *q = arg;
-
-    (void)handle;
-    q->call = 0;
-    if (s == STATUS_SCRIPT_FAILED) { /* a part before it is no valid selector: the call says so */
-        q->alt++;
-        aria_next(q);
-        return;
-    }
-    if (s != STATUS_OK) {
-        call_failed(q, s, e);
-        return;
-    }
-    q->n_roots = (size_t)json_int(json_get(value, "n"), 0);
-    q->root = 0;
-    if (q->n_roots > 0)
-        ask_root(q);
-    else
-        resolve_nodes(q);
-}
-
-/* The parts before the aria/ part are found by the script. */
-static void find_roots(struct query *q, struct frame *f)
-{
-    struct found *have = found_of(q, q->alt);
-    struct buf b = BUF_INIT(BUF_MAX_FILE);
-    struct page_eval ev = {
-        .function = true,
-        .source = call_source(q->arena, true, false),
-        .handles = have != NULL ? (const char *const *)have->handles : NULL,
-        .n_handles = have != NULL ? have->n : 0,
-        .deadline_ms = q->deadline_ms + ANSWER_GRACE_MS,
-    };
-
-    buf_addf(&b, "[{\"do\":\"ariaRoots\",\"k\":%zu,\"sel\":", q->alt);
-    selectors_print(q->spec->sel, &b);
-    add_found(q, &b, true, q->alt);
-    buf_adds(&b, "}]");
-    ev.args = buf_str(&b);
-    q->call = page_evaluate(q->page, f, &ev, on_roots, q);
-    buf_deinit(&b);
-}
-
-/* The next part of an alternative to look up in the tree; after the last one the call itself. */
-static void aria_next(struct query *q)
-{
-    struct frame *f = query_frame(q);
-
-    if (f == NULL) {
-        gone_again(q);
-        return;
-    }
-    for (; q->alt < q->spec->sel->n; q->alt++) {
-        q->part = next_aria(q, q->alt);
-        if (q->part < q->spec->sel->alts[q->alt].n)
-            break;
-    }
-    if (q->alt == q->spec->sel->n) {
-        call_page(q, f);
-        return;
-    }
-    q->n_nodes = 0;
-    q->root = 0;
-    q->n_roots = 1;
-    if (q->part == 0)
-        ask_root(q);
-    else
-        find_roots(q, f);
-}
-
 /* --- a round --- */
 
 static void query_round(struct query *q)
@@ -654,14 +338,14 @@ static void query_round(struct query *q)
     if (f == NULL && page_state(q->page) != PAGE_NEW) {
         err_set(&q->last, STATUS_ELEMENT_NOT_FOUND,
                 "the page has no such frame after %" PRIu64 " ms", q->spec->wanted_ms);
-        again_in(q, FRAME_POLL_MS);
+        query_again_in(q, FRAME_POLL_MS);
         return;
     }
     q->rounds++;
     if (f == NULL) { /* no page yet: nothing is on it */
         err_set(&q->last, STATUS_ELEMENT_NOT_FOUND, "no page is open: a flow begins with navigate");
         q->deadline_ms = 0;
-        again_in(q, 0);
+        query_again_in(q, 0);
         return;
     }
     q->frame = frame_ref(f);
@@ -669,9 +353,9 @@ static void query_round(struct query *q)
     q->n_found = 0;
     q->alt = 0;
     if (has_aria(q))
-        aria_next(q);
+        query_aria_next(q);
     else
-        call_page(q, f);
+        query_call_page(q, f);
 }
 
 struct query *query_start(struct page *p, struct loop *l, const struct query_spec *spec,
