@@ -12,7 +12,12 @@
 #include "browser/ops_page.h"
 #include "browser/pool.h"
 #include "core/base/file.h"
+#include "browser/state.h"
 #include "core/base/log.h"
+#include "core/fleet/keep.h"
+
+/* What a member of the store left must be read within. */
+enum { KEEP_MS = 700 };
 
 struct executor {
     struct executor_env env;
@@ -21,6 +26,8 @@ struct executor {
     struct browser_program program;
     struct pool *pool;
     size_t n_running;
+    struct json **unseen; /* of each member of the store: origins that its context was not seen with
+                             yet, or NULL */
 };
 
 /* The flows of a batch, decoded. */
@@ -36,6 +43,12 @@ struct browsing {
     struct flow_run *flow; /* NULL while leasing */
     struct page_session session;
     enum status cancel; /* why it is to end, OK: it is not */
+
+    /* of a member of the store */
+    bool is_over; /* its flow is */
+    struct context *context;
+    struct json *cookies; /* while its origins are read */
+    uint64_t call;
 };
 
 /* --- before anything starts --- */
@@ -159,6 +172,9 @@ static void browser_destroy(struct executor **xp)
         return;
     *xp = NULL;
     BUG_ON(x->n_running > 0);
+    for (size_t i = 0; x->unseen != NULL && i < x->env.n_members; i++)
+        json_destroy(&x->unseen[i]);
+    free(x->unseen);
     pool_destroy(&x->pool);
     op_table_destroy(&x->ops);
     arena_destroy(&x->arena);
@@ -203,6 +219,8 @@ static enum status browser_create(const struct executor_env *env, struct executo
         browser_destroy(&x);
         return s;
     }
+    if (env->n_members > 0 && env->members[0]->keep)
+        x->unseen = xcalloc(env->n_members, sizeof *x->unseen);
     x->pool = make_pool(x);
     *out = x;
     return STATUS_OK;
@@ -246,12 +264,115 @@ static void take_artifacts(struct browsing *b)
     json_destroy(&b->session.console);
 }
 
+/* --- what is kept of its member --- */
+
+/* Before the first request: cookies are there already. An origin's storage is given to a context
+ * once; what was not seen of it yet may come in a later task. */
+static void seed_storage(struct browsing *b)
+{
+    struct json **left = &b->x->unseen[b->attempt->member->index], *state;
+
+    if (pool_is_new(b->lease)) {
+        json_destroy(left);
+        state = keep_state(b->attempt->member);
+        *left = state != NULL ? json_take(state, "origins") : NULL;
+        json_destroy(&state);
+    }
+    if (json_len(*left) > 0)
+        state_seed(b->session.main, *left, true);
+}
+
+static bool has_origin(const struct json *origins, const char *origin)
+{
+    for (const struct json *o = json_first(origins); o != NULL; o = json_next(o))
+        if (strcmp(json_str(json_get(o, "origin"), ""), origin) == 0)
+            return true;
+    return false;
+}
+
+static void were_seen(struct browsing *b, const struct json *origins)
+{
+    struct json **left = &b->x->unseen[b->attempt->member->index], *rest;
+
+    if (json_len(*left) == 0 || json_len(origins) == 0)
+        return;
+    rest = json_new_array();
+    for (const struct json *o = json_first(*left); o != NULL; o = json_next(o))
+        if (!has_origin(origins, json_str(json_get(o, "origin"), "")))
+            json_push(rest, json_dup(o));
+    json_destroy(left);
+    *left = rest;
+}
+
+static void on_kept(void *arg)
+{
+    over(arg);
+}
+
+static void release(struct browsing *b)
+{
+    take_artifacts(b);
+    pool_release(b->lease, b->attempt->status == STATUS_OK);
+}
+
+/* What a page does not tell in time stays as it was saved before. */
+static void on_origins(void *arg, enum status s, struct json *origins, const struct err *e)
+{
+    struct browsing *b = arg;
+
+    (void)s;
+    (void)e;
+    were_seen(b, origins);
+    release(b);
+    keep_save(b->attempt->member, steal_ptr(&b->cookies), origins, on_kept, b);
+}
+
+static void on_cookies(void *arg, enum status s, const struct json *result, const struct err *e)
+{
+    struct browsing *b = arg;
+    struct page *main = b->session.main;
+
+    if (s != STATUS_OK) {
+        release(b);
+        keep_lost(b->attempt->member, e);
+        over(b);
+        return;
+    }
+    b->cookies = state_cookies(result);
+    if (page_state(main) == PAGE_OPEN)
+        state_read_origins(main, b->attempt->arena, loop_now_ms(b->x->env.loop) + KEEP_MS, &b->call,
+                           on_origins, b);
+    else
+        on_origins(b, STATUS_OK, NULL, NULL);
+}
+
+static void keep(struct browsing *b)
+{
+    struct err e = ERR_INIT;
+
+    if (!context_is_usable(b->context)) {
+        err_set(&e, STATUS_BROWSER_GONE, "the browser ended before its cookies could be read");
+        release(b);
+        keep_lost(b->attempt->member, &e);
+        over(b);
+        return;
+    }
+    cdp_callf(cdp_conn_root(context_conn(b->context)), "Storage.getCookies",
+              loop_now_ms(b->x->env.loop) + KEEP_MS, on_cookies, b, "{\"browserContextId\":\"%s\"}",
+              context_id(b->context));
+}
+
 static void on_flow_over(void *arg)
 {
     struct browsing *b = arg;
 
-    take_artifacts(b);
-    pool_release(b->lease, b->attempt->status == STATUS_OK);
+    b->flow = NULL;
+    b->is_over = true;
+    if (b->attempt->member->keep) {
+        keep(b);
+        return;
+    }
+    release(b);
     over(b);
 }
 
@@ -289,7 +410,10 @@ static void on_lease(void *arg, struct context *c, enum status s, const struct e
         return;
     }
     fill_session(b);
+    b->context = c;
     context_begin(c, &b->session);
+    if (a->member->keep)
+        seed_storage(b);
     b->flow = flow_run(((struct plan *)a->plan)->flows[asked_by(a->conf, a)], &b->session,
                        on_flow_over, b);
     if (b->cancel != STATUS_OK)
@@ -313,7 +437,7 @@ static void browser_cancel(struct executor *x, struct attempt *a, enum status wh
     struct browsing *b = a->exec;
 
     (void)x;
-    if (b == NULL || b->cancel != STATUS_OK)
+    if (b == NULL || b->is_over || b->cancel != STATUS_OK)
         return;
     b->cancel = why;
     if (b->flow != NULL)

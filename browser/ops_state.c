@@ -1,17 +1,12 @@
-/* Storage state as Playwright writes it:
- *
- *   {"cookies": [{"name", "value", "domain", "path", "expires", "httpOnly", "secure", "sameSite"}],
- *    "origins": [{"origin", "localStorage": [{"name", "value"}]}]}
- *
- * Cookies are all of the member's. Local storage can only be read where a document of the origin
- * is: the origins of the page's frames are exported. An import of local storage waits for the first
- * document of each origin: it is put there before the page's own scripts run, where the page does
- * not see who does it, and never over what is there already. */
+/* Storage state as Playwright writes it (state.h), in and out by ops. Cookies are all of the
+ * member's. Local storage can only be read where a document of the origin is: the origins of the
+ * page's frames are exported. An import of local storage waits for the first document of each
+ * origin: it is put there before the page's own scripts run, where the page does not see who does
+ * it, and never over what is there already. */
 #include "browser/ops_state.h"
 
 #include "browser/acting.h"
-
-enum { FRAMES_MAX = 64, PLACE_MAX = 4096 };
+#include "browser/state.h"
 
 #define F(T, m) JF_COMMON(struct T, m)
 
@@ -40,29 +35,7 @@ struct exporting {
     struct acting *acting;
     struct op_call *call;
     struct json *state; /* {"cookies", "origins"} */
-    struct frame_ref frames[FRAMES_MAX];
-    size_t n_frames, at;
 };
-
-static const char *same_site(const struct json *cookie)
-{
-    return json_str(json_get(cookie, "sameSite"), "Lax");
-}
-
-static struct json *cookie_out(const struct json *c)
-{
-    bool session = json_bool(json_get(c, "session"), false);
-    struct json *j = json_add_str(json_new_object(), "name", json_str(json_get(c, "name"), ""));
-
-    json_add(j, "value", json_dup(json_get(c, "value")));
-    json_add_str(j, "domain", json_str(json_get(c, "domain"), ""));
-    json_add_str(j, "path", json_str(json_get(c, "path"), "/"));
-    json_add_num(j, "expires", session ? -1 : json_num(json_get(c, "expires"), -1));
-    json_add_bool(j, "httpOnly", json_bool(json_get(c, "httpOnly"), false));
-    json_add_bool(j, "secure", json_bool(json_get(c, "secure"), false));
-    json_add_str(j, "sameSite", same_site(c));
-    return j;
-}
 
 static void export_end(struct exporting *x, enum status s, const struct err *e)
 {
@@ -87,79 +60,30 @@ static void export_end(struct exporting *x, enum status s, const struct err *e)
     buf_deinit(&text);
 }
 
-static bool is_exported(const struct json *origins, const char *origin)
-{
-    for (const struct json *o = json_first(origins); o != NULL; o = json_next(o))
-        if (strcmp(json_str(json_get(o, "origin"), ""), origin) == 0)
-            return true;
-    return false;
-}
-
-static void export_next(struct exporting *x);
-
-static void on_storage(void *arg, enum status s, const struct json *value, const char *handle,
-                       const struct err *e)
+/* An origin without items is not worth a line. */
+static void on_origins(void *arg, enum status s, struct json *origins, const struct err *e)
 {
     struct exporting *x = arg;
-    struct json *origins = json_take(x->state, "origins");
-    const char *origin = json_str(json_get(value, "origin"), "");
+    struct json *kept = json_new_array();
 
-    (void)handle;
-    if (s == STATUS_OK && origin[0] != '\0' && !is_exported(origins, origin))
-        json_push(origins, json_dup(value));
-    json_add(x->state, "origins", origins);
-    /* A frame that went away, or whose storage is closed to it, has none. */
-    if (s == STATUS_OK || s == STATUS_CLOSED || s == STATUS_SCRIPT_FAILED)
-        export_next(x);
-    else
-        export_end(x, s, e);
-}
-
-static void export_next(struct exporting *x)
-{
-    const struct page_eval ev = {
-        .source =
-            STR("(function(){var l=[],i,k;if(!/^https?:$/.test(location.protocol))return null;"
-                "for(i=0;i<localStorage.length;i++){k=localStorage.key(i);"
-                "l.push({name:k,value:localStorage.getItem(k)})}"
-                "return l.length?{origin:location.origin,localStorage:l}:null})()"),
-        .deadline_ms = x->call->deadline_ms,
-    };
-    struct frame *f = NULL;
-
-    while (f == NULL && x->at < x->n_frames)
-        f = page_frame_find(x->acting->page, x->frames[x->at++]);
-    if (f != NULL)
-        x->acting->id = page_evaluate(x->acting->page, f, &ev, on_storage, x);
-    else
-        export_end(x, STATUS_OK, NULL);
-}
-
-static void add_frames(struct exporting *x, const struct frame *f)
-{
-    if (f == NULL || x->n_frames == FRAMES_MAX)
-        return;
-    x->frames[x->n_frames++] = frame_ref(f);
-    for (size_t i = 0; frame_child(f, i) != NULL; i++)
-        add_frames(x, frame_child(f, i));
+    for (const struct json *o = json_first(origins); o != NULL; o = json_next(o))
+        if (json_len(json_get(o, "localStorage")) > 0)
+            json_push(kept, json_dup(o));
+    json_destroy(&origins);
+    json_add(x->state, "origins", kept);
+    export_end(x, s, e);
 }
 
 static void on_cookies(void *arg, enum status s, const struct json *result, const struct err *e)
 {
     struct exporting *x = arg;
-    struct json *cookies = json_new_array();
 
-    for (const struct json *c = json_first(json_get(result, "cookies")); c != NULL;
-         c = json_next(c))
-        json_push(cookies, cookie_out(c));
-    x->state = json_add(json_new_object(), "cookies", cookies);
-    json_add(x->state, "origins", json_new_array());
-    if (s != STATUS_OK) {
+    x->state = json_add(json_new_object(), "cookies", state_cookies(result));
+    if (s == STATUS_OK)
+        state_read_origins(x->acting->page, x->call->arena, x->call->deadline_ms, &x->acting->id,
+                           on_origins, x);
+    else
         export_end(x, s, e);
-        return;
-    }
-    add_frames(x, page_main_frame(x->acting->page));
-    export_next(x);
 }
 
 static void export_run(struct op_call *call)
@@ -223,67 +147,6 @@ static const struct json_schema import_schema = {
     .check = import_check,
 };
 
-static void add_cookie(struct buf *b, const struct json *c)
-{
-    static const char *const names[] = {"name", "value", "domain", "path", "httpOnly", "secure"};
-    double expires = json_num(json_get(c, "expires"), -1);
-    const char *site = json_str(json_get(c, "sameSite"), "");
-    const char *comma = "{";
-
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        const struct json *v = json_get(c, names[i]);
-
-        if (v == NULL)
-            continue;
-        buf_addf(b, "%s\"%s\":", comma, names[i]);
-        json_print(v, 0, b);
-        comma = ",";
-    }
-    if (expires > 0)
-        buf_addf(b, ",\"expires\":%.3f", expires);
-    if (strcmp(site, "Strict") == 0 || strcmp(site, "Lax") == 0 || strcmp(site, "None") == 0)
-        buf_addf(b, ",\"sameSite\":\"%s\"", site);
-    buf_addc(b, '}');
-}
-
-static void add_cookies(struct buf *b, const struct json *list)
-{
-    const char *comma = "";
-
-    buf_adds(b, "\"cookies\":[");
-    for (const struct json *c = json_first(list); c != NULL; c = json_next(c)) {
-        buf_adds(b, comma);
-        add_cookie(b, c);
-        comma = ",";
-    }
-    buf_addc(b, ']');
-}
-
-/* For documents to come, and for the one that is there. */
-static void add_script(struct buf *source, const struct json *origins)
-{
-    buf_adds(source, "(function(){var o=");
-    json_print(origins, 0, source);
-    buf_adds(source, ",i,j,l;try{for(i=0;i<o.length;i++){if(o[i].origin!==location.origin)continue;"
-                     "l=o[i].localStorage||[];for(j=0;j<l.length;j++)"
-                     "if(localStorage.getItem(l[j].name)===null)"
-                     "localStorage.setItem(l[j].name,l[j].value)}}catch(_){}})()");
-}
-
-static void seed_storage(struct page *p, const struct json *origins)
-{
-    struct buf source = BUF_INIT(BUF_MAX_FILE), params = BUF_INIT(BUF_MAX_FILE);
-
-    add_script(&source, origins);
-    buf_adds(&params, "{\"worldName\":\"fleet\",\"runImmediately\":true,\"source\":");
-    json_print_str(buf_str(&source), &params);
-    buf_addc(&params, '}');
-    if (buf_status(&params) == STATUS_OK)
-        page_seed(p, buf_str(&params));
-    buf_deinit(&source);
-    buf_deinit(&params);
-}
-
 static void on_set(void *arg, enum status s, const struct json *result, const struct err *e)
 {
     struct op_call *call = arg;
@@ -293,8 +156,8 @@ static void on_set(void *arg, enum status s, const struct json *result, const st
     (void)result;
     if (s == STATUS_OK) {
         if (json_len(json_get(args->state, "origins")) > 0)
-            seed_storage(((struct acting *)call->run_state)->page,
-                         json_get(args->state, "origins"));
+            state_seed(((struct acting *)call->run_state)->page, json_get(args->state, "origins"),
+                       false);
         done = json_new_object();
         json_add_num(done, "cookies", (double)json_len(json_get(args->state, "cookies")));
         json_add_num(done, "origins", (double)json_len(json_get(args->state, "origins")));
@@ -315,7 +178,8 @@ static void import_run(struct op_call *call)
         session_finish(call, STATUS_INVALID, &e, NULL);
         return;
     }
-    add_cookies(&b, json_get(args->state, "cookies"));
+    buf_adds(&b, "\"cookies\":");
+    state_print_cookies(&b, json_get(args->state, "cookies"));
     a->id = page_context_call(a->page, "Storage.setCookies", buf_str(&b), call->deadline_ms, on_set,
                               call);
     buf_deinit(&b);

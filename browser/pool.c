@@ -6,7 +6,9 @@
 #include "browser/chromium/memory.h"
 #include "browser/chromium/sandbox.h"
 #include "core/base/log.h"
+#include "browser/state.h"
 #include "core/base/work.h"
+#include "core/fleet/keep.h"
 
 /* After a failed start the next is tried no sooner. */
 enum { RESTART_MS = 1000, RESTART_MAX_MS = 30000 };
@@ -54,6 +56,7 @@ struct pool_lease {
     struct seat *seat;
     struct context *ctx; /* LEASE_HELD: outlives its instance until it is ended */
     enum lease_state state;
+    bool is_new; /* the context was made for it */
     bool forget; /* the context is not kept after it */
     unsigned tries;
     uint64_t call; /* DevTools call under way, 0: none */
@@ -403,6 +406,20 @@ static void on_loaded(void *arg, enum status s, const struct json *result, const
         lease_held(l);
 }
 
+/* Of a member of the store, where no instance left any. */
+static void find_cookies(struct seat *s)
+{
+    struct json *state = s->cookies == NULL ? keep_state(s->member) : NULL;
+    struct buf b = BUF_INIT(BUF_MAX_FILE);
+
+    if (json_len(json_get(state, "cookies")) > 0) {
+        state_print_cookies(&b, json_get(state, "cookies"));
+        s->cookies = buf_take(&b, NULL);
+    }
+    buf_deinit(&b);
+    json_destroy(&state);
+}
+
 static void load_cookies(struct pool_lease *l)
 {
     struct seat *s = l->seat;
@@ -615,7 +632,9 @@ static void on_context(void *arg, struct context *c, enum status s, const struct
         return;
     }
     seat->ctx = c;
+    l->is_new = true;
     note_level(seat);
+    find_cookies(seat);
     if (seat->cookies != NULL)
         load_cookies(l);
     else
@@ -735,6 +754,11 @@ void pool_give_up(struct pool_lease *l, enum status why)
         s->home = NULL;
     }
     lease_fail(l, why, status_text(why));
+}
+
+bool pool_is_new(const struct pool_lease *l)
+{
+    return l->is_new;
 }
 
 void pool_forget(struct pool_lease *l)

@@ -65,6 +65,10 @@ void pool_give_up(struct pool_lease *l, enum status why);
  * well, the page may be used again. */
 void pool_release(struct pool_lease *l, bool clean);
 
+/** Of a lease that is held: its context was made for it. The member's cookies are in it, of the
+ * instance before or of the identity store; its local storage is not. */
+bool pool_is_new(const struct pool_lease *l);
+
 /** Of a lease that is held: the member's context is not kept after it, whatever the pool's rule. */
 void pool_forget(struct pool_lease *l);
 

@@ -168,9 +168,11 @@ static void members_line(struct progress *p, struct buf *b)
 {
     const struct tally *t = run_tally(p->run);
     struct sched *s = run_sched(p->run);
+    size_t members;
 
-    buf_addf(b, "  members %u  slots %zu/%u busy  waiting %zu", run_conf(p->run)->members.count,
-             s ? sched_running(s) : 0, run_conf(p->run)->slots, s ? sched_waiting(s) : 0);
+    (void)run_members(p->run, &members);
+    buf_addf(b, "  members %zu  slots %zu/%u busy  waiting %zu", members, s ? sched_running(s) : 0,
+             run_conf(p->run)->slots, s ? sched_waiting(s) : 0);
     if (s && sched_delayed(s) > 0)
         buf_addf(b, "  retrying %zu", sched_delayed(s));
     buf_addf(b, "  ops %llu", (unsigned long long)t->ops);

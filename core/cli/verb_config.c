@@ -127,6 +127,11 @@ static int tell_ok(struct cli *c, const struct campaign_conf *conf)
     struct json *j;
     int code;
 
+    if (!cli_has(c, "json") && conf->members.count == 0) {
+        printf("%s: ok: %zu targets, members of the store's tag \"%s\", %u slots\n", cli_arg(c, 0),
+               conf->n_targets, conf->members.store, conf->slots);
+        return EXIT_OK;
+    }
     if (!cli_has(c, "json")) {
         printf("%s: ok: %zu targets, %u members, %u slots\n", cli_arg(c, 0), conf->n_targets,
                conf->members.count, conf->slots);

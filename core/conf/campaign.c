@@ -311,6 +311,9 @@ static void check_row_members(struct load *l)
         if (c->coordinator != COORD_BATCH)
             err_set(&e, STATUS_INVALID, "found %d with coordinator \"%s\", expected \"batch\"", m,
                     coordinator_names[c->coordinator]);
+        else if (c->members.count == 0)
+            err_set(&e, STATUS_INVALID,
+                    "found %d without members.count, which members.store needs beside it", m);
         else
             err_set(&e, STATUS_INVALID, "found %d, expected 0..%u (members.count is %u)", m,
                     c->members.count - 1, c->members.count);
@@ -473,6 +476,26 @@ static void check_viewport(struct load *l)
     m->viewport_h = (uint32_t)high;
 }
 
+static void check_store(struct load *l)
+{
+    const struct conf_members *m = &l->conf->members;
+    const struct json *given = json_get(l->conf->tree, "members");
+
+    if (!m->store) {
+        if (m->key)
+            json_fail(l->d, "/members/key", "found without members.store, whose key it is");
+        return;
+    }
+    if (json_get(given, "identities"))
+        json_fail(
+            l->d, "/members/identities",
+            "found beside members.store, expected one of the two: identities of the store are "
+            "made already");
+    if (m->key && strncmp(m->key, "file:", 5) != 0 && strncmp(m->key, "env:", 4) != 0 &&
+        strncmp(m->key, "passphrase:", 11) != 0)
+        json_fail(l->d, "/members/key", "expected file:PATH, env:NAME or passphrase:NAME");
+}
+
 static void check_members(struct load *l)
 {
     const struct conf_members *m = &l->conf->members;
@@ -486,10 +509,7 @@ static void check_members(struct load *l)
     struct str rest, where;
     char path[JSON_PATH_MAX];
 
-    if (m->store)
-        json_fail(l->d, "/members/store",
-                  "found \"%s\", expected members.identities: this version has no identity store",
-                  m->store);
+    check_store(l);
     if (identity_params_check(&p, &e) == STATUS_OK)
         return;
     rest = str_from(err_text(&e)); /* "locales/1: ..." */
@@ -520,7 +540,8 @@ static void check_size(struct load *l)
 {
     const struct campaign_conf *c = l->conf;
 
-    if (c->coordinator == COORD_BROADCAST && c->n_targets > CONF_TASKS_MAX / c->members.count)
+    if (c->coordinator == COORD_BROADCAST && c->members.count > 0 &&
+        c->n_targets > CONF_TASKS_MAX / c->members.count)
         json_fail(l->d, "/targets",
                   "found %zu targets for each of %u members, expected at most %d "
                   "tasks",
@@ -584,7 +605,7 @@ static void fill(struct load *l)
     cleanup_free char *dir = NULL, *report = NULL;
 
     if (c->slots == 0)
-        c->slots = default_slots(c->members.count);
+        c->slots = default_slots(c->members.count > 0 ? c->members.count : CONF_MEMBERS_MAX);
     c->output.results = join(l, c->output.results);
     c->output.artifacts = join(l, c->output.artifacts);
     if (c->audit.sink)
@@ -675,12 +696,22 @@ static void refuse_work(struct load *l)
     }
 }
 
+/* How many members there are of a store is known when it is opened. */
+static void count_of_store(struct load *l)
+{
+    struct conf_members *m = &l->conf->members;
+
+    if (m->store && !json_get(json_get(l->conf->tree, "members"), "count"))
+        m->count = 0;
+}
+
 static void load_all(struct load *l)
 {
     bool whole;
 
     if (!json_decode(l->d, campaign_schema(), l->conf->tree, l->file) && l->source->lenient)
         return;
+    count_of_store(l);
     if (l->source->serve) {
         refuse_work(l);
         load_proxies(l);

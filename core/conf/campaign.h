@@ -72,13 +72,14 @@ struct row_flow {
 must_check struct json *target_row_json(const struct target_row *row);
 
 struct conf_members {
-    uint32_t count;   /* default 1 */
+    uint32_t count;   /* default 1; 0: all that the store has of the tag */
     const char *seed; /* NULL: drawn once for each state directory */
     struct json_strs os, locales, timezones;
     bool honest, noise, own_gpu;
     const char *viewport;            /* "1280x800" or NULL: from the identity */
     uint32_t viewport_w, viewport_h; /* decoded; 0: from the identity */
     const char *store;               /* tag; NULL */
+    const char *key; /* of the store, as idstore_opts has it; NULL: its default */
 };
 
 struct conf_proxies {

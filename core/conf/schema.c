@@ -107,7 +107,8 @@ static const struct json_field members_fields[] = {
      IN(conf_members, count),
      .min = 1,
      .max = CONF_MEMBERS_MAX,
-     .doc = "how many members there are, 1..100000; default: 1"},
+     .doc = "how many members there are, 1..100000; default: 1, or with members.store all that it "
+            "has of the tag"},
     {.name = "identities",
      .kind = JK_OBJECT,
      .offset = 0,
@@ -118,7 +119,15 @@ static const struct json_field members_fields[] = {
      IN(conf_members, store),
      .min = 1,
      .max = 64,
-     .doc = "take members from the identity store by this tag, instead of making them"},
+     .doc = "take members from the identity store by this tag, instead of making them; their "
+            "cookies and local storage are saved there after each task"},
+    {.name = "key",
+     .kind = JK_STR,
+     IN(conf_members, key),
+     .min = 1,
+     .max = 4096,
+     .doc = "key of the identity store: file:PATH (relative to the state directory), env:NAME or "
+            "passphrase:NAME; default: file:keys/identities.key"},
 };
 static const struct json_schema members_schema = {
     .name = "members",

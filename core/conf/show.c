@@ -76,6 +76,14 @@ static void set(struct json *tree, const char *name, const char *member, struct 
     json_add(tree, name, inner);
 }
 
+static void drop(struct json *tree, const char *name, const char *member)
+{
+    struct json *inner = json_take(tree, name), *gone = json_take(inner, member);
+
+    json_destroy(&gone);
+    json_add(tree, name, inner);
+}
+
 struct json *campaign_to_json(const struct campaign_conf *c)
 {
     static const char *const private_names[] = {"listed", NULL, NULL};
@@ -90,6 +98,8 @@ struct json *campaign_to_json(const struct campaign_conf *c)
     set(tree, "policy", "private_networks",
         private_name ? json_new_str(str_from(private_name))
                      : json_new_bool(c->policy.private_networks == POLICY_PRIVATE_YES));
+    if (c->members.store && c->members.count == 0)
+        drop(tree, "members", "count"); /* all of the tag: what its absence says */
     set(tree, "audit", "sink",
         c->audit.sink ? json_new_str(str_from(c->audit.sink)) : json_new_null());
     return tree;

@@ -200,6 +200,14 @@ void engine_know_targets(struct engine *e, const struct campaign_conf *conf)
     }
 }
 
+/* The result stands; only its member's cookies are those of before. */
+static void on_unsaved(void *arg, const struct member *m, const struct err *er)
+{
+    struct engine *e = arg;
+
+    ENGINE_TELL(e, on_event, "state not saved", m, err_text(er));
+}
+
 static enum status make_members(struct engine *e, struct err *er)
 {
     char version[32] = "";
@@ -211,6 +219,8 @@ static enum status make_members(struct engine *e, struct err *er)
         .policy = e->policy,
         .gate = e->gate,
         .roster = e->roster,
+        .on_unsaved = on_unsaved,
+        .arg = e,
     };
     enum status s = e->opts.kit->browser_version(e->conf, e->state_dir, version, er);
 

@@ -9,6 +9,7 @@
 #include "fingerprints/identity.h"
 
 struct forward;
+struct keep;
 struct proxy;
 
 struct member {
@@ -24,6 +25,7 @@ struct member {
     bool busy;                 /* a slot runs it now */
     uint64_t last_used_ms;     /* monotonic, for round robin among idle members */
     struct list idle_link;     /* the scheduler's */
+    struct keep *keep;         /* of the identity store; NULL: nothing of it is saved (keep.h) */
     void *jar;                 /* core/http's cookie jar; NULL until first use */
 };
 

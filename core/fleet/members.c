@@ -4,6 +4,7 @@
 
 #include "core/base/file.h"
 #include "core/base/rng.h"
+#include "core/fleet/keep.h"
 #include "core/http/fetch.h"
 #include "core/op/gate.h"
 #include "fingerprints/generate.h"
@@ -143,12 +144,22 @@ static enum status params_fill(struct arena *a, const struct members_env *env,
 static enum status member_make(struct arena *a, const struct members *all,
                                const struct identity_params *p, struct member *m, struct err *e)
 {
-    enum status s = identity_generate(a, p, m->index, &m->identity, e);
+    enum status s;
 
     list_init(&m->idle_link);
+    if (all->keeper)
+        s = keeper_lease(all->keeper, a, m, e);
+    else if ((s = identity_generate(a, p, m->index, &m->identity, e)) != STATUS_OK)
+        (void)err_prefix(e, "member %u: identity", m->index);
     if (s != STATUS_OK)
-        return err_prefix(e, "member %u: identity", m->index);
+        return s;
     return forward_make(all->env, all->tls, m, e);
+}
+
+/* Without a count the members are those that are whole. */
+static bool is_enough(const struct members_env *env, uint32_t n)
+{
+    return env->conf->members.store && env->conf->members.count == 0 && n > 0;
 }
 
 enum status members_create(struct arena *a, const struct members_env *env, struct members *out,
@@ -161,11 +172,16 @@ enum status members_create(struct arena *a, const struct members_env *env, struc
 
     *kept = *env;
     *out = (struct members){.env = kept};
-    s = params_fill(a, kept, &params, e);
+    if (env->conf->members.store)
+        s = keeper_open(a, kept, &n, &out->keeper, e);
+    else
+        s = params_fill(a, kept, &params, e);
     if (s == STATUS_OK)
         s = tls_make(kept, &out->tls, e);
-    if (s != STATUS_OK)
+    if (s != STATUS_OK) {
+        keeper_close(&out->keeper);
         return s;
+    }
     out->array = xcalloc(n, sizeof(*out->array));
     out->v = xcalloc(n, sizeof(struct member *));
     for (uint32_t i = 0; i < n && s == STATUS_OK; i++) {
@@ -173,6 +189,10 @@ enum status members_create(struct arena *a, const struct members_env *env, struc
         out->v[i] = &out->array[i];
         out->n = i + 1;
         s = member_make(a, out, &params, &out->array[i], e);
+        if (s == STATUS_NOT_FOUND && is_enough(env, i)) {
+            out->n = n = i; /* the rest is damaged */
+            s = STATUS_OK;
+        }
     }
     if (s != STATUS_OK)
         members_destroy(out);
@@ -186,6 +206,7 @@ void members_destroy(struct members *m)
         http_jar_free(m->v[i]);
     }
     tls_ctx_close(&m->tls);
+    keeper_close(&m->keeper);
     free(m->v);
     free(m->array);
     *m = (struct members){0};

@@ -6,6 +6,7 @@
 #include "core/fleet/member.h"
 
 struct gate;
+struct keeper;
 struct loop;
 struct policy;
 struct roster;
@@ -19,6 +20,11 @@ struct members_env {
     struct policy *policy;       /* asked by the forwarders for every connection, */
     struct gate *gate;           /* and so are its breakers */
     struct roster *roster;       /* told of every use; NULL: members go out directly */
+    /** The state of a member of the store could not be saved; its task's result stands. May be
+     * NULL.
+     */
+    void (*on_unsaved)(void *arg, const struct member *m, const struct err *e);
+    void *arg;
 };
 
 struct members {
@@ -27,9 +33,11 @@ struct members {
     struct member *array;          /* private */
     const struct members_env *env; /* private */
     struct tls_ctx *tls;           /* private */
+    struct keeper *keeper;         /* private; NULL: they are not of the store */
 };
 
-/** Identities live in `a`. On failure nothing is left open. */
+/** Identities live in `a`; with members.store they are leased there until members_destroy. On
+ * failure nothing is left open. */
 must_check enum status members_create(struct arena *a, const struct members_env *env,
                                       struct members *out, struct err *e);
 /** Closes forwarders and frees cookie jars. No request may be under way. */

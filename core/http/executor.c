@@ -3,6 +3,8 @@
 #include <stdio.h>
 
 #include "core/conf/campaign.h"
+#include "core/fleet/keep.h"
+#include "core/http/fetch.h"
 #include "core/http/ops.h"
 
 enum { STEPS_MAX = 1000, TEXT_MAX = 8 * 1024 * 1024 };
@@ -25,6 +27,7 @@ struct sequence {
     struct json *vars; /* what {{...}} may name */
     struct json *output;
     enum status cancel; /* why it is to end; OK: it is not */
+    bool has_begun;     /* its member's jar may have been used */
     bool happened;      /* a step that cannot be repeated was done */
     struct str host;    /* of the row: whose token was taken */
 };
@@ -212,10 +215,40 @@ static struct json *make_vars(const struct attempt *a)
 
 static void run_step(struct sequence *q);
 
+static void told(void *arg)
+{
+    struct sequence *q = arg;
+    struct attempt *a = q->attempt;
+    struct executor *x = q->x;
+
+    a->exec = NULL;
+    free(q);
+    x->n_running--;
+    a->done(a);
+    if (x->stopped && x->n_running == 0)
+        x->stopped(x->stopped_arg);
+}
+
+/* Cookies of a member of the store are durable before its task is told. */
+static void save_jar(struct sequence *q)
+{
+    q->cancel = STATUS_CANCELLED; /* too late for another reason */
+    q->call = (struct op_call){0};
+    keep_save(q->attempt->member, http_jar_export(q->attempt->member), NULL, told, q);
+}
+
+static void load_jar(struct member *m)
+{
+    struct json *state = m->keep && !m->jar ? keep_state(m) : NULL;
+
+    if (state)
+        http_jar_import(m, state);
+    json_destroy(&state);
+}
+
 static void over(struct sequence *q, enum status s, const struct err *e)
 {
     struct attempt *a = q->attempt;
-    struct executor *x = q->x;
 
     a->status = s;
     a->may_have_happened = s != STATUS_OK && (a->may_have_happened || q->happened);
@@ -227,12 +260,10 @@ static void over(struct sequence *q, enum status s, const struct err *e)
     json_destroy(&q->output);
     json_destroy(&q->params);
     json_destroy(&q->vars);
-    a->exec = NULL;
-    free(q);
-    x->n_running--;
-    a->done(a);
-    if (x->stopped && x->n_running == 0)
-        x->stopped(x->stopped_arg);
+    if (q->has_begun && a->member->keep)
+        save_jar(q);
+    else
+        told(q);
 }
 
 /* Keeps a step's answer for the output and for later steps. */
@@ -376,10 +407,13 @@ static void start_deferred(void *arg)
 {
     struct sequence *q = arg;
 
-    if (q->cancel == STATUS_OK)
-        run_step(q);
-    else
+    if (q->cancel != STATUS_OK) {
         over(q, q->cancel, NULL);
+        return;
+    }
+    q->has_begun = true;
+    load_jar(q->attempt->member);
+    run_step(q);
 }
 
 static void http_run(struct executor *x, struct attempt *a)

@@ -3,6 +3,7 @@
 #define CORE_HTTP_FETCH_H
 
 #include "core/base/buf.h"
+#include "core/base/json.h"
 #include "core/base/loop.h"
 #include "core/fleet/member.h"
 
@@ -38,6 +39,12 @@ typedef void http_done_fn(void *arg, enum status s, const struct http_response *
 uint64_t http_start(struct http *h, const struct http_request *r, http_done_fn *done, void *arg);
 /** By the id that http_start returned; harmless when it is over. `done` runs with CANCELLED. */
 void http_cancel(struct http *h, uint64_t id);
+/** The member's cookies as a storage state has them (fingerprints/cookies.h); the caller owns the
+ * array. A jar that was never used is empty. */
+must_check struct json *http_jar_export(struct member *m);
+/** Fills the jar with the cookies of a storage state, before its first request. curl does not know
+ * SameSite: it is not kept. */
+void http_jar_import(struct member *m, const struct json *state);
 /** Frees the member's cookie jar; none of its requests may be under way. */
 void http_jar_free(struct member *m);
 
