@@ -335,18 +335,24 @@ static uint64_t minus_log2(uint64_t h)
 
 /* Weighted rendezvous hashing: -log(u) / weight is least with a chance in proportion to the weight.
  */
+static uint64_t rendezvous(const struct entry *x, uint64_t member)
+{
+    uint64_t h = mix(x->id_hash ^ mix(member + 0x9e3779b97f4a7c15u));
+
+    return minus_log2(h) / proxy_weight(x->proxy);
+}
+
 static ptrdiff_t choose_rendezvous(struct roster *r, const struct query *q)
 {
     ptrdiff_t best = NOBODY;
     uint64_t best_score = 0;
 
     for (size_t i = 0; i < r->n; i++) {
-        uint64_t h, score;
+        uint64_t score;
 
         if (!may_have(r, i, q))
             continue;
-        h = mix(r->v[i].id_hash ^ mix(q->member + 0x9e3779b97f4a7c15u));
-        score = minus_log2(h) / proxy_weight(r->v[i].proxy);
+        score = rendezvous(&r->v[i], q->member);
         if (best < 0 || score < best_score) {
             best = (ptrdiff_t)i;
             best_score = score;
@@ -446,6 +452,22 @@ enum status roster_pick(struct roster *r, uint64_t member, const char *country, 
     r->v[i].count.picks++;
     *out = r->v[i].proxy;
     return STATUS_OK;
+}
+
+const char *roster_home(const struct roster *r, uint64_t member)
+{
+    size_t own = 0;
+    bool alike = true;
+
+    for (size_t i = 1; i < r->n; i++) {
+        alike &= in_country(&r->v[i], proxy_country(r->v[0].proxy)) &&
+                 in_country(&r->v[0], proxy_country(r->v[i].proxy));
+        if (rendezvous(&r->v[i], member) < rendezvous(&r->v[own], member))
+            own = i;
+    }
+    if (r->n == 0 || (!alike && r->opts.pick != ROSTER_STICKY))
+        return "";
+    return proxy_country(r->v[own].proxy);
 }
 
 uint64_t roster_next_ms(const struct roster *r, const char *country, uint64_t now_ms)

@@ -61,6 +61,10 @@ void roster_destroy(struct roster **r);
  * and when the next comes back, roster_next_ms as a number. *out is then NULL. */
 must_check enum status roster_pick(struct roster *r, uint64_t member, const char *country,
                                    uint64_t now_ms, struct proxy **out, struct err *e);
+/** The country where the member goes out, as far as it is known before its first pick: the one that
+ * all proxies name, or with ROSTER_STICKY that of the member's own while all are fit. Changes
+ * nothing. "" when it is not known; borrowed from the roster. */
+const char *roster_home(const struct roster *r, uint64_t member);
 /** When the first of the cooling ones (of that country) is fit again: absolute, on the scale of
  * now_ms; now_ms when one is fit already; UINT64_MAX when there is nothing to wait for. */
 uint64_t roster_next_ms(const struct roster *r, const char *country, uint64_t now_ms);

@@ -123,6 +123,37 @@ static void sticky_moves_when_it_must_and_stays_there(void **state)
     roster_destroy(&r);
 }
 
+static void home_is_known_before_the_first_pick(void **state)
+{
+    static const char mixed[] = "http://h#a;country=de\nhttp://h#b;country=fr\nhttp://h#c";
+    struct roster *sticky = make(with(ROSTER_STICKY), mixed);
+    struct roster *turns = make(with(ROSTER_ROUND_ROBIN), mixed);
+    struct roster *alike =
+        make(with(ROSTER_ROUND_ROBIN), "http://h#a;country=de\nhttp://h#b;country=de");
+    struct roster *some = make(with(ROSTER_ROUND_ROBIN), "http://h#a\nhttp://h#b;country=de");
+    struct roster *empty = make(with(ROSTER_STICKY), "");
+    char seen[3] = "";
+
+    (void)state;
+    for (uint64_t m = 0; m < 50; m++) {
+        const char *home = roster_home(sticky, m);
+        const char *id = pick_of(sticky, m, NULL, 0);
+
+        assert_string_equal(home, proxy_country(roster_find(sticky, id)));
+        seen[id[0] - 'a'] = 1;
+        assert_string_equal(roster_home(turns, m), "");
+        assert_string_equal(roster_home(alike, m), "de");
+        assert_string_equal(roster_home(some, m), "");
+        assert_string_equal(roster_home(empty, m), "");
+    }
+    assert_true(seen[0] && seen[1] && seen[2]);
+    roster_destroy(&sticky);
+    roster_destroy(&turns);
+    roster_destroy(&alike);
+    roster_destroy(&some);
+    roster_destroy(&empty);
+}
+
 static void rotation_avoids_the_last_in_every_mode(void **state)
 {
     (void)state;
@@ -418,6 +449,7 @@ int main(void)
         cmocka_unit_test(weights_are_kept),
         cmocka_unit_test(sticky_stays_and_spreads),
         cmocka_unit_test(sticky_moves_when_it_must_and_stays_there),
+        cmocka_unit_test(home_is_known_before_the_first_pick),
         cmocka_unit_test(rotation_avoids_the_last_in_every_mode),
         cmocka_unit_test(failures_cool_and_probation_is_short),
         cmocka_unit_test(doubts_are_a_third),
