@@ -240,7 +240,7 @@ static void put_done(void *arg)
     struct uploading *u = arg;
     struct doing *d = u->doing;
     struct frame *f = page_frame_find(d->page, d->frame);
-    struct buf b = BUF_INIT(BUF_MAX_LINE * 16);
+    struct buf b = BUF_INIT(16 * (size_t)BUF_MAX_LINE);
 
     if (doing_is_cancelled(d))
         return;

@@ -203,6 +203,7 @@ static const struct place places[] = {
 
 static const char *in_path(struct arena *arena, const char *name)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody writes the environment */
     struct str rest = str_from(getenv("PATH"));
 
     if (strchr(name, '/') != NULL)
@@ -220,6 +221,7 @@ static const char *in_path(struct arena *arena, const char *name)
 static enum status place_find(struct arena *arena, const struct place *p,
                               struct browser_program *out, struct err *e)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody writes the environment */
     const char *told = getenv(p->variable);
 
     out->kind = p->kind;

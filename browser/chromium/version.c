@@ -46,6 +46,7 @@ static bool version_at(const char *start, const char *dot, const char *end, char
     if (n == 0 || n > 3 || p + n >= end || (p[n] != '\0' && p[n] != ' '))
         return false;
     p += n;
+    /* NOLINTNEXTLINE(cert-err34-c): at most three digits, as was seen above */
     if (p - from >= 31 || sscanf(from, "%u", major) != 1)
         return false;
     memcpy(out, from, (size_t)(p - from));
@@ -189,6 +190,7 @@ static void remember(const char *dir, const char *cache, const char *name, const
 
 enum status browser_version_of(const char *path, const char *state_dir, char out[32], struct err *e)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody writes the environment */
     const char *given = getenv("FLEET_BROWSER_VERSION");
     cleanup_free char *dir = file_join(state_dir, "cache");
     cleanup_free char *cache = file_join(dir, "browser-version");

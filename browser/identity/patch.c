@@ -69,7 +69,7 @@ static void add_screen(const struct identity *id, struct json *j)
     json_add(j, "window", window);
 }
 
-void patch_write(const struct identity *id, bool own_process, struct buf *out, struct buf *tail)
+void patch_write(const struct identity *id, bool own_process, struct buf *head, struct buf *tail)
 {
     struct json *j, *gpu;
     struct rng r;
@@ -91,11 +91,11 @@ void patch_write(const struct identity *id, bool own_process, struct buf *out, s
         add_screen(id, j);
     else if (id->window_h > id->viewport_h)
         json_add_num(j, "bars", id->window_h - id->viewport_h);
-    add_script(out, secret);
-    buf_truncate(out, out->len - 1);
-    buf_addc(out, '(');
-    json_print(j, 0, out);
-    buf_addc(out, ',');
+    add_script(head, secret);
+    buf_truncate(head, head->len - 1);
+    buf_addc(head, '(');
+    json_print(j, 0, head);
+    buf_addc(head, ',');
     json_destroy(&j);
     /* The name by which the script finds its own lines in a stack. */
     buf_addf(tail, ")\n//# sourceURL=%s", secret);

@@ -284,7 +284,7 @@ static void mend_hints(struct hold *h, const struct json *params)
 {
     const struct identity *id = h->page->ctx->member->identity;
     struct json *list = json_new_array();
-    struct buf text = BUF_INIT(BUF_MAX_LINE * 4);
+    struct buf text = BUF_INIT(4 * (size_t)BUF_MAX_LINE);
     bool differs = false;
 
     for (const struct json *x = json_first(json_at(params, "request", "headers", NULL)); x != NULL;

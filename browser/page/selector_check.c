@@ -21,7 +21,7 @@ static bool wrong(char why[SELECTOR_WHY_MAX], const char *what, char c, size_t a
 
 static char partner(char c)
 {
-    return c == ')' ? '(' : c == ']' ? '[' : '\0';
+    return (char)(c == ')' ? '(' : c == ']' ? '[' : '\0');
 }
 
 /* A bracket at `i`. */
@@ -86,7 +86,7 @@ static bool has_variable(struct str s)
  * begin with a digit. */
 static bool css_character(struct str s, size_t i, char why[SELECTOR_WHY_MAX])
 {
-    char c = s.ptr[i], next = i + 1 < s.len ? s.ptr[i + 1] : '\0';
+    char c = s.ptr[i], next = (char)(i + 1 < s.len ? s.ptr[i + 1] : '\0');
 
     if (strchr("{};@!$%^?=<\"", c) != NULL)
         return wrong(why, "no selector has a", c, i);

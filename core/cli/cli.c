@@ -67,6 +67,7 @@ struct overrides *cli_overrides(const struct cli *c)
 
 const char *cli_state_dir(const struct cli *c)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody writes the environment */
     const char *env = getenv("FLEET_STATE_DIR");
 
     if (c->state_dir)
@@ -306,6 +307,7 @@ static int take_words(struct cli *c, struct words *w, bool until_verb)
 
 static int set_log(const struct cli *c)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody writes the environment */
     const char *level = c->log ? c->log : getenv("FLEET_LOG");
     enum log_level parsed = LOG_LEVEL_WARN;
 

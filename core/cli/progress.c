@@ -89,7 +89,7 @@ static void add_line(struct progress *p, struct buf *out, struct str line)
         }
         if ((c & 0xc0) != 0x80 && used++ >= room)
             break;
-        buf_addc(out, c < 0x20 || c == 0x7f ? ' ' : (char)c);
+        buf_addc(out, (char)(c < 0x20 || c == 0x7f ? ' ' : c));
     }
     buf_adds(out, ink(p, INK_NONE));
     buf_adds(out, "\033[K\n");
@@ -409,8 +409,10 @@ static void on_task(void *arg, const struct batch_task *t)
     if (t->status == STATUS_OK || p->first[t->status] || !t->error)
         return;
     snprintf(text, sizeof(text), "%s: %s", t->id, t->error);
-    for (char *c = text; *c; c++) /* it may quote a page */
-        *c = (unsigned char)*c < 0x20 || *c == 0x7f ? ' ' : *c;
+    for (char *c = text; *c; c++) { /* it may quote a page */
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = ' ';
+    }
     p->first[t->status] = xstrdup(text);
 }
 
@@ -442,6 +444,7 @@ struct run_watch progress_watch(struct progress *p)
 
 static bool env_is(const char *name, const char *value)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody writes the environment */
     const char *v = getenv(name);
 
     return v && (value ? strcmp(v, value) == 0 : v[0] != '\0');
@@ -543,7 +546,7 @@ void progress_finish(struct progress *p, struct run *r, bool reported)
 {
     const struct tally *t = run_tally(r);
     const struct run_end *end = run_end(r);
-    struct buf b = BUF_INIT(BUF_MAX_LINE * 4);
+    struct buf b = BUF_INIT(4 * (size_t)BUF_MAX_LINE);
     uint64_t left = t->total - t->finished;
 
     stop(p);

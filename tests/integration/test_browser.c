@@ -616,8 +616,8 @@ static void test_no_way_round(void **state)
         "location.replace('/t')",
         "location.reload()",
         "document.body.innerHTML='<a id=l href=/t>x</a>';document.getElementById('l').click()",
-        "document.body.innerHTML='<form id=f action=/t method=post><input name=a></form>';"
-        "document.getElementById('f').submit()",
+        ("document.body.innerHTML='<form id=f action=/t method=post><input name=a></form>';"
+         "document.getElementById('f').submit()"),
         "document.head.innerHTML='<meta http-equiv=refresh content=\"0;url=/t\">'",
         "history.back()",
         "window.open('/t','_self')",

@@ -62,8 +62,8 @@ static void test_addresses(void **state)
                                           "file:///etc/passwd",
                                           "FILE:///x",
                                           " file:///x",
-                                          "\x01"
-                                          "file:///x",
+                                          ("\x01"
+                                           "file:///x"),
                                           "fi\nle:///",
                                           "ht\ntp://a/",
                                           "chrome://",
