@@ -11,10 +11,11 @@
 #include "core/guard/breaker.h"
 #include "core/guard/limit.h"
 #include "core/guard/policy.h"
+#include "core/guard/robots.h"
 #include "tests/integration/browser_site.h"
 #include "tests/support/testing.h"
 
-enum { SOON_MS = 15000 };
+enum { SOON_MS = 15000, SAMPLES = 1000 };
 
 static struct fx {
     struct loop *loop;
@@ -22,6 +23,7 @@ static struct fx {
     struct reaper *reaper;
     struct op_table *ops;
     struct policy *policy;
+    struct robots *robots;
     struct breaker *breaker;
     struct limiter *limiter;
     struct gate *gate;
@@ -117,17 +119,60 @@ static void on_over(struct instance *i, enum status why, const struct err *e, vo
     fx.err = *e;
 }
 
+/* robots.test forbids everything, no other host has a robots.txt. */
+struct robots_call {
+    robots_done_fn *done;
+    void *arg;
+    bool forbids;
+};
+
+static void robots_reply(void *arg)
+{
+    struct robots_call *c = arg;
+
+    if (c->forbids)
+        c->done(c->arg, 200, STR("User-agent: *\nDisallow: /\n"));
+    else
+        c->done(c->arg, 404, STR(""));
+    free(c);
+}
+
+static void robots_fetch(void *fetch_arg, struct member *m, struct str url, uint64_t deadline_ms,
+                         const unsigned char *parent, robots_done_fn *done, void *arg)
+{
+    struct robots_call *c = xcalloc(1, sizeof *c);
+
+    (void)fetch_arg;
+    (void)m;
+    (void)deadline_ms;
+    (void)parent;
+    *c = (struct robots_call){done, arg, str_find(url, STR("//robots.test/")) >= 0};
+    loop_defer(fx.loop, robots_reply, c);
+}
+
+/* So many requests failed that its breaker is open. */
+static void break_host(const char *host)
+{
+    for (unsigned i = 0; i < SAMPLES; i++)
+        (void)breaker_record(fx.breaker, str_from(host), true, STATUS_HTTP_5XX, 1, 1, &fx.err);
+    assert_false(breaker_allow(fx.breaker, str_from(host)));
+}
+
 static void make_gate(void)
 {
     static const char *const denied[] = {"denied.test"};
-    static const char *const hosts[] = {"a.test", "b.test", "denied.test"};
+    static const char *const hosts[] = {"a.test", "b.test", "denied.test", "robots.test",
+                                        "broken.test"};
     const struct policy_conf pc = {.deny = {(const char **)(uintptr_t)denied, 1},
                                    .private_networks = POLICY_PRIVATE_YES};
-    const struct breaker_conf bc = {.failure_rate = 0.9, .window_ms = 60000, .min_samples = 1000};
+    const struct breaker_conf bc = {
+        .failure_rate = 0.9, .window_ms = 60000, .min_samples = SAMPLES};
     const struct limit_rate rate = {1000, 1000};
 
     assert_int_equal(policy_create(&pc, &fx.policy, &fx.err), STATUS_OK);
     assert_int_equal(breaker_open_store(&bc, NULL, &fx.breaker, &fx.err), STATUS_OK);
+    break_host("broken.test");
+    fx.robots = robots_create(fx.loop, robots_fetch, NULL);
     fx.limiter = limiter_create(rate);
     for (size_t i = 0; i < ARRAY_LEN(hosts); i++)
         limiter_trust(fx.limiter, str_from(hosts[i]));
@@ -137,6 +182,7 @@ static void make_gate(void)
         .loop = fx.loop,
         .table = fx.ops,
         .policy = fx.policy,
+        .robots = fx.robots,
         .breaker = fx.breaker,
         .limiter = fx.limiter,
         .on_op = on_op,
@@ -250,6 +296,7 @@ int flow_teardown_all(void **state)
     turn_for(20);
     assert_int_equal(gate_inside(fx.gate), 0);
     gate_destroy(&fx.gate);
+    robots_destroy(&fx.robots);
     op_table_destroy(&fx.ops);
     limiter_destroy(&fx.limiter);
     breaker_close_store(&fx.breaker);
@@ -298,6 +345,15 @@ int flow_teardown(void **state)
 void flow_serve(const char *path, int status, const char *headers, const char *body)
 {
     site_answer(fx.site, path, status, headers, body);
+}
+
+size_t flow_asked(const char *host)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < site_hits(fx.site); i++)
+        n += strcmp(site_hit(fx.site, i)->host, host) == 0;
+    return n;
 }
 
 void flow_wait_events(const char *events)

