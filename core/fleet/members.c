@@ -162,6 +162,12 @@ static bool is_enough(const struct members_env *env, uint32_t n)
     return env->conf->members.store && env->conf->members.count == 0 && n > 0;
 }
 
+/* Where the member goes out, as far as that is known before it does; "": the locale's country. */
+static const char *country_of(const struct members_env *env, uint32_t member)
+{
+    return env->roster ? roster_home(env->roster, member) : "";
+}
+
 enum status members_create(struct arena *a, const struct members_env *env, struct members *out,
                            struct err *e)
 {
@@ -188,6 +194,7 @@ enum status members_create(struct arena *a, const struct members_env *env, struc
         out->array[i].index = i;
         out->v[i] = &out->array[i];
         out->n = i + 1;
+        params.country = country_of(kept, i);
         s = member_make(a, out, &params, &out->array[i], e);
         if (s == STATUS_NOT_FOUND && is_enough(env, i)) {
             out->n = n = i; /* the rest is damaged */
