@@ -48,8 +48,8 @@ enum {
 
 struct target_table; /* columns and form of the list that a row came from; targets.h */
 
-/** One row of the target list. The row's variables are made when they are needed: target_row_json.
- */
+/** One row of the target list. The row's variables are made when they are needed:
+ * target_row_json. */
 struct target_row {
     const char *url;
     struct str host;                  /* lower case, no port */
@@ -79,7 +79,7 @@ struct conf_members {
     const char *viewport;            /* "1280x800" or NULL: from the identity */
     uint32_t viewport_w, viewport_h; /* decoded; 0: from the identity */
     const char *store;               /* tag; NULL */
-    const char *key; /* of the store, as idstore_opts has it; NULL: its default */
+    const char *key;                 /* of the store, as idstore_opts has it; NULL: its default */
 };
 
 struct conf_proxies {

@@ -1,4 +1,5 @@
-/* A member: an identity enrolled in a fleet, with its own way out. Made by the campaign at start, lives as long as it. Loop thread. */
+/* A member: an identity enrolled in a fleet, with its own way out. Made by the campaign at start,
+ * lives as long as it. Loop thread. */
 #ifndef CORE_FLEET_MEMBER_H
 #define CORE_FLEET_MEMBER_H
 
@@ -15,18 +16,19 @@ struct proxy;
 struct member {
     uint32_t index; /* 0..N-1 */
     const struct identity *identity;
-    struct forward *forward;   /* its way out; owned by the campaign, never NULL while the campaign runs */
+    /** Its way out; owned by the campaign, never NULL while the campaign runs. */
+    struct forward *forward;
     uint16_t forward_port;     /* without a forwarder (tests): a proxy on 127.0.0.1; 0: none */
     const struct proxy *proxy; /* the upstream in force; NULL: none configured, direct */
     char proxy_id[64];         /* "" when direct: what receipts show */
-    bool rotate_next;          /* a reputation hit: the gate picks another proxy before the next op */
-    enum status rotate_why;    /* the hit, while rotate_next */
-    bool pick_next;            /* a new task begins: rosters that are not sticky choose again */
-    bool busy;                 /* a slot runs it now */
-    uint64_t last_used_ms;     /* monotonic, for round robin among idle members */
-    struct list idle_link;     /* the scheduler's */
-    struct keep *keep;         /* of the identity store; NULL: nothing of it is saved (keep.h) */
-    void *jar;                 /* core/http's cookie jar; NULL until first use */
+    bool rotate_next;       /* a reputation hit: the gate picks another proxy before the next op */
+    enum status rotate_why; /* the hit, while rotate_next */
+    bool pick_next;         /* a new task begins: rosters that are not sticky choose again */
+    bool busy;              /* a slot runs it now */
+    uint64_t last_used_ms;  /* monotonic, for round robin among idle members */
+    struct list idle_link;  /* the scheduler's */
+    struct keep *keep;      /* of the identity store; NULL: nothing of it is saved (keep.h) */
+    void *jar;              /* core/http's cookie jar; NULL until first use */
 };
 
 #endif

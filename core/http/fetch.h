@@ -1,4 +1,5 @@
-/* HTTP requests of members on libcurl's multi interface, driven by the loop. The one place that includes curl. */
+/* HTTP requests of members on libcurl's multi interface, driven by the loop. The one place that
+ * includes curl. */
 #ifndef CORE_HTTP_FETCH_H
 #define CORE_HTTP_FETCH_H
 
@@ -21,7 +22,7 @@ struct http_request {
 };
 
 struct http_response {
-    int status; /* 0: none */
+    int status;         /* 0: none */
     struct str headers; /* raw, of the last response */
     struct str body;
     const char *content_type;
@@ -34,7 +35,8 @@ struct http_response {
 must_check enum status http_create(struct loop *l, struct http **out, struct err *e);
 /** Ends what is under way with CANCELLED. */
 void http_destroy(struct http **h);
-typedef void http_done_fn(void *arg, enum status s, const struct http_response *r, const struct err *e);
+typedef void http_done_fn(void *arg, enum status s, const struct http_response *r,
+                          const struct err *e);
 /** `done` exactly once, never from inside; the response is borrowed until it returns. */
 uint64_t http_start(struct http *h, const struct http_request *r, http_done_fn *done, void *arg);
 /** By the id that http_start returned; harmless when it is over. `done` runs with CANCELLED. */
