@@ -43,9 +43,12 @@ enum status forward_allow_public(void *arg, const char *host, uint16_t port,
 
 struct host_count *forward_count_host(struct forward *f, const char *host)
 {
-    struct host_count *h = map_find(f->hosts, str_from(host));
+    struct host_count *h;
     size_t len;
 
+    if (!f->hosts)
+        f->hosts = map_create();
+    h = map_find(f->hosts, str_from(host));
     if (h)
         return h;
     if (map_len(f->hosts) >= FORWARD_HOSTS_MAX && strcmp(host, "*") != 0)
@@ -65,7 +68,7 @@ void forward_stats(const struct forward *f, struct forward_stats *out)
 
 bool forward_host_next(const struct forward *f, size_t *it, struct forward_host *out)
 {
-    const struct host_count *h = map_next(f->hosts, it, NULL);
+    const struct host_count *h = f->hosts ? map_next(f->hosts, it, NULL) : NULL;
 
     if (h)
         *out = h->n;
@@ -310,12 +313,16 @@ static enum status start_listening(struct forward *f, int given, struct err *e)
     return STATUS_OK;
 }
 
+enum status forward_listen(struct forward *f, struct err *e)
+{
+    return f->fd < 0 ? start_listening(f, -1, e) : STATUS_OK;
+}
+
 enum status forward_open(struct loop *l, const struct forward_opts *opts, struct forward **out,
                          struct err *e)
 {
     struct forward *f = xcalloc(1, sizeof(*f));
     enum status s = STATUS_OK;
-    int fd = opts->listen_fd;
 
     ignore_sigpipe();
     f->loop = f->shared.loop = l;
@@ -323,14 +330,12 @@ enum status forward_open(struct loop *l, const struct forward_opts *opts, struct
     list_init(&f->conns);
     list_init(&f->dead);
     list_init(&f->dialled);
-    f->hosts = map_create();
-    f->shared.resolver = resolver_create(l);
     set_opts(f, opts);
     f->shared.tls = opts->tls;
     if (f->ca_file && !f->shared.tls)
         s = tls_ctx_open(f->ca_file, &f->shared.tls, e);
-    if (s == STATUS_OK)
-        s = start_listening(f, fd, e);
+    if (s == STATUS_OK && !f->opts.dialled_only)
+        s = start_listening(f, opts->listen_fd, e);
     if (s != STATUS_OK) {
         destroy(f);
         return s;

@@ -57,8 +57,9 @@ struct forward_opts {
     /** A bound, listening TCP socket; taken over on success. -1: 127.0.0.1, a port of the system's
      * choice. */
     int listen_fd;
-    /** The listener answers only sockets of forward_dial; of other processes it closes them: any
-     * user of the machine can reach a port on loopback. */
+    /** There is no listener before forward_listen (`listen_fd` is not looked at), and that one
+     * answers only sockets of forward_dial; of other processes it closes them: any user of the
+     * machine can reach a port on loopback. */
     bool dialled_only;
     /** An upstream of NULL means direct; false: it means PROXY_NONE. */
     bool allow_direct;
@@ -111,7 +112,10 @@ bool forward_adopt(struct forward *f, int fd);
 must_check enum status forward_dial(struct forward *f, int *fd, struct err *e);
 enum { FORWARD_DIAL_MS = 15000 };
 
-/** The port to point the browser at. */
+/** dialled_only: opens the listener that forward_dial leads to, if it is not open yet: members that
+ * rest have none. IO. */
+must_check enum status forward_listen(struct forward *f, struct err *e);
+/** The port to point the browser at; dialled_only: 0 before forward_listen. */
 uint16_t forward_port(const struct forward *f);
 /** From now on new connections and new requests (also those on keep-alive connections that are
  * open) go through `p`, of which the forwarder holds a reference; NULL: see allow_direct. Tunnels

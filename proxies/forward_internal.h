@@ -39,7 +39,7 @@ struct forward {
     struct proxy *upstream;
     struct link_shared shared;
     struct list conns, dead, dialled;
-    struct map *hosts; /* host -> host_count */
+    struct map *hosts; /* host -> host_count; NULL before the first */
     struct forward_stats stats;
     char *
         scratch; /* SCRATCH_SIZE bytes, from the first connection on: members that rest have none */

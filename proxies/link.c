@@ -135,7 +135,11 @@ static void on_resolved(struct resolve *q)
 
 static bool step_resolve(struct link *k)
 {
-    if (!resolve_start(k->shared->resolver, &k->resolve, peer_host(k), on_resolved))
+    struct link_shared *sh = k->shared;
+
+    if (!sh->resolver)
+        sh->resolver = resolver_create(sh->loop);
+    if (!resolve_start(sh->resolver, &k->resolve, peer_host(k), on_resolved))
         return false;
     k->phase = PHASE_DIAL;
     return true;

@@ -21,8 +21,8 @@ typedef void link_fn(struct link *k, void *arg);
 /** What links of one forwarder share. */
 struct link_shared {
     struct loop *loop;
-    struct resolver *resolver;
-    struct tls_ctx *tls; /* NULL: made from ca_file at the first https upstream */
+    struct resolver *resolver; /* NULL: made at the first name */
+    struct tls_ctx *tls;       /* NULL: made from ca_file at the first https upstream */
     const char *ca_file;
 };
 

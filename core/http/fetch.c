@@ -10,7 +10,6 @@
 #include "core/base/list.h"
 #include "core/base/map.h"
 #include "core/base/url.h"
-#include "fingerprints/cookies.h"
 #include "proxies/forward.h"
 
 enum { HEADERS_MAX = 256 * 1024, CONNECT_MS = 15000, CONNECTIONS_KEPT = 4096 };
@@ -330,7 +329,7 @@ static void identity_headers(struct request *q, const struct http_request *r, bo
 
 /* --- cookies: one jar a member, shared by all its requests --- */
 
-static void jar_use(CURL *easy, struct member *m)
+static void jar_use(struct request *q, struct member *m)
 {
     CURLSH *share = m->jar;
 
@@ -340,54 +339,8 @@ static void jar_use(CURL *easy, struct member *m)
         curl_share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_COOKIE);
         m->jar = share;
     }
-    curl_easy_setopt(easy, CURLOPT_SHARE, share);
-    curl_easy_setopt(easy, CURLOPT_COOKIEFILE, "");
-}
-
-struct json *http_jar_export(struct member *m)
-{
-    struct buf lines = BUF_INIT(BUF_MAX_FILE), faults = BUF_INIT(BUF_MAX_LINE);
-    struct curl_slist *list = NULL;
-    struct json *state, *cookies = NULL;
-    CURL *easy = m->jar != NULL ? curl_easy_init() : NULL;
-
-    if (easy != NULL) {
-        jar_use(easy, m);
-        curl_easy_getinfo(easy, CURLINFO_COOKIELIST, &list);
-        curl_easy_cleanup(easy);
-    }
-    for (const struct curl_slist *l = list; l != NULL; l = l->next)
-        buf_addf(&lines, "%s\n", l->data);
-    curl_slist_free_all(list);
-    state = cookies_from_netscape(buf_str(&lines), "jar", &faults);
-    if (state != NULL)
-        cookies = json_take(state, "cookies");
-    json_destroy(&state);
-    buf_deinit(&lines);
-    buf_deinit(&faults);
-    return cookies != NULL ? cookies : json_new_array();
-}
-
-void http_jar_import(struct member *m, const struct json *state)
-{
-    struct buf lines = BUF_INIT(BUF_MAX_FILE);
-    struct str rest;
-    CURL *easy = curl_easy_init();
-
-    BUG_ON(easy == NULL);
-    jar_use(easy, m);
-    cookies_to_netscape(state, &lines);
-    rest = buf_str(&lines);
-    while (rest.ptr != NULL) {
-        struct str line = str_cut(&rest, '\n');
-        cleanup_free char *text = xcalloc(1, line.len + 1);
-
-        memcpy(text, line.ptr, line.len);
-        if (line.len > 0)
-            curl_easy_setopt(easy, CURLOPT_COOKIELIST, text);
-    }
-    curl_easy_cleanup(easy);
-    buf_deinit(&lines);
+    curl_easy_setopt(q->easy, CURLOPT_SHARE, share);
+    curl_easy_setopt(q->easy, CURLOPT_COOKIEFILE, "");
 }
 
 void http_jar_free(struct member *m)
@@ -422,15 +375,20 @@ static curl_socket_t dial(void *arg, curlsocktype purpose, struct curl_sockaddr 
 
     (void)purpose;
     (void)address;
+    if (forward_port(m->forward) == 0)
+        return CURL_SOCKET_BAD;
     return forward_dial(m->forward, &fd, &e) == STATUS_OK ? fd : CURL_SOCKET_BAD;
 }
 
 /* Each member's proxy has its own port, by which curl keeps connections: members share none. */
 static void proxy_use(struct request *q, struct member *m)
 {
-    uint16_t port = m->forward != NULL ? forward_port(m->forward) : m->forward_port;
+    uint16_t port = m->forward_port;
+    struct err e = ERR_INIT;
     char proxy[64];
 
+    if (m->forward != NULL) /* if it cannot listen, `dial` lets nothing out */
+        port = forward_listen(m->forward, &e) == STATUS_OK ? forward_port(m->forward) : 0;
     snprintf(proxy, sizeof proxy, "http://127.0.0.1:%u", port);
     curl_easy_setopt(q->easy, CURLOPT_PROXY, proxy);
     curl_easy_setopt(q->easy, CURLOPT_NOPROXY, "");
@@ -461,7 +419,7 @@ static void request_set_up(struct request *q, const struct http_request *r)
     curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(c, CURLOPT_HEADERDATA, q);
     body_set(q, r);
-    jar_use(c, r->member);
+    jar_use(q, r->member);
     identity_headers(q, r, strncasecmp(r->url, "https:", 6) == 0);
     curl_easy_setopt(c, CURLOPT_HTTPHEADER, q->headers);
 }

@@ -472,7 +472,9 @@ static void test_other_users_find_no_door(void **state)
         door = its_proxy();
         assert_int_equal(ask_as(NOBODY, &door), netns ? 2 : 1);
         assert_int_equal(ask_as(0, &door), netns ? 2 : 1);
-        /* the listener for requests of our own */
+        /* the listener for requests of our own, which is there from the first of them on */
+        assert_int_equal(forward_port(fx.member[0].forward), 0);
+        assert_int_equal(forward_listen(fx.member[0].forward, &fx.err), STATUS_OK);
         own.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         own.sin_port = htons(forward_port(fx.member[0].forward));
         assert_int_equal(ask_as(NOBODY, &own), 1);
