@@ -21,8 +21,8 @@ static const struct cli_option options[] = {
     {NULL, 0, NULL, NULL},
 };
 
-static int call(struct cli *c, const char *socket, const char *method, const char *path,
-                struct str body, struct json **out)
+static enum status ask_gateway(struct cli *c, const char *socket, const char *method,
+                               const char *path, struct str body, struct json **out, struct err *e)
 {
     const struct client_request q = {.socket = socket,
                                      .method = method,
@@ -30,26 +30,26 @@ static int call(struct cli *c, const char *socket, const char *method, const cha
                                      .body = body,
                                      .timeout_ms = LEASE_TIMEOUT_MS};
     struct client_reply r;
-    struct err e = ERR_INIT;
-    enum status s = client_call(&q, &r, &e);
+    enum status s = client_call(&q, &r, e);
 
     if (s == STATUS_OK && out != NULL) {
-        *out = client_json(&r, &e);
+        *out = client_json(&r, e);
         s = *out != NULL ? STATUS_OK : STATUS_PROTOCOL;
     }
     client_reply_deinit(&r);
     if (s == STATUS_ENVIRONMENT)
-        err_set(&e, s, "no gateway on %s; \"%s serve --listen 127.0.0.1:8730\" starts one", socket,
+        err_set(e, s, "no gateway on %s; \"%s serve --listen 127.0.0.1:8730\" starts one", socket,
                 cli_program(c)->name);
-    return s == STATUS_OK ? EXIT_OK : cli_fail(c, &e);
+    return s;
 }
 
 static int ask(struct cli *c, const char *socket, struct json **out)
 {
     struct json *body = json_new_object();
     struct buf text = BUF_INIT(BUF_MAX_LINE);
+    struct err e = ERR_INIT;
     uint64_t ttl = 0;
-    int code;
+    enum status s;
 
     if (cli_has(c, "ttl") && !str_to_u64(str_from(cli_get(c, "ttl")), UINT32_MAX, &ttl)) {
         json_destroy(&body);
@@ -64,10 +64,23 @@ static int ask(struct cli *c, const char *socket, struct json **out)
     if (cli_has(c, "kept"))
         json_add_str(body, "context", "kept");
     json_print(body, 0, &text);
-    code = call(c, socket, "POST", "/v1/leases", buf_str(&text), out);
+    s = ask_gateway(c, socket, "POST", "/v1/leases", buf_str(&text), out, &e);
     buf_deinit(&text);
     json_destroy(&body);
-    return code;
+    return s == STATUS_OK ? EXIT_OK : cli_fail(c, &e);
+}
+
+/* One that is not there any more was given back by the command: its client closed the browser, or
+ * its time was over. */
+static int release(struct cli *c, const char *socket, const char *id)
+{
+    char path[128];
+    struct err e = ERR_INIT;
+    enum status s;
+
+    snprintf(path, sizeof path, "/v1/leases/%.64s", id);
+    s = ask_gateway(c, socket, "DELETE", path, STR_NONE, NULL, &e);
+    return s == STATUS_OK || s == STATUS_NOT_FOUND ? EXIT_OK : cli_fail(c, &e);
 }
 
 /* The command has the terminal: an interrupt is its own affair, and the lease is released after it.
@@ -101,7 +114,6 @@ static int lease(struct cli *c)
 {
     cleanup_free char *socket = gateway_socket_path(cli_state_dir(c));
     struct json *made = NULL;
-    char path[128];
     int code = ask(c, socket, &made), released;
 
     if (code != EXIT_OK)
@@ -113,8 +125,7 @@ static int lease(struct cli *c)
             printf("%s\n", json_str(json_get(made, "url"), ""));
     } else {
         code = run_command(c, json_str(json_get(made, "url"), ""));
-        snprintf(path, sizeof path, "/v1/leases/%.64s", json_str(json_get(made, "id"), ""));
-        released = call(c, socket, "DELETE", path, STR_NONE, NULL);
+        released = release(c, socket, json_str(json_get(made, "id"), ""));
         if (code == EXIT_OK)
             code = released;
     }

@@ -28,6 +28,15 @@ check "a command has it in its environment" \
     bash -c '"$0" --state-dir st lease -- sh -c "echo \$FLEET_CDP_URL" | grep -q ^ws://' "$fleet"
 "$fleet" --state-dir st lease -- sh -c 'exit 7'
 check "and its exit code is the verb's" is $? 7
+cat > closes.sh <<'END'
+curl -s -o /dev/null -X DELETE -H "Authorization: Bearer $TOKEN" "$URL/v1/leases/${FLEET_CDP_URL##*/}"
+exit ${1:-0}
+END
+TOKEN=$token URL=$url "$fleet" --state-dir st lease -- bash closes.sh 2> closed
+check "a command that gives it back by itself is no failure" is $? 0
+check "and nothing is said of it" test ! -s closed
+TOKEN=$token URL=$url "$fleet" --state-dir st lease -- bash closes.sh 5 2> closed
+check "its own exit code counts then, too" is $? 5
 check "one lease is left" is "$(code -H "Authorization: Bearer $token" "$url/v1/leases"; grep -o '"id"' body | wc -l)" "2001"
 check "a command that is not there" bash -c '! "$0" --state-dir st lease -- ./nothing 2>/dev/null' "$fleet"
 check "another fleet's name" bash -c '! "$0" --state-dir st lease --fleet other 2>/dev/null' "$fleet"
@@ -38,5 +47,5 @@ check "the log verifies" "$fleet" --state-dir st audit verify
 check "leases are in it" bash -c 'grep -q "\"kind\":\"lease.open\"" <("$0" --state-dir st audit export 2>/dev/null) || grep -rq lease.open st' "$fleet"
 check "without an engine the verb says how to start one" \
     bash -c '"$0" --state-dir st lease 2>&1 | grep -q "serve --listen"' "$fleet"
-rm -rf st out said errors body serve.json audit.*
+rm -rf st out said errors body closed closes.sh serve.json audit.*
 finish
