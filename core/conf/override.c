@@ -53,7 +53,7 @@ char *override_flag_name(const char *path, char out[JSON_PATH_MAX])
     size_t i = 0;
 
     for (const char *p = path + (path[0] == '/'); *p && i + 1 < JSON_PATH_MAX; p++)
-        out[i++] = *p == '/' ? '.' : *p == '_' ? '-' : *p;
+        out[i++] = (char)(*p == '/' ? '.' : *p == '_' ? '-' : *p);
     out[i] = '\0';
     return out;
 }
@@ -63,7 +63,7 @@ char *override_env_name(const char *path, char out[JSON_PATH_MAX])
     size_t i = (size_t)snprintf(out, JSON_PATH_MAX, "FLEET_");
 
     for (const char *p = path + (path[0] == '/'); *p && i + 1 < JSON_PATH_MAX; p++)
-        out[i++] = *p == '/' ? '_' : (char)toupper((unsigned char)*p);
+        out[i++] = (char)(*p == '/' ? '_' : toupper((unsigned char)*p));
     out[i] = '\0';
     return out;
 }
@@ -212,7 +212,7 @@ static const char *suggest(struct overrides *o, struct str name)
         return NULL;
     snprintf(flag, sizeof(flag), "--%.*s", STR_ARG(name));
     for (char *p = flag; *p; p++)
-        *p = *p == '_' ? '-' : *p;
+        *p = (char)(*p == '_' ? '-' : *p);
     return str_suggest(str_from(flag), o->flags, o->n);
 }
 

@@ -77,6 +77,7 @@ static enum status make_state_dir(struct engine *e, struct err *er)
     const char *given = e->opts.state_dir;
 
     if (!given)
+        /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody writes the environment */
         given = getenv("FLEET_STATE_DIR");
     e->state_dir = xstrdup(given && given[0] ? given : ".fleet");
     if (file_mkdirs(e->state_dir, 0700, er) == STATUS_OK)
