@@ -1,7 +1,7 @@
 /* What the files of an engine share: engine.c (its life), engine_make.c (its parts), engine_batch.c
  * (batches from submission to close), engine_task.c (tasks and their receipts), engine_log.c
- * (attempts), engine_resume.c (what earlier processes left), engine_ask.c (settings and
- * statistics). */
+ * (attempts), engine_resume.c and engine_results.c (what earlier processes left), engine_ask.c
+ * (settings and statistics). */
 #ifndef CORE_COORD_ENGINE_INTERNAL_H
 #define CORE_COORD_ENGINE_INTERNAL_H
 
@@ -229,6 +229,10 @@ must_check enum status engine_make_hook(struct engine *e, struct err *er);
 void engine_end_hook(struct engine *e);
 /** Reads what is known of the batch's tasks. */
 must_check enum status batch_restore(struct batch *b, struct err *er);
+
+/* engine_results.c */
+/** Opens the results of a batch that goes on, checked against the log and mended. */
+must_check enum status batch_complete_results(struct batch *b, struct err *er);
 
 /* batch_payload.c */
 void batch_payload_open(const struct batch *b, struct buf *out);

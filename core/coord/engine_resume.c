@@ -5,10 +5,7 @@
  * they were begun, and whether the last attempt was under way when its epoch ended: that one was
  * lost. Three lost ones end it dead; one that had confirmed an irreversible step ends it unknown.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "core/base/log.h"
 #include "core/base/map.h"
@@ -254,103 +251,6 @@ enum status batch_restore(struct batch *b, struct err *er)
     return s;
 }
 
-/* --- its results file --- */
-
-enum { TRIES_MAX = 100, TAIL_MAX = 128 };
-
-/* The receipt that a line ends with: ..."receipt":"<64 hex>"}. False: it has none. */
-static bool leaf_of(struct str line, unsigned char leaf[AUDIT_LEAF])
-{
-    const size_t behind = 2, digits = (size_t)2 * AUDIT_LEAF; /* "} */
-
-    return line.len > digits + behind && str_ends(line, STR("\"}")) &&
-           hex_decode(str_n(line.ptr + line.len - behind - digits, digits), leaf, AUDIT_LEAF);
-}
-
-/* Where the line before `end` (behind its newline) begins; its last bytes into tail. */
-static off_t line_before(int fd, off_t end, char tail[TAIL_MAX], size_t *n_tail)
-{
-    char block[4096];
-    off_t at = end - 1; /* its own newline */
-
-    *n_tail = (size_t)(at < TAIL_MAX ? at : TAIL_MAX);
-    if (pread(fd, tail, *n_tail, at - (off_t)*n_tail) != (ssize_t)*n_tail)
-        *n_tail = 0;
-    while (at > 0) {
-        size_t n = at > (off_t)sizeof(block) ? sizeof(block) : (size_t)at;
-
-        if (pread(fd, block, n, at - (off_t)n) != (ssize_t)n)
-            return 0;
-        for (size_t i = n; i > 0; i--) {
-            if (block[i - 1] == '\n')
-                return at - (off_t)(n - i);
-        }
-        at -= (off_t)n;
-    }
-    return 0;
-}
-
-struct missing {
-    struct batch *batch;
-    uint64_t n;
-};
-
-static void add_missing(void *arg, struct str line)
-{
-    struct missing *m = arg;
-
-    m->n++;
-    results_add(m->batch->results, line);
-}
-
-static enum status add_since(struct batch *b, const unsigned char *leaf, bool *found,
-                             struct err *er)
-{
-    struct missing m = {.batch = b};
-    enum status s =
-        store_read_since(logdb_path(b->engine->logdb), b->n, leaf, found, add_missing, &m, er);
-
-    if (s == STATUS_OK && m.n > 0)
-        log_info(NULL, "results.completed", LOG_STR("batch", b->id), LOG_U64("lines", m.n));
-    return s;
-}
-
-/* The results follow the log: lines that the file lacks are appended, found from its end; a tail
- * that is no line of this batch is cut. A file in which none is goes aside and is written anew. */
-static enum status complete_results(struct batch *b, struct err *er)
-{
-    const char *path = b->conf->output.results;
-    cleanup_fd int fd = open(path, O_RDWR | O_CLOEXEC);
-    struct stat st;
-    off_t end = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? st.st_size : 0;
-    bool found = false;
-    enum status s = STATUS_OK;
-
-    for (int i = 0; i < TRIES_MAX && end > 0 && !found && s == STATUS_OK; i++) {
-        unsigned char leaf[AUDIT_LEAF];
-        char tail[TAIL_MAX];
-        size_t n = 0;
-        off_t from = line_before(fd, end, tail, &n);
-
-        if (leaf_of(str_n(tail, n), leaf)) {
-            s = store_has_leaf(logdb_path(b->engine->logdb), b->n, leaf, &found, er);
-            if (s == STATUS_OK && found) {
-                if (end < st.st_size && ftruncate(fd, end) != 0)
-                    return err_set_errno(er, STATUS_IO, errno, "%s: cannot be cut", path);
-                s = batch_open_outputs(b, er);
-                return s == STATUS_OK ? add_since(b, leaf, &found, er) : s;
-            }
-        }
-        end = from;
-    }
-    if (s != STATUS_OK)
-        return s;
-    b->resumed = false; /* what is there is not ours */
-    s = batch_open_outputs(b, er);
-    b->resumed = true;
-    return s == STATUS_OK ? add_since(b, NULL, &found, er) : s;
-}
-
 /* --- going on --- */
 
 static void on_resume_receipt(void *arg, enum status s, const unsigned char *leaf, uint64_t seq,
@@ -401,7 +301,7 @@ enum status engine_resume(struct engine *e, const char *id, const struct batch_s
     if (s == STATUS_OK)
         s = batch_restore(b, er);
     if (s == STATUS_OK)
-        s = b->brings_engine ? complete_results(b, er) : batch_open_outputs(b, er);
+        s = b->brings_engine ? batch_complete_results(b, er) : batch_open_outputs(b, er);
     if (s != STATUS_OK)
         return s;
     return STATUS_OK;

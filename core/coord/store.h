@@ -173,14 +173,22 @@ void store_line(struct str line, const unsigned char leaf[AUDIT_LEAF], struct bu
 must_check enum status store_read_page(const char *db_path, uint32_t n, uint64_t from, size_t max,
                                        struct buf *out, size_t *ends, size_t *n_out, uint64_t *next,
                                        struct err *e);
-/** Is there a task of the batch with this receipt? */
-must_check enum status store_has_leaf(const char *db_path, uint32_t n,
-                                      const unsigned char leaf[AUDIT_LEAF], bool *found,
-                                      struct err *e);
-/** Lines of tasks that were done after the one with this receipt (its leaf; NULL: all), in order of
- * their receipts; `found` is false when no task of the batch has it. `fn` gets whole lines. */
-must_check enum status store_read_since(const char *db_path, uint32_t n, const unsigned char *leaf,
-                                        bool *found, void (*fn)(void *arg, struct str line),
+/** Lines of the results of a batch's tasks, whole, in order of their receipts; borrowed. */
+must_check enum status store_read_lines(const char *db_path, uint32_t n,
+                                        void (*fn)(void *arg, uint32_t index, struct str line),
                                         void *arg, struct err *e);
+
+/** Single lines of a batch, by index: one query that is kept. Any thread, one at a time. */
+struct store_lines;
+must_check enum status store_lines_open(const char *db_path, uint32_t n, struct store_lines **out,
+                                        struct err *e);
+/** *line: whole, borrowed until the next call; empty: the task is not done. */
+must_check enum status store_lines_get(struct store_lines *l, uint32_t index, struct str *line,
+                                       struct err *e);
+/** The same of the task with this index and receipt in whatever batch there is. */
+must_check enum status store_lines_find(struct store_lines *l, uint32_t index,
+                                        const unsigned char leaf[AUDIT_LEAF], struct str *line,
+                                        struct err *e);
+void store_lines_close(struct store_lines **l);
 
 #endif

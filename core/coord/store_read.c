@@ -304,63 +304,98 @@ enum status store_read_page(const char *db_path, uint32_t n, uint64_t from, size
                : s;
 }
 
-/* The place of a receipt's task in the log; false: no task of the batch has it. */
-static bool find_leaf(struct query *q, const char *path, const uint64_t range[2],
-                      const unsigned char *leaf, uint64_t *seq, enum status *s, struct err *e)
+static void get_line(const struct query *q, int leaf, int line, struct buf *out)
 {
-    bool found = false;
+    unsigned char of[AUDIT_LEAF];
 
-    *s = query_open(q, path, "SELECT seq FROM task_done WHERE id >= ?1 AND id < ?2 AND leaf = ?3",
-                    "look for the last result", range, 2, e);
-    if (*s == STATUS_OK)
-        (void)sqlite3_bind_blob(q->st, 3, leaf, AUDIT_LEAF, SQLITE_STATIC);
-    if (query_next(q, s, e)) {
-        *seq = get_u64(q, 0);
-        found = true;
-    }
-    query_end(q);
-    return found;
+    get_hash(q, leaf, of);
+    buf_reset(out);
+    store_line(get_blob(q, line), of, out);
 }
 
-enum status store_has_leaf(const char *db_path, uint32_t n, const unsigned char leaf[AUDIT_LEAF],
-                           bool *found, struct err *e)
-{
-    const uint64_t range[] = {(uint64_t)n << 32, ((uint64_t)n + 1) << 32};
-    struct query q = {0};
-    enum status s = STATUS_OK;
-    uint64_t seq;
-
-    *found = find_leaf(&q, db_path, range, leaf, &seq, &s, e);
-    query_close(&q);
-    return s;
-}
-
-enum status store_read_since(const char *db_path, uint32_t n, const unsigned char *leaf,
-                             bool *found, void (*fn)(void *arg, struct str line), void *arg,
+enum status store_read_lines(const char *db_path, uint32_t n,
+                             void (*fn)(void *arg, uint32_t index, struct str line), void *arg,
                              struct err *e)
 {
-    uint64_t values[] = {(uint64_t)n << 32, ((uint64_t)n + 1) << 32, 0};
+    const uint64_t range[] = {(uint64_t)n << 32, ((uint64_t)n + 1) << 32};
     struct buf line = BUF_INIT(STORE_TEXT_MAX);
     struct query q = {0};
-    enum status s = STATUS_OK;
-    uint64_t seq = 0;
+    enum status s = query_open(&q, db_path,
+                               "SELECT id, leaf, line FROM task_done WHERE id >= ?1 AND id < ?2"
+                               " ORDER BY seq",
+                               "read results", range, 2, e);
 
-    *found = !leaf || find_leaf(&q, db_path, values, leaf, &seq, &s, e);
-    values[2] = leaf ? seq + 1 : 0;
-    if (s == STATUS_OK && *found)
-        s = query_open(&q, db_path,
-                       "SELECT leaf, line FROM task_done WHERE id >= ?1 AND id < ?2 AND seq >= ?3"
-                       " ORDER BY seq",
-                       "read results", values, 3, e);
-    while (*found && query_next(&q, &s, e)) {
-        unsigned char of[AUDIT_LEAF];
-
-        get_hash(&q, 0, of);
-        buf_reset(&line);
-        store_line(get_blob(&q, 1), of, &line);
-        fn(arg, buf_str(&line));
+    while (query_next(&q, &s, e)) {
+        get_line(&q, 1, 2, &line);
+        fn(arg, (uint32_t)get_u64(&q, 0), buf_str(&line));
     }
     buf_deinit(&line);
     query_close(&q);
     return s;
+}
+
+struct store_lines {
+    struct query one, any; /* on one connection */
+    uint32_t n;
+    struct buf line;
+};
+
+enum status store_lines_open(const char *db_path, uint32_t n, struct store_lines **out,
+                             struct err *e)
+{
+    struct store_lines *l = xcalloc(1, sizeof(*l));
+    enum status s = query_open(&l->one, db_path, "SELECT leaf, line FROM task_done WHERE id = ?1",
+                               "read a result", NULL, 0, e);
+
+    l->n = n;
+    l->any.db = l->one.db;
+    if (s == STATUS_OK)
+        s = query_open(&l->any, db_path,
+                       "SELECT d.leaf, d.line FROM batch AS b CROSS JOIN task_done AS d"
+                       " ON d.id = (b.n << 32) + ?1 WHERE d.leaf = ?2",
+                       "look for a result", NULL, 0, e);
+    buf_init(&l->line, STORE_TEXT_MAX);
+    *out = l;
+    if (s != STATUS_OK)
+        store_lines_close(out);
+    return s;
+}
+
+static enum status one_line(struct store_lines *l, struct query *q, struct str *line, struct err *e)
+{
+    enum status s = STATUS_OK;
+
+    buf_reset(&l->line);
+    if (query_next(q, &s, e))
+        get_line(q, 0, 1, &l->line);
+    (void)sqlite3_reset(q->st);
+    *line = buf_str(&l->line);
+    return s;
+}
+
+enum status store_lines_get(struct store_lines *l, uint32_t index, struct str *line, struct err *e)
+{
+    (void)sqlite3_bind_int64(l->one.st, 1, (sqlite3_int64)store_task_id(l->n, index));
+    return one_line(l, &l->one, line, e);
+}
+
+enum status store_lines_find(struct store_lines *l, uint32_t index,
+                             const unsigned char leaf[AUDIT_LEAF], struct str *line, struct err *e)
+{
+    (void)sqlite3_bind_int64(l->any.st, 1, (sqlite3_int64)index);
+    (void)sqlite3_bind_blob(l->any.st, 2, leaf, AUDIT_LEAF, SQLITE_STATIC);
+    return one_line(l, &l->any, line, e);
+}
+
+void store_lines_close(struct store_lines **lp)
+{
+    struct store_lines *l = *lp;
+
+    if (!l)
+        return;
+    *lp = NULL;
+    query_end(&l->any);
+    query_close(&l->one);
+    buf_deinit(&l->line);
+    free(l);
 }

@@ -133,9 +133,6 @@ static void prepare_blow(enum blow b, uint64_t at, uint64_t seed)
 
     if (b == BLOW_POWER || b == BLOW_TEAR || b == BLOW_DISK) {
         setenv("LD_PRELOAD", test_program("tests/fault/preload/powerloss.so"), 1);
-        /* Torn writes are for the log: the results are mended at their end only. */
-        if (b == BLOW_TEAR && strlen(w.real) + 8 < sizeof(w.real))
-            strncat(w.real, "/.fleet", 8);
         setenv("POWERLOSS_DIR", w.real, 1);
     }
     if (b == BLOW_POWER || b == BLOW_TEAR)
