@@ -352,7 +352,7 @@ $(eval $(call SUITE,model,,$(NPROC)))
 $(eval $(call SUITE,contract,$$(PROGRAMS),1))
 $(eval $(call SUITE,integration,$$(PROGRAMS),1))
 $(eval $(call SUITE,fault,$$(PROGRAMS) $$(PRELOADS),1))
-$(eval $(call SUITE,clients,$$(PROGRAMS) $$(if $$(SCRIPTS_clients),$$(O)/npm/.done),1))
+$(eval $(call SUITE,clients,$$(PROGRAMS) $$(if $$(wildcard tests/clients/*.mjs),$$(O)/npm/.done),1))
 $(eval $(call SUITE,lint,$$(PROGRAMS),$(NPROC)))
 
 # With T=, only the kinds that have such a test.

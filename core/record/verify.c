@@ -107,7 +107,8 @@ static void conclude(struct verify *v)
     struct audit_verdict *o = v->v;
     uint64_t unknown = v->unknown_signatures + v->unknown_checkpoints;
 
-    if (v->n_trusted == 0)
+    /* A log whose process was killed before its first receipt has no key yet, and needs none. */
+    if (v->n_trusted == 0 && (o->size > 0 || o->torn))
         (void)verify_verdict(v, AUDIT_EXIT_NO_KEY, 0,
                              "no trusted public key: the chain of %" PRIu64
                              " records is whole, but nothing says who wrote it",
@@ -127,7 +128,10 @@ static void conclude(struct verify *v)
                              o->size,
                              o->torn ? "; the last line is torn" : "; the rest is not signed yet");
     else
-        (void)verify_verdict(v, AUDIT_EXIT_OK, 0, "all %" PRIu64 " records verify", o->size);
+        (void)verify_verdict(v, AUDIT_EXIT_OK, 0,
+                             o->size > 0 ? "all %" PRIu64 " records verify"
+                                         : "the log is empty: %" PRIu64 " records",
+                             o->size);
 }
 
 static void free_forest(void *range)
