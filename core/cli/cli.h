@@ -85,6 +85,7 @@ struct cli_run_opts {
     const struct campaign_conf *conf;
     const struct campaign_files *files; /* what it was loaded from; NULL: it cannot be resumed */
     const char *resume;                 /* id of the batch to go on with; NULL: a new one */
+    bool abandon;                       /* with `resume`: cancel what is left of it */
     const char *state_dir;
     bool quiet, json;
     const struct run_watch *extra;

@@ -237,6 +237,7 @@ static enum status make(struct session *s, struct err *e)
         .conf = s->opts->conf,
         .files = s->opts->files,
         .resume = s->opts->resume,
+        .abandon = s->opts->abandon,
         .kit = s->cli->program->kit,
         .state_dir = s->opts->state_dir,
     };

@@ -7,6 +7,7 @@
 #include "core/coord/store.h"
 
 static const struct cli_option options[] = {
+    {"abandon", 0, NULL, "cancel what is left of CAMPAIGN and close it"},
     {"json", 0, NULL, "print the summary as JSON on standard output"},
     {"quiet", 'q', NULL, "no progress and no summary on standard error"},
     {NULL, 0, NULL, NULL},
@@ -80,7 +81,7 @@ static int go_on_with(struct cli *c, const struct store_batch *b, const char *pa
     struct campaign_files files;
     const struct campaign_source source = {
         .from = &files,
-        .executor = cli_program(c)->kit->executor,
+        .executor = cli_has(c, "abandon") ? NULL : cli_program(c)->kit->executor,
     };
     struct buf errors = BUF_INIT(BUF_MAX_MESSAGE);
     struct campaign_conf conf;
@@ -100,6 +101,7 @@ static int go_on_with(struct cli *c, const struct store_batch *b, const char *pa
             .conf = &conf,
             .files = &files,
             .resume = id,
+            .abandon = cli_has(c, "abandon"),
             .state_dir = cli_state_dir(c),
             .quiet = cli_has(c, "quiet"),
             .json = cli_has(c, "json"),
@@ -115,10 +117,17 @@ static int run(struct cli *c)
 {
     cleanup_free char *path = file_join(cli_state_dir(c), "log.sqlite");
     struct search s = {.id = cli_n_args(c) > 0 ? cli_arg(c, 0) : NULL};
-    struct arena *a = arena_create(NULL, 0);
+    struct err e = ERR_INIT;
+    struct arena *a;
     bool go_on;
-    int code = find(c, &s, path, a, &go_on);
+    int code;
 
+    if (cli_has(c, "abandon") && !s.id) {
+        err_set(&e, STATUS_USAGE, "--abandon: expected the id of a campaign, such as b-0000012");
+        return cli_fail(c, &e);
+    }
+    a = arena_create(NULL, 0);
+    code = find(c, &s, path, a, &go_on);
     if (go_on)
         code = go_on_with(c, &s.batch, path, a);
     arena_destroy(&a);
@@ -139,6 +148,10 @@ const struct cli_verb verb_resume = {
         "unknown; one with which the program went down three times ends dead. The campaign is as "
         "it\n"
         "was when it began: its files are not read again. Exit codes are those of \"run\"; with\n"
-        "nothing to resume 0, and 3 when there is no such campaign.",
+        "nothing to resume 0, and 3 when there is no such campaign.\n"
+        "\n"
+        "With --abandon CAMPAIGN nothing runs any more: what is left of it is cancelled, each task "
+        "with\n"
+        "its receipt and its line, and the campaign is closed. Exit code 0.",
     .run = run,
 };

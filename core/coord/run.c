@@ -142,7 +142,7 @@ enum status run_create(const struct run_opts *opts, struct run **out, struct err
     const struct engine_opts engine = {
         .loop = opts->loop,
         .conf = opts->conf,
-        .kit = opts->kit,
+        .kit = opts->abandon ? &run_kit_none : opts->kit,
         .state_dir = opts->state_dir,
         .watch = {{on_state, on_batch, on_start, on_retry, on_task, on_op, on_breaker, on_slowed,
                    on_rotated, on_event, on_trouble, on_drain, r}},
@@ -205,6 +205,8 @@ void run_start(struct run *r, void (*over)(void *arg, struct run *r), void *arg)
     r->over = over;
     r->arg = arg;
     engine_start(r->engine, NULL, on_over, r);
+    if (r->opts.resume && r->opts.abandon)
+        batch_cancel(engine_find(r->engine, r->opts.resume), NULL, NULL);
     if (r->opts.resume)
         batch_go_on(engine_find(r->engine, r->opts.resume));
     else
@@ -295,6 +297,8 @@ int run_exit_code(const struct run *r)
 
     if (r->end.status != STATUS_OK)
         return status_exit(r->end.status);
+    if (r->opts.abandon)
+        return EXIT_OK;
     if (t->breakers_opened > 0 || t->by_status[STATUS_BREAKER_OPEN] > 0)
         return EXIT_BREAKER;
     if (t->by_status[STATUS_HANDOFF] > 0)

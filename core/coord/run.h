@@ -35,6 +35,7 @@ struct run_opts {
     const struct campaign_files *files; /* what it was loaded from (campaign_source.keep): kept with
                                            the batch, for a resume; outlives the run */
     const char *resume;                 /* id of the batch to go on with; NULL: a new one */
+    bool abandon; /* with `resume`: what is left of the batch is cancelled, and it is closed */
     const struct run_kit *kit;
     const char *state_dir; /* NULL: FLEET_STATE_DIR, or .fleet */
     struct run_watch watch[RUN_WATCHES_MAX];
@@ -54,6 +55,10 @@ struct run_end {
     char close[65];        /* they were not written; close: also when it is to be resumed */
     struct json *executor; /* what the executor said of itself at the end; owned by the run */
 };
+
+/** Of a run that abandons its batch: nothing is started, nothing is asked of a target. Static
+ * (abandon.c). */
+extern const struct run_kit run_kit_none;
 
 /** Checks and makes what can be made without waiting: state directory, chain, guards, members.
  * ENVIRONMENT, PERMISSION, BUSY, AUDIT_INVALID ...; nothing is left behind on failure. */
@@ -80,7 +85,7 @@ struct breaker *run_breaker(struct run *r);
 struct roster *run_roster(struct run *r); /* NULL: no proxies */
 struct member **run_members(struct run *r, size_t *n);
 struct audit *run_audit(struct run *r); /* NULL once closed */
-/** Exit code of design.md §9 for how it ended, signals aside. */
+/** Exit code of design.md §9 for how it ended, signals aside; 0 for one that was abandoned. */
 int run_exit_code(const struct run *r);
 
 #endif

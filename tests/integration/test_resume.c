@@ -401,6 +401,94 @@ static void test_drained(void **state)
     verify();
 }
 
+/* How many times `what` is in the file, which must be there. */
+static unsigned count_in(const char *path, const char *what)
+{
+    char *text = test_read_file(path, NULL);
+    unsigned n = 0;
+
+    for (const char *p = text; (p = strstr(p, what)) != NULL; p++)
+        n++;
+    free(text);
+    return n;
+}
+
+/* What a power cut may leave: the lines of another campaign, then this one's, one of them zeros. */
+static void zero_a_line(void)
+{
+    size_t n_others, n;
+    char *others = test_read_file("results.ndjson.1", &n_others),
+         *text = test_read_file("results.ndjson", &n), *all = malloc(n_others + n),
+         *second = strchr(text, '\n');
+
+    assert_non_null(all);
+    assert_non_null(second);
+    memset(second - 20, 0, 40);
+    memcpy(all, others, n_others);
+    memcpy(all + n_others, text, n);
+    test_write_file("results.ndjson", all, n_others + n);
+    free(others);
+    free(text);
+    free(all);
+}
+
+static void drained_campaign(unsigned tasks)
+{
+    struct ask ask = {.more_than = w.asked[1]};
+    pid_t pid;
+
+    campaign("\"flow\":{\"steps\":[{\"type\":\"http.get\",\"url\":\"{{url}}\"}]}", tasks);
+    pid = start("run", "c.json");
+    assert_true(test_wait_until(asks_again, &ask, DEADLINE_MS));
+    kill(pid, SIGTERM);
+    expect(143, finish(pid, DEADLINE_MS), "run");
+}
+
+/* Damage before the file's end sends it aside; what others had in it is kept. */
+static void test_zeroed_line(void **state)
+{
+    (void)state;
+    campaign("\"flow\":{\"steps\":[{\"type\":\"http.get\",\"url\":\"{{url}}\"}]}", 5);
+    expect(0, finish(start("run", "c.json"), DEADLINE_MS), "run");
+    drained_campaign(60);
+    assert_int_equal(count_in("results.ndjson.1", "\"receipt\""), 5);
+    zero_a_line();
+    expect(0, finish(start("resume", NULL), DEADLINE_MS), "resume");
+    assert_int_equal(count_in("results.ndjson", "\"receipt\""), 65);
+    assert_int_equal(count_in("results.ndjson", "\n"), 65);
+    assert_int_equal(count_in("results.ndjson", "\"t-000060\""), 1);
+    assert_int_equal(count_in("results.ndjson", "\"t-000001\""), 2);
+    assert_int_equal(access("results.ndjson.2", F_OK), 0);
+    verify();
+}
+
+/* A campaign that nobody will go on with is closed, and nothing is asked for it. */
+static void test_abandoned(void **state)
+{
+    const char *program = test_program("fleet-core");
+    unsigned asked, cancelled;
+    pid_t pid;
+
+    (void)state;
+    drained_campaign(60);
+    asked = httpd_count(w.server);
+    expect(2, finish(start("resume", "--abandon"), DEADLINE_MS), "resume --abandon of none");
+    pid = fork();
+    if (pid == 0) {
+        execl(program, program, "resume", "-q", "--abandon", "b-0000001", (char *)NULL);
+        _exit(127);
+    }
+    expect(0, finish(pid, DEADLINE_MS), "resume --abandon");
+    assert_int_equal(httpd_count(w.server), asked);
+    assert_int_equal(results("cancelled", &cancelled), 60);
+    assert_true(cancelled > 0);
+    assert_int_equal(receipts("task"), 60);
+    assert_int_equal(receipts("campaign.close"), 1);
+    verify();
+    expect(0, finish(start("resume", NULL), DEADLINE_MS), "resume of nothing");
+    assert_true(count_in("err.txt", "nothing to resume") == 1);
+}
+
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -411,6 +499,8 @@ int main(void)
         CASE(test_irreversible),
         CASE(test_poison),
         CASE(test_drained),
+        CASE(test_zeroed_line),
+        CASE(test_abandoned),
     };
 
     pthread_mutex_init(&w.lock, NULL);
