@@ -83,9 +83,10 @@ void api_breakers(struct exchange *x, void *arg)
     exchange_answer_json(x, 200, json_add(json_new_object(), "breakers", all));
 }
 
-static void on_reset(void *arg, enum status s, const struct err *e)
+static void on_reset(void *arg, enum status s, const unsigned char *leaf, const struct err *e)
 {
     struct exchange *x = arg;
+    char hex[AUDIT_HEX_MAX];
     struct json *j;
 
     if (s != STATUS_OK) {
@@ -95,6 +96,7 @@ static void on_reset(void *arg, enum status s, const struct err *e)
     j = json_new_object();
     json_add_str(j, "target", exchange_param(x, "target"));
     json_add_str(j, "breaker", "closed");
+    json_add_str(j, "receipt", audit_hex(leaf, hex));
     exchange_answer_json(x, 200, j);
 }
 

@@ -183,7 +183,8 @@ static int reset_remote(struct cli *c)
     if (code == EXIT_OK && cli_has(c, "json"))
         code = cli_print_json(c, j);
     else if (code == EXIT_OK)
-        printf("the breaker of %s is closed; the engine has signed a receipt\n", cli_arg(c, 0));
+        printf("the breaker of %s is closed; receipt %s\n", cli_arg(c, 0),
+               json_str(json_get(j, "receipt"), "?"));
     json_destroy(&j);
     return code;
 }

@@ -176,9 +176,11 @@ must_check enum status engine_update(struct engine *e, const struct engine_setti
 must_check enum status engine_update_json(struct engine *e, const struct json *j, struct err *er);
 must_check struct json *engine_settings_json(const struct engine *e);
 
+/** `leaf`: of the receipt, AUDIT_LEAF bytes; NULL when there is none. */
+typedef void engine_reset_fn(void *arg, enum status s, const unsigned char *leaf,
+                             const struct err *e);
 /** Closes an open breaker: a signed receipt, then the reset, then `done`. NOT_FOUND: not open. */
-void engine_breaker_reset(struct engine *e, struct str target,
-                          void (*done)(void *arg, enum status s, const struct err *e), void *arg);
+void engine_breaker_reset(struct engine *e, struct str target, engine_reset_fn *done, void *arg);
 
 /* --- what can be asked at any time --- */
 

@@ -274,7 +274,7 @@ struct json *engine_settings_json(const struct engine *e)
 
 struct reset {
     struct engine *engine;
-    void (*done)(void *arg, enum status s, const struct err *e);
+    engine_reset_fn *done;
     void *arg;
     struct err err;
     char target[];
@@ -287,7 +287,6 @@ static void on_reset_receipt(void *arg, enum status s, const unsigned char *leaf
     struct engine *e = r->engine;
     struct err own = ERR_INIT;
 
-    (void)leaf;
     (void)seq;
     if (s == STATUS_OK)
         s = breaker_reset(e->breaker, str_from(r->target), &own);
@@ -301,7 +300,7 @@ static void on_reset_receipt(void *arg, enum status s, const unsigned char *leaf
             sched_target_changed(e->sched, str_from(r->target));
     }
     if (r->done)
-        r->done(r->arg, s, &own);
+        r->done(r->arg, s, s == STATUS_OK ? leaf : NULL, &own);
     free(r);
     engine_closed_one(e);
 }
@@ -312,7 +311,7 @@ static void on_no_reset(void *arg)
 
     loop_release(r->engine->loop);
     if (r->done)
-        r->done(r->arg, r->err.status, &r->err);
+        r->done(r->arg, r->err.status, NULL, &r->err);
     free(r);
 }
 
@@ -336,8 +335,7 @@ static void append_reset(struct reset *r)
     json_destroy(&j);
 }
 
-void engine_breaker_reset(struct engine *e, struct str target,
-                          void (*done)(void *arg, enum status s, const struct err *e), void *arg)
+void engine_breaker_reset(struct engine *e, struct str target, engine_reset_fn *done, void *arg)
 {
     struct reset *r = xcalloc(1, sizeof(*r) + target.len + 1);
 

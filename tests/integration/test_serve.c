@@ -157,6 +157,7 @@ static void test_breaker(void **state)
     json_destroy(&j);
     j = ask("POST", "/v1/breakers/127.0.0.1/reset", "", 200);
     assert_string_equal(text_of(j, "breaker"), "closed");
+    assert_int_equal(strlen(text_of(j, "receipt")), 64);
     json_destroy(&j);
     j = ask("POST", "/v1/breakers/127.0.0.1/reset", "", 404);
     json_destroy(&j);
