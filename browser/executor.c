@@ -237,6 +237,11 @@ static void browser_stop(struct executor *x, void (*stopped)(void *arg), void *a
     pool_stop(x->pool, stopped, arg);
 }
 
+static void browser_scale(struct executor *x, uint32_t slots)
+{
+    pool_scale(x->pool, slots);
+}
+
 static void browser_describe(const struct executor *x, struct json *into)
 {
     json_add_str(into, "browser", x->program.path);
@@ -453,6 +458,7 @@ const struct executor_ops browser_executor = {
     .start = browser_start,
     .admit = browser_admit,
     .dismiss = browser_dismiss,
+    .scale = browser_scale,
     .run = browser_run,
     .cancel = browser_cancel,
     .stop = browser_stop,

@@ -574,22 +574,51 @@ static struct home *home_for(struct pool *p, const struct member *m)
     return NULL;
 }
 
-/* Room for one more instance: the one that was idle longest goes. */
-static void make_room(struct pool *p)
+/* The instance that was idle longest, NULL: none is. *n: how many there are, *n_due: of these, how
+ * many go already. */
+static struct home *idle_longest(struct pool *p, size_t *n, size_t *n_due)
 {
     struct home *oldest = NULL;
-    size_t n = 0;
 
+    *n = *n_due = 0;
     list_for_each (l, &p->homes) {
         struct home *h = list_entry(l, struct home, link);
 
-        n++;
+        ++*n;
+        *n_due += h->due;
         if (h->up && !h->due && h->n_leases == 0 &&
             (oldest == NULL || h->idle_since_ms < oldest->idle_since_ms))
             oldest = h;
     }
+    return oldest;
+}
+
+/* Room for one more instance. */
+static void make_room(struct pool *p)
+{
+    size_t n, n_due;
+    struct home *oldest = idle_longest(p, &n, &n_due);
+
     if (n >= (size_t)p->opts.slots * 2 && oldest != NULL)
         home_retire(oldest, NULL);
+}
+
+/* Instances that are more than the slots want go as they become idle. */
+static void shed(struct pool *p)
+{
+    struct home *oldest;
+    size_t n, n_due;
+
+    if (p->opts.isolation != ISOLATION_PROCESS || p->stopping)
+        return;
+    while ((oldest = idle_longest(p, &n, &n_due)) != NULL && n - n_due > (size_t)p->opts.slots * 2)
+        home_retire(oldest, NULL);
+}
+
+void pool_scale(struct pool *p, uint32_t slots)
+{
+    p->opts.slots = slots;
+    shed(p);
 }
 
 static void lease_held(struct pool_lease *l)
@@ -790,6 +819,7 @@ void pool_release(struct pool_lease *l, bool clean)
         seat_leaves(h, s);
     home_check(h);
     home_settle(h);
+    shed(p);
 }
 
 /* --- life --- */

@@ -341,6 +341,37 @@ static void test_an_instance_a_member(void **state)
     close_all();
 }
 
+/* Fewer slots take no lease away; instances beyond them go when they are idle. */
+static void test_scaled_while_leased(void **state)
+{
+    struct use u[N_MEMBERS];
+
+    (void)state;
+    open_all(ISOLATION_PROCESS, CONTEXT_KEPT, NULL);
+    pool_scale(fx.pool, 2);
+    assert_int_equal(lease(&u[0], 0), STATUS_OK);
+    assert_int_equal(go(&u[0], "http://a.test/set"), STATUS_OK);
+    pool_scale(fx.pool, 4);
+    for (size_t i = 1; i < N_MEMBERS; i++)
+        assert_int_equal(lease(&u[i], i), STATUS_OK);
+    pool_scale(fx.pool, 1);
+    for (size_t i = 0; i < N_MEMBERS; i++)
+        assert_int_equal(go(&u[i], "http://a.test/x"), STATUS_OK);
+    assert_int_equal(reaper_child_count(fx.reaper), N_MEMBERS);
+    pool_release(u[0].lease, true); /* one more than twice the slots */
+    assert_int_equal(lease(&u[0], 0), STATUS_OK);
+    assert_int_equal(go(&u[0], "http://a.test/after"), STATUS_OK);
+    assert_string_equal(site_last(fx.site, "/after")->cookie, "who=me; s=1");
+    for (size_t i = 1; i < N_MEMBERS; i++)
+        assert_int_equal(go(&u[i], "http://a.test/y"), STATUS_OK);
+    for (size_t i = 0; i < N_MEMBERS; i++)
+        pool_release(u[i].lease, true);
+    turn_for(1500);
+    assert_int_equal(reaper_child_count(fx.reaper), 2);
+    assert_int_equal(fx.died, 0);
+    close_all();
+}
+
 static void test_lease_given_up(void **state)
 {
     struct use a = {0};
@@ -398,6 +429,7 @@ int main(void)
         cmocka_unit_test(test_instance_that_is_due_hands_on_cookies),
         cmocka_unit_test(test_instance_that_dies_is_replaced),
         cmocka_unit_test(test_an_instance_a_member),
+        cmocka_unit_test(test_scaled_while_leased),
         cmocka_unit_test(test_lease_given_up),
         cmocka_unit_test(test_browser_that_does_not_start),
         cmocka_unit_test(test_memory_is_measured),
