@@ -99,7 +99,15 @@ struct json *campaign_to_json(const struct campaign_conf *c)
         private_name ? json_new_str(str_from(private_name))
                      : json_new_bool(c->policy.private_networks == POLICY_PRIVATE_YES));
     if (c->members.store && c->members.count == 0)
-        drop(tree, "members", "count"); /* all of the tag: what its absence says */
+        drop(tree, "members", "count");                 /* all of the tag: what its absence says */
+    if (!c->policy.has_tags && c->policy.tags.n == 0) { /* without any, everything is granted */
+        struct json *all = json_new_array();
+
+        json_push(all, json_new_str(STR("fleet:op")));
+        json_push(all, json_new_str(STR("fleet:policy")));
+        json_push(all, json_new_str(STR("target:*")));
+        set(tree, "policy", "tags", all);
+    }
     set(tree, "audit", "sink",
         c->audit.sink ? json_new_str(str_from(c->audit.sink)) : json_new_null());
     return tree;

@@ -343,6 +343,7 @@ static void test_to_json(void **state)
                         "http://proxy.example:8080#a");
     assert_string_equal(json_str(json_at(j, "policy", "private_networks", NULL), ""), "listed");
     assert_int_equal(json_int(json_at(j, "limits", "max_requests", NULL), 0), 2);
+    assert_int_equal(json_len(json_at(j, "policy", "tags", NULL)), 3); /* all that there are */
     buf_deinit(&text);
     json_destroy(&j);
 }
