@@ -43,6 +43,7 @@ struct cdp_conn {
     struct map *sessions; /* id -> struct cdp_session */
     struct map *calls;    /* id -> struct pending */
     struct list doomed;
+    struct list waits; /* struct cdp_room_wait */
     struct buf out;
     uint64_t next_id;
     bool flush_posted, doom_posted, open, told, dispatching, destroyed;
@@ -273,6 +274,41 @@ static void conn_lost(struct cdp_conn *c, enum status why, const struct err *e)
     doom_post(c);
 }
 
+static void tell_room(struct cdp_conn *c)
+{
+    struct list *l;
+
+    while (c->transport->queued < TRANSPORT_ROOM && (l = list_pop(&c->waits)) != NULL) {
+        struct cdp_room_wait *w = list_entry(l, struct cdp_room_wait, link);
+
+        w->fn(w->arg);
+    }
+}
+
+static void on_transport_room(void *arg)
+{
+    tell_room(arg);
+}
+
+size_t cdp_conn_waiting(const struct cdp_conn *c)
+{
+    return c->open ? c->out.len + c->transport->queued : 0;
+}
+
+void cdp_room_wait(struct cdp_conn *c, struct cdp_room_wait *w, void (*fn)(void *arg), void *arg)
+{
+    cdp_room_cancel(w);
+    w->fn = fn;
+    w->arg = arg;
+    list_push(&c->waits, &w->link);
+}
+
+void cdp_room_cancel(struct cdp_room_wait *w)
+{
+    if (w->link.next != NULL)
+        list_remove(&w->link);
+}
+
 static void flush_step(void *arg)
 {
     struct cdp_conn *c = arg;
@@ -290,6 +326,8 @@ static void flush_step(void *arg)
     buf_reset(&c->out);
     if (s != STATUS_OK)
         conn_lost(c, s, &e);
+    else
+        tell_room(c); /* what was written at once is told of by nobody else */
 }
 
 static void flush_post(struct cdp_conn *c)
@@ -613,9 +651,13 @@ struct cdp_conn *cdp_conn_create(struct loop *l, struct transport *t,
     c->calls = map_create();
     c->root = session_new(c, STR_NONE);
     list_init(&c->doomed);
+    list_init(&c->waits);
     buf_init(&c->out, TRANSPORT_QUEUE_MAX);
     c->open = true;
-    transport_listen(t, &(struct transport_events){on_message, on_transport_close, c});
+    transport_listen(t, &(struct transport_events){.on_message = on_message,
+                                                   .on_close = on_transport_close,
+                                                   .on_room = on_transport_room,
+                                                   .arg = c});
     return c;
 }
 
@@ -635,6 +677,8 @@ void cdp_conn_destroy(struct cdp_conn **cp)
     err_set(&e, STATUS_CLOSED, "the DevTools connection was closed");
     conn_lost(c, STATUS_CLOSED, &e);
     transport_destroy(&c->transport);
+    while (list_pop(&c->waits) != NULL)
+        ;
     answer_doomed(c);
     c->destroyed = true;
     map_destroy(&c->sessions, session_drop);

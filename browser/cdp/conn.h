@@ -117,6 +117,23 @@ typedef void cdp_tap_fn(void *arg, struct cdp_session *s, struct str method, str
 /** All events of the session also go to `fn`, before its listeners; NULL: none. One a session. */
 void cdp_session_tap(struct cdp_session *s, cdp_tap_fn *fn, void *arg);
 
+/* --- room: for who hands on what others send as fast as they like --- */
+
+/** Bytes of commands that the browser has not read yet. */
+size_t cdp_conn_waiting(const struct cdp_conn *c);
+/** Waits for room. Embedded in its owner, zeroed before its first use. */
+struct cdp_room_wait {
+    struct list link; /* private */
+    void (*fn)(void *arg);
+    void *arg;
+};
+/** `fn` once, from the loop, when less than TRANSPORT_ROOM bytes wait; never when the connection
+ * ends before. To be asked only while more than that wait. Harmless when it waits already. `fn`
+ * must not end the connection. */
+void cdp_room_wait(struct cdp_conn *c, struct cdp_room_wait *w, void (*fn)(void *arg), void *arg);
+/** Harmless when it does not wait. */
+void cdp_room_cancel(struct cdp_room_wait *w);
+
 /* --- the scan (cdp/scan.c), for conn.c and its fuzzer --- */
 
 /** The outside of a message. Spans are borrowed from it; ptr NULL when absent. */

@@ -140,6 +140,7 @@ static enum status pipe_flush(struct pipe *p, struct err *e)
     }
     if (p->out.len == 0 && p->out.cap > KEEP_BYTES)
         buf_deinit(&p->out);
+    p->base.queued = p->out.len;
     loop_watch_set(p->write_watch, p->out.len > 0 ? LOOP_WRITE : 0);
     return STATUS_OK;
 }
@@ -148,6 +149,7 @@ static void on_writable(void *arg, int fd, int events)
 {
     struct pipe *p = arg;
     struct err e = ERR_INIT;
+    bool was_full = p->out.len >= TRANSPORT_ROOM;
     enum status s;
 
     (void)fd;
@@ -155,6 +157,8 @@ static void on_writable(void *arg, int fd, int events)
     s = pipe_flush(p, &e);
     if (s != STATUS_OK)
         pipe_fail(p, s, &e);
+    else if (was_full && p->out.len < TRANSPORT_ROOM && p->base.events.on_room != NULL)
+        p->base.events.on_room(p->base.events.arg);
 }
 
 static enum status pipe_send(struct transport *t, struct str batch, struct err *e)
@@ -167,6 +171,7 @@ static enum status pipe_send(struct transport *t, struct str batch, struct err *
         return err_set(e, STATUS_TOO_LARGE, "%zu bytes wait to be read by the browser already",
                        p->out.len);
     buf_addstr(&p->out, batch);
+    p->base.queued = p->out.len;
     if (p->out.len > batch.len)
         return STATUS_OK; /* behind what waits already */
     return pipe_flush(p, e);

@@ -15,6 +15,8 @@ struct transport_events {
     /** The peer is gone or broke the framing: CLOSED, PROTOCOL, TOO_LARGE, IO. At most once;
      * nothing is called after it. */
     void (*on_close)(void *arg, enum status why, const struct err *e);
+    /** What waits to be written fell below TRANSPORT_ROOM. May be NULL. */
+    void (*on_room)(void *arg);
     void *arg;
 };
 
@@ -29,12 +31,14 @@ struct transport_ops {
 
 enum {
     TRANSPORT_QUEUE_MAX = 64 * 1024 * 1024, /* bytes that wait to be written */
+    TRANSPORT_ROOM = 4 * 1024 * 1024,
 };
 
 /** First member of every implementation. */
 struct transport {
     const struct transport_ops *ops;
     struct transport_events events; /* set by transport_listen */
+    size_t queued;                  /* bytes that wait to be written */
 };
 
 /** Who takes the messages; before the loop turns next. */

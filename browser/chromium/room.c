@@ -1,5 +1,6 @@
 #include "browser/chromium/room.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -208,4 +209,91 @@ enum status room_put(pid_t pid, const char *from, const char *inside, uint64_t m
         return err_set_errno(e, STATUS_ENVIRONMENT, errno, "create %s in the browser's file system",
                              inside);
     return copy(in, out, from, max_bytes, e);
+}
+
+/* --- from and to memory --- */
+
+static enum status read_all(int fd, const char *name, uint64_t bytes, struct buf *out,
+                            struct err *e)
+{
+    char *room = bytes > 0 ? buf_reserve(out, (size_t)bytes) : NULL;
+    uint64_t done = 0;
+    ssize_t n;
+
+    if (bytes == 0)
+        return STATUS_OK;
+    if (room == NULL)
+        return err_set(e, STATUS_TOO_LARGE, "no room for the %llu bytes of %s",
+                       (unsigned long long)bytes, name);
+    while (done < bytes && (n = read(fd, room + done, (size_t)(bytes - done))) != 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_set_errno(e, STATUS_ENVIRONMENT, errno, "read %s", name);
+        done += (uint64_t)n;
+    }
+    buf_commit(out, (size_t)done);
+    return STATUS_OK;
+}
+
+enum status room_read(pid_t pid, const char *inside, uint64_t max_bytes, struct buf *out,
+                      struct err *e)
+{
+    cleanup_fd int root = -1, dir = -1, from = -1;
+    const char *name;
+    uint64_t bytes;
+    enum status s = open_root(pid, &root, e);
+
+    if (s != STATUS_OK)
+        return s;
+    dir = open_dir(root, inside, &name);
+    from = dir >= 0 ? openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1;
+    if (from < 0)
+        return err_set_errno(e, errno == ENOENT ? STATUS_NOT_FOUND : STATUS_ENVIRONMENT, errno,
+                             "open %s in the browser's file system", inside);
+    s = check_file(from, inside, max_bytes, &bytes, e);
+    return s == STATUS_OK ? read_all(from, inside, bytes, out, e) : s;
+}
+
+enum status room_write(pid_t pid, struct str data, const char *inside, struct err *e)
+{
+    cleanup_fd int root = -1, dir = -1, out = -1;
+    const char *name;
+    enum status s = open_root(pid, &root, e);
+
+    if (s != STATUS_OK)
+        return s;
+    out = create_in(root, inside);
+    if (out < 0)
+        return err_set_errno(e, STATUS_ENVIRONMENT, errno, "create %s in the browser's file system",
+                             inside);
+    s = data.len > 0 ? file_write_all(out, data.ptr, data.len, inside, e) : STATUS_OK;
+    if (s != STATUS_OK && (dir = open_dir(root, inside, &name)) >= 0)
+        (void)unlinkat(dir, name, 0);
+    return s;
+}
+
+void room_clear(pid_t pid, const char *inside)
+{
+    cleanup_fd int root = -1, parent = -1;
+    struct err e = ERR_INIT;
+    const struct dirent *entry;
+    const char *name;
+    DIR *dir;
+    int fd;
+
+    if (open_root(pid, &root, &e) != STATUS_OK)
+        return;
+    parent = open_dir(root, inside, &name);
+    fd = parent >= 0 ? openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+    dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (dir == NULL) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    while ((entry = readdir(dir)) != NULL)
+        (void)unlinkat(fd, entry->d_name, 0);
+    closedir(dir);
+    (void)unlinkat(parent, name, AT_REMOVEDIR);
 }

@@ -8,6 +8,7 @@
 
 #include <sys/types.h>
 
+#include "core/base/buf.h"
 #include "core/base/err.h"
 
 enum { ROOM_PATH_MAX = 512 };
@@ -26,5 +27,15 @@ must_check enum status room_take(pid_t pid, const char *inside, const char *to, 
  * it. INVALID, TOO_LARGE, ENVIRONMENT. */
 must_check enum status room_put(pid_t pid, const char *from, const char *inside, uint64_t max_bytes,
                                 struct err *e);
+
+/** The file `inside` onto `out`; it stays where it is. NOT_FOUND; TOO_LARGE, INVALID, ENVIRONMENT.
+ */
+must_check enum status room_read(pid_t pid, const char *inside, uint64_t max_bytes, struct buf *out,
+                                 struct err *e);
+/** As room_put, from memory. A file that could not be written whole is removed again. */
+must_check enum status room_write(pid_t pid, struct str data, const char *inside, struct err *e);
+/** Removes the directory `inside` with the files in it (one level). Harmless when it is not there,
+ * or the instance is gone. */
+void room_clear(pid_t pid, const char *inside);
 
 #endif

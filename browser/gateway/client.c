@@ -13,6 +13,7 @@ enum {
     TURN_MESSAGES = 64,
     INBOX_PAUSE_BYTES = 1024 * 1024,
     INBOX_MAX_BYTES = 128 * 1024 * 1024,
+    PIPE_BYTES = 8 * 1024 * 1024, /* that an instance has not read: nobody gives it more */
 };
 
 struct waiting {
@@ -44,6 +45,8 @@ static void on_tap(void *arg, struct cdp_session *s, struct str method, struct s
 
     if (c->mux == NULL)
         return;
+    if (s == c->root)
+        files_heard(c->lease, method, params);
     snprintf(id, sizeof id, "%s", s == c->root ? "" : cdp_session_id(s));
     mux_event(c->mux, id, method, params);
 }
@@ -97,6 +100,8 @@ static void drop_sessions(struct client *c)
 
 void client_lose(struct client *c)
 {
+    c->ready = false;
+    cdp_room_cancel(&c->room);
     drop_inbox(c);
     drop_sessions(c);
 }
@@ -113,9 +118,11 @@ static void leave(struct client *c)
         char id[VIEW_ID_MAX];
 
         snprintf(id, sizeof id, "%s", cdp_session_id(c->root));
+        cdp_room_cancel(&c->room);
         drop_sessions(c);
         cdp_callf(cdp_conn_root(conn), "Target.detachFromTarget", 0, NULL, NULL,
                   "{\"sessionId\":\"%s\"}", id);
+        files_deny(l);
     }
     client_lose(c);
     c->ready = false;
@@ -172,13 +179,29 @@ static void read_on(struct client *c)
     }
 }
 
+static void on_room(void *arg)
+{
+    post(arg);
+}
+
+/* An instance that does not read holds up its own clients, and nobody's memory. */
+static bool has_room(struct client *c)
+{
+    struct cdp_conn *conn = cdp_session_conn(c->root);
+
+    if (cdp_conn_waiting(conn) < PIPE_BYTES)
+        return true;
+    cdp_room_wait(conn, &c->room, on_room, c);
+    return false;
+}
+
 static void drain_step(void *arg)
 {
     struct client *c = arg;
 
     c->posted = false;
     c->turn_left = TURN_MESSAGES;
-    while (c->ready && c->turn_left > 0 && !list_empty(&c->inbox)) {
+    while (c->ready && c->turn_left > 0 && !list_empty(&c->inbox) && has_room(c)) {
         struct waiting *w = list_entry(list_pop(&c->inbox), struct waiting, link);
 
         c->inbox_bytes -= w->len;
@@ -186,7 +209,7 @@ static void drain_step(void *arg)
         mux_message(c->mux, str_n(w->text, w->len));
         free(w);
     }
-    if (c->ready && !list_empty(&c->inbox))
+    if (c->ready && !list_empty(&c->inbox) && has_room(c))
         post(c);
     read_on(c);
     client_unref(c);
@@ -209,7 +232,7 @@ static void keep(struct client *c, struct str text)
         c->paused = true;
         ws_pause(c->ws, true);
     }
-    if (c->ready)
+    if (c->ready && has_room(c))
         post(c);
 }
 
@@ -225,7 +248,7 @@ static void on_message(void *arg, struct ws *w, struct str message, bool binary)
         client_close(c, WS_UNSUPPORTED, "DevTools messages are text");
         return;
     }
-    if (!c->ready || !list_empty(&c->inbox) || c->turn_left == 0) {
+    if (!c->ready || !list_empty(&c->inbox) || c->turn_left == 0 || !has_room(c)) {
         keep(c, message);
         return;
     }

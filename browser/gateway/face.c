@@ -208,7 +208,9 @@ static enum status open_servers(struct face *f, const char *listen, struct err *
     struct server_opts o = {.loop = engine_loop(f->engine),
                             .routes = gateway_routes,
                             .arg = f->gateway,
-                            .headers = headers};
+                            .headers = headers,
+                            .body_max = GATEWAY_BODY_MAX,
+                            .request_ms = GATEWAY_REQUEST_MS};
     struct buf base = BUF_INIT(512);
     enum status s = gateway_parse_listen(listen, &host, &o.port, e);
 

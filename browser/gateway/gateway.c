@@ -6,7 +6,7 @@
 #include "core/base/log.h"
 #include "core/base/rng.h"
 
-enum { STOP_POLL_MS = 10 };
+enum { STOP_POLL_MS = 10, LEASE_BODY_MAX = 64 * 1024 };
 
 /* An id that /json/version gave out: whoever connects with it gets a lease of that id. */
 struct ticket {
@@ -189,10 +189,14 @@ static enum status want_of_body(const struct gateway *g, struct exchange *x, str
 {
     struct lease_body b = {
         .ttl_ms = LEASE_TTL_MS, .idle_ms = LEASE_IDLE_MS, .grace_ms = LEASE_GRACE_MS};
-    struct json *body = exchange_json(x, e);
+    struct json *body;
     struct json_decode d;
     enum status s;
 
+    if (exchange_body(x).len > LEASE_BODY_MAX)
+        return err_set(e, STATUS_TOO_LARGE, "lease: found %zu bytes, expected at most %d",
+                       exchange_body(x).len, LEASE_BODY_MAX);
+    body = exchange_json(x, e);
     if (body == NULL)
         return STATUS_INVALID;
     json_decode_init(&d, exchange_arena(x), NULL);
@@ -274,7 +278,7 @@ static void list_leases(struct exchange *x, void *arg)
     exchange_answer_json(x, 200, json_add(json_new_object(), "leases", list));
 }
 
-static struct lease *lease_of(struct exchange *x, struct gateway *g)
+struct lease *gateway_lease_of(struct exchange *x, struct gateway *g)
 {
     const char *id = exchange_param(x, "id");
     struct lease *l = lease_find(g, id);
@@ -299,7 +303,7 @@ static void get_lease(struct exchange *x, void *arg)
 
 static void delete_lease(struct exchange *x, void *arg)
 {
-    struct lease *l = lease_of(x, arg);
+    struct lease *l = gateway_lease_of(x, arg);
 
     if (l == NULL)
         return;
@@ -309,7 +313,7 @@ static void delete_lease(struct exchange *x, void *arg)
 
 static void post_handoff(struct exchange *x, void *arg)
 {
-    struct lease *l = lease_of(x, arg);
+    struct lease *l = gateway_lease_of(x, arg);
     struct err e = ERR_INIT;
     struct json *body = l != NULL ? exchange_json(x, &e) : NULL;
 
@@ -377,7 +381,7 @@ static void lease_version(struct exchange *x, void *arg)
 
 static void lease_list(struct exchange *x, void *arg)
 {
-    struct lease *l = lease_of(x, arg);
+    struct lease *l = gateway_lease_of(x, arg);
     struct buf b = BUF_INIT(BUF_MAX_FILE);
 
     if (l == NULL)
@@ -469,6 +473,11 @@ const struct route gateway_routes[] = {
     {HTTP_DELETE, "/v1/leases/{id}", delete_lease, false, "Releases it."},
     {HTTP_POST, "/v1/leases/{id}/handoff", post_handoff, false,
      "A person is done: {\"success\", \"reason\"}."},
+    {HTTP_PUT, "/v1/leases/{id}/files/{name}", files_put, false,
+     "A file for pages of the lease; the answer's path is for DOM.setFileInputFiles."},
+    {HTTP_GET, "/v1/leases/{id}/files/{name}", files_get, false,
+     "A file of the lease: a download by its guid or name."},
+    {HTTP_GET, "/v1/leases/{id}/files", files_list, false, "Its files."},
     {HTTP_GET, "/json/version", root_version, false, "DevTools discovery: a ticket for one lease."},
     {HTTP_GET, "/json", root_list, false, NULL},
     {HTTP_GET, "/json/list", root_list, false, NULL},

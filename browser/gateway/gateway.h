@@ -11,6 +11,13 @@
 struct gateway;
 struct audit;
 
+enum {
+    GATEWAY_BODY_MAX = 64 * 1024 * 1024,      /* of a request, for the server's body_max: a file */
+    GATEWAY_DOWNLOAD_MAX = 100 * 1024 * 1024, /* of one file; larger downloads are cancelled */
+    GATEWAY_FILES_MAX = 512 * 1024 * 1024,    /* of all files of a lease */
+    GATEWAY_REQUEST_MS = 30 * 1000,           /* for the server's request_ms */
+};
+
 struct gateway_deps {
     struct loop *loop;
     struct pool *pool; /* NULL: gateway_begin follows */

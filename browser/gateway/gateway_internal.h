@@ -1,9 +1,11 @@
 /* What the files of the gateway share: gateway.c (leases, tickets, routes), lease.c (a lease's
  * life), lease_host.c (what its clients ask of the browser), client.c (sockets), hub.c (news of an
- * instance), discovery.c (/json/...). */
+ * instance), discovery.c (/json/...),
+ * files.c (uploads and downloads). */
 #ifndef BROWSER_GATEWAY_GATEWAY_INTERNAL_H
 #define BROWSER_GATEWAY_GATEWAY_INTERNAL_H
 
+#include "browser/gateway/files.h"
 #include "browser/gateway/gateway.h"
 #include "browser/gateway/lease.h"
 #include "core/base/map.h"
@@ -66,6 +68,7 @@ struct lease {
     struct context_watch watch;
     struct view view;
     struct policy_scope scope;
+    struct lease_files files;
     struct json *metrics;
     struct list clients;
     size_t n_clients;
@@ -115,6 +118,8 @@ struct client {
     struct map *adopted;      /* session id -> struct cdp_session */
     struct cdp_session *root; /* the lease's browser session of this client */
     bool ready, closing, posted, paused;
+    bool overrun;              /* it does not read, and is about to be closed */
+    struct cdp_room_wait room; /* for the instance to read what waits for it */
     char *page;
     struct list inbox;
     size_t inbox_bytes, turn_left;
@@ -135,6 +140,8 @@ void discovery_version(const struct gateway *g, const char *ws, struct buf *out)
 void discovery_list(const struct lease *l, const char *base, bool tls, struct buf *out);
 void discovery_protocol_print(struct buf *out);
 
+/** The lease that {id} of the path names; NULL: answered that there is none. */
+struct lease *gateway_lease_of(struct exchange *x, struct gateway *g);
 void gateway_lease_over(struct gateway *g, struct lease *l);
 
 #endif

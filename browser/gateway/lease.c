@@ -122,6 +122,7 @@ static void over_step(void *arg)
     loop_timer_stop(&l->timer);
     loop_timer_stop(&l->first_timer);
     loop_timer_stop(&l->handoff_timer);
+    files_deinit(l);
     view_deinit(&l->view);
     json_destroy(&l->metrics);
     json_destroy(&l->own.session.console);
@@ -205,6 +206,7 @@ static void lease_end(struct lease *l, const char *by)
     loop_timer_stop(&l->first_timer);
     list_for_each_safe (link, &l->clients)
         client_close(list_entry(link, struct client, link), l->lost ? 1011 : 1000, by);
+    files_close(l);
     list_for_each_safe (link, &l->contexts) {
         struct lease_context *lc = list_entry(link, struct lease_context, link);
 
@@ -435,6 +437,7 @@ static void fill_scope(struct lease *l)
     l->scope.metrics = l->metrics;
     l->scope.context = arena_strdup(l->arena, context_id(l->own.ctx));
     l->scope.alone = l->gateway->deps.conf->isolation == ISOLATION_PROCESS;
+    files_open(l);
 }
 
 static void on_pool(void *arg, struct context *c, enum status s, const struct err *e)
@@ -491,6 +494,7 @@ struct lease *lease_create(struct gateway *g, struct member *m, const struct lea
     list_init(&l->clients);
     list_init(&l->waiters);
     list_init(&l->own.link);
+    files_init(l);
     view_init(&l->view, l->id);
     l->own.lease = l;
     l->watch = lease_watch;

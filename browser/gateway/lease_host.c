@@ -43,14 +43,25 @@ static void answer_later(struct loop *loop, struct mux_call *c, enum status s, c
 
 /* --- to the client, to the browser --- */
 
+/* Not at once: whoever sends may have more to say to the same client. */
+static void overrun_step(void *arg)
+{
+    struct client *c = arg;
+
+    client_close(c, WS_TRY_LATER, "the client does not read what it asked for");
+    client_unref(c);
+}
+
 static void to_client(void *arg, struct str message)
 {
     struct client *c = arg;
 
-    if (c->ws == NULL || c->closing)
+    if (c->ws == NULL || c->closing || c->overrun)
         return;
     if (ws_send(c->ws, message) == STATUS_TOO_LARGE) {
-        client_close(c, WS_TRY_LATER, "the client does not read what it asked for");
+        c->overrun = true;
+        c->refs++;
+        loop_defer(c->gateway->deps.loop, overrun_step, c);
         return;
     }
     if (ws_is_full(c->ws) && !c->paused) {

@@ -126,34 +126,64 @@ enum status mend_continue(const struct policy_scope *sc, struct json *params, st
 
 /* --- files of this machine --- */
 
-static bool is_upload(const struct policy_scope *sc, const char *path)
+/* The name of an upload, given by itself or by the path that the PUT answered; NULL: none. */
+static const char *upload_of(const struct policy_scope *sc, const char *path)
 {
     size_t n = sc->uploads_dir != NULL ? strlen(sc->uploads_dir) : 0;
+    const char *name = path;
 
-    return n > 0 && strncmp(path, sc->uploads_dir, n) == 0 && path[n] == '/' &&
-           path[n + 1] != '\0' && path[n + 1] != '.' && strchr(path + n + 1, '/') == NULL;
+    if (n == 0 || sc->has_upload == NULL)
+        return NULL;
+    if (strncmp(path, sc->uploads_dir, n) == 0 && path[n] == '/')
+        name = path + n + 1;
+    if (strchr(name, '/') != NULL || !sc->has_upload(sc->arg, name))
+        return NULL;
+    return name;
 }
 
-static enum status check_files(const struct policy_scope *sc, const struct json *files,
-                               struct err *e)
+/* Names become paths. `object` has them as "files". */
+static enum status mend_paths(const struct policy_scope *sc, struct json *object, struct err *e)
 {
-    for (const struct json *f = json_first(files); f != NULL; f = json_next(f))
-        if (!is_upload(sc, json_str(f, "")))
+    struct json *paths;
+    struct buf path = BUF_INIT(BUF_MAX_LINE);
+
+    if (json_get(object, "files") == NULL)
+        return STATUS_OK;
+    paths = json_new_array();
+    for (const struct json *f = json_first(json_get(object, "files")); f != NULL;
+         f = json_next(f)) {
+        const char *name = upload_of(sc, json_str(f, ""));
+
+        if (name == NULL) {
+            json_destroy(&paths);
+            buf_deinit(&path);
             return err_set(e, STATUS_POLICY_DENIED,
                            "files: \"%.200s\" is not a file of this lease; PUT it to "
                            "/v1/leases/{id}/files/{name} and name the path that is answered",
                            json_str(f, ""));
+        }
+        buf_reset(&path);
+        buf_addf(&path, "%s/%s", sc->uploads_dir, name);
+        json_push(paths, json_new_str(buf_str(&path)));
+    }
+    buf_deinit(&path);
+    json_add(object, "files", paths);
     return STATUS_OK;
 }
 
 enum status mend_files(const struct policy_scope *sc, struct json *params, struct err *e)
 {
-    return check_files(sc, json_get(params, "files"), e);
+    return mend_paths(sc, params, e);
 }
 
 enum status mend_drag(const struct policy_scope *sc, struct json *params, struct err *e)
 {
-    return check_files(sc, json_at(params, "data", "files", NULL), e);
+    struct json *data = json_take(params, "data");
+    enum status s = data != NULL ? mend_paths(sc, data, e) : STATUS_OK;
+
+    if (data != NULL)
+        json_add(params, "data", data);
+    return s;
 }
 
 /* --- downloads --- */
@@ -185,6 +215,7 @@ enum status mend_downloads(const struct policy_scope *sc, struct json *params, s
         json_add_str(params, "behavior", "allowAndName");
     if (strcmp(json_str(json_get(params, "behavior"), ""), "default") == 0)
         json_add_str(params, "behavior", "deny");
+    json_add_bool(params, "eventsEnabled", true); /* we count, too */
     return mend_downloads_page(sc, params, e);
 }
 

@@ -416,6 +416,14 @@ void mux_event(struct mux *m, const char *session, struct str method, struct str
         return;
     snprintf(name, sizeof name, "%.*s", STR_ARG(method));
     mux_emit(m, s->id, name, params);
+    if (s != &m->root)
+        return;
+    list_for_each (link, &m->sessions) { /* played ones speak through it */
+        const struct mux_session *other = list_entry(link, struct mux_session, link);
+
+        if (other->kind == SESSION_BROWSER)
+            mux_emit(m, other->id, name, params);
+    }
 }
 
 /* --- life --- */

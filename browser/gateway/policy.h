@@ -30,7 +30,9 @@ struct policy_scope {
     const char *context;        /* the default context's DevTools id */
     const char *uploads_dir;    /* files from here may be given to pages; NULL: none */
     const char *downloads_dir;  /* where downloads go, whatever the client says; NULL: denied */
-    bool alone;                 /* isolation "process" */
+    /** The lease has this file in uploads_dir; NULL: none. */
+    bool (*has_upload)(void *arg, const char *name);
+    bool alone; /* isolation "process" */
     bool (*has_context)(void *arg, const char *id);
     bool (*has_target)(void *arg, const char *id);
     void *arg;

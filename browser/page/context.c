@@ -218,6 +218,13 @@ struct targets *context_targets(struct context *c)
     return c->targets;
 }
 
+pid_t context_browser_pid(const struct context *c)
+{
+    const struct targets_opts *o = &c->targets->opts;
+
+    return o->pid != NULL ? o->pid(o->home) : 0;
+}
+
 struct cdp_conn *context_conn(struct context *c)
 {
     return c->targets->conn;

@@ -100,6 +100,8 @@ bool context_run(struct context *c, const char *session, cdp_text_fn *fn, void *
  * gone. */
 void context_tell(struct context *c, const char *session, const char *method, struct str params);
 struct targets *context_targets(struct context *c);
+/** As page_browser_pid. */
+pid_t context_browser_pid(const struct context *c);
 struct cdp_conn *context_conn(struct context *c);
 const struct applied *context_applied(const struct context *c);
 

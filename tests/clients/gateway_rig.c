@@ -189,8 +189,12 @@ static void open_server(struct rig *r)
         .arg = r,
         .version = r->version,
     };
-    struct server_opts so = {
-        .loop = r->loop, .routes = gateway_routes, .before = before, .headers = headers};
+    struct server_opts so = {.loop = r->loop,
+                             .routes = gateway_routes,
+                             .before = before,
+                             .headers = headers,
+                             .body_max = GATEWAY_BODY_MAX,
+                             .request_ms = GATEWAY_REQUEST_MS};
 
     so.arg = r->gateway = gateway_create(&d);
     must(server_open(&so, &r->server, &r->err), &r->err);

@@ -1,6 +1,6 @@
 // Scripts as people write them for Playwright, on members of Fleet: `connectOverCDP` is all that is theirs.
 import {load} from '../support/npm.mjs';
-import {FLEET_URL, SITE, SITE2, gone, headers, is, lease, ok, release, run} from './suite.mjs';
+import {FLEET_URL, SITE, SITE2, eventually, gone, headers, is, lease, ok, release, run} from './suite.mjs';
 
 const {chromium} = await load('playwright-core');
 
@@ -243,6 +243,12 @@ await run({
       return page.title();
     }));
     is(titles, [...Array(10).keys()].map((i) => `/n/${i}`));
+  }),
+  'a download': () => withPage(async (page, _, __, made) => {
+    await page.goto(`${SITE}/`);
+    const [download] = await Promise.all([page.waitForEvent('download'), page.click('#dl')]);
+    is(download.suggestedFilename(), 'file.txt');
+    is(await eventually(made, 'file.txt'), 'the file\n');
   }),
   'a request without a page': () => withPage(async (page, context) => {
     await context.setExtraHTTPHeaders({'x-mine': '1', 'User-Agent': 'Mine/1.0'});

@@ -1,6 +1,6 @@
 // Scripts as people write them for puppeteer-core, on members of Fleet: `connect` is all that is theirs.
 import {load} from '../support/npm.mjs';
-import {FLEET_URL, SITE, SITE2, gone, headers, is, lease, ok, release, run} from './suite.mjs';
+import {FLEET_URL, SITE, SITE2, get, gone, headers, is, lease, ok, put, refused, release, run} from './suite.mjs';
 
 const puppeteer = await load('puppeteer-core');
 
@@ -253,6 +253,43 @@ await run({
     await browser.close();
     await gone(made);
   },
+  'uploadFile of what was PUT': () => withPage(async (page, _, made) => {
+    const file = await put(made, 'notes of May.txt', 'what it says');
+    is([file.code, file.name, file.bytes], [201, 'notes of May.txt', 12]);
+    await page.goto(`${SITE}/`);
+    await (await page.$('#f')).uploadFile(file.path);
+    await page.waitForFunction(() => document.getElementById('out').textContent !== '');
+    is(await page.$eval('#out', (e) => e.textContent), 'notes of May.txt:what it says');
+    is((await put(made, 'notes of May.txt', 'anew')).path, file.path);
+    is((await get(made, 'notes of May.txt')).text, 'anew');
+    await refused((await page.$('#f')).uploadFile(`${file.path}/../../Cookies`), /not a file of this lease/);
+    const other = await lease();
+    ok((await get(other, 'notes of May.txt')).code !== 200, 'a file of another lease');
+    await release(other);
+  }),
+  'a name by itself, put right': () => withPage(async (page, _, made) => {
+    is((await put(made, '..\\x.txt', 'odd')).name, '_._x.txt');
+    await page.goto(`${SITE}/`);
+    const cdp = await page.createCDPSession();
+    const {root} = await cdp.send('DOM.getDocument');
+    const {nodeId} = await cdp.send('DOM.querySelector', {nodeId: root.nodeId, selector: '#f'});
+    await cdp.send('DOM.setFileInputFiles', {nodeId, files: ['_._x.txt']});
+    await page.waitForFunction(() => document.getElementById('out').textContent.endsWith(':odd'));
+  }),
+  'a download that is allowed': () => withPage(async (page, browser, made) => {
+    const cdp = await browser.target().createCDPSession();
+    const begun = new Promise((done) => cdp.once('Browser.downloadWillBegin', done));
+    const ended = new Promise((done) => cdp.on('Browser.downloadProgress', (e) => e.state !== 'inProgress' && done(e)));
+    await cdp.send('Browser.setDownloadBehavior', {behavior: 'allow', downloadPath: '/etc', eventsEnabled: true});
+    await page.goto(`${SITE}/`);
+    await page.click('#dl');
+    const {guid, suggestedFilename} = await begun;
+    is(suggestedFilename, 'file.txt');
+    is((await ended).state, 'completed');
+    is(await get(made, guid), {code: 200, text: 'the file\n'});
+    is((await get(made, 'file.txt')).text, 'the file\n');
+    is((await get(made, 'none.txt')).code, 404);
+  }),
   'the identity is on every page': () => withBrowser(async (browser) => {
     const page = await browser.newPage();
     await page.setUserAgent({userAgent: 'Mine/1.0'}).catch(() => {});

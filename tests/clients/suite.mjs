@@ -18,6 +18,25 @@ export async function release(made) {
   await fetch(`${FLEET_URL}/v1/leases/${made.id}`, {method: 'DELETE', headers});
 }
 
+// Files of a lease: PUT, GET (text), and GET until it is there and whole.
+const file_url = (made, name) => `${FLEET_URL}/v1/leases/${made.id}/files/${encodeURIComponent(name)}`;
+export async function put(made, name, body) {
+  const answer = await fetch(file_url(made, name), {method: 'PUT', headers, body});
+  return {code: answer.status, ...await answer.json()};
+}
+export async function get(made, name) {
+  const answer = await fetch(file_url(made, name), {headers});
+  return {code: answer.status, text: await answer.text()};
+}
+export async function eventually(made, name) {
+  for (let i = 0; i < 200; i++) {
+    const found = await get(made, name);
+    if (found.code === 200) return found.text;
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  throw new Error(`the lease has no file ${name}: ${(await get(made, name)).text}`);
+}
+
 // Waits until the lease is over, and its member is free.
 export async function gone(made) {
   for (let i = 0; i < 200; i++) {

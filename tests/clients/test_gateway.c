@@ -63,6 +63,22 @@ static void test_full_browser(void **state)
     assert_int_equal(code, 0);
 }
 
+static void test_stopped_instance(void **state)
+{
+    static const struct rig_opts o = {.members = 2,
+                                      .max_requests = 1000,
+                                      .isolation = ISOLATION_PROCESS,
+                                      .browser = BROWSER_HEADLESS_SHELL};
+    struct rig *r;
+    int code;
+
+    (void)state;
+    r = rig_open(&o);
+    code = rig_node(r, "tests/clients/stopped.mjs", SUITE_MS);
+    rig_close(&r);
+    assert_int_equal(code, 0);
+}
+
 /* A script that asks for eight pages at once of a host that bears four a second gets all of them,
  * none sooner than the limit allows: what it is held to is seen from the site. Each document, each
  * command that acts and the lease itself are in the log. */
@@ -124,7 +140,7 @@ int main(void)
         cmocka_unit_test(test_puppeteer),        cmocka_unit_test(test_playwright),
         cmocka_unit_test(test_others),           cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_full_browser),     cmocka_unit_test(test_rude_is_slowed),
-        cmocka_unit_test(test_private_networks),
+        cmocka_unit_test(test_private_networks), cmocka_unit_test(test_stopped_instance),
     };
 
     if (getenv("GATEWAY_HOLD") != NULL)
