@@ -274,7 +274,7 @@ static enum status load_last_record(struct audit *a, sqlite3_stmt *st, struct er
 static enum status load_chain(struct audit *a, sqlite3 *db, struct err *e)
 {
     sqlite3_stmt *checkpoint = NULL, *records = NULL;
-    bool has_checkpoint, has_record;
+    bool has_checkpoint = false, has_record = false;
     enum status s;
 
     s = query(db, "SELECT size, note, range, leaf FROM audit_checkpoint ORDER BY size DESC LIMIT 1",
