@@ -72,8 +72,9 @@ bool pool_is_new(const struct pool_lease *l);
 /** Of a lease that is held: the member's context is not kept after it, whatever the pool's rule. */
 void pool_forget(struct pool_lease *l);
 
-/** There are so many slots from now on (1..). Isolation "process": instances beyond twice as many are
- * closed as they become idle, cookies of kept contexts are carried over; no lease ends for it. */
+/** There are so many slots from now on (1..). Isolation "process": instances beyond twice as many
+ * are closed as they become idle, cookies of kept contexts are carried over; no lease ends for it.
+ */
 void pool_scale(struct pool *p, uint32_t slots);
 
 /** {"instances":[{"name","state","version","pid","memory_bytes","pages","contexts","leases"}...]}
