@@ -46,7 +46,8 @@ static int setup(void **state)
     assert_int_equal(loop_create(&loop, NULL, NULL), STATUS_OK);
     assert_int_equal(pipe_make(&ends, NULL), STATUS_OK);
     assert_int_equal(pipe_open(loop, ends.read_fd, ends.write_fd, &pipe_t, NULL), STATUS_OK);
-    transport_listen(pipe_t, &(struct transport_events){on_message, on_close, NULL});
+    transport_listen(pipe_t,
+                     &(struct transport_events){.on_message = on_message, .on_close = on_close});
     return 0;
 }
 

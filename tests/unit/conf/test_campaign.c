@@ -132,9 +132,13 @@ static const struct {
      "c.json: /slots: found 0, expected an integer 1..1024\n"},
     {"{" FLOW "," TARGETS ",\"members\":{\"count\":1.5}}",
      "c.json: /members/count: found 1.5, expected an integer 1..100000\n"},
-    {"{" FLOW "," TARGETS ",\"members\":{\"store\":\"x\"}}",
-     "c.json: /members/store: found \"x\", expected members.identities: this version has no "
-     "identity store\n"},
+    {"{" FLOW "," TARGETS ",\"members\":{\"key\":\"env:K\"}}",
+     "c.json: /members/key: found without members.store, whose key it is\n"},
+    {"{" FLOW "," TARGETS ",\"members\":{\"store\":\"x\",\"identities\":{\"seed\":\"s\"}}}",
+     "c.json: /members/identities: found beside members.store, expected one of the two: identities "
+     "of the store are made already\n"},
+    {"{" FLOW "," TARGETS ",\"members\":{\"store\":\"x\",\"key\":\"K\"}}",
+     "c.json: /members/key: expected file:PATH, env:NAME or passphrase:NAME\n"},
     {"{" FLOW "," TARGETS ",\"members\":{\"identities\":{\"viewport\":\"wide\"}}}",
      "c.json: /members/identities/viewport: found \"wide\", expected WIDTHxHEIGHT, 200x200 to "
      "2560x1353\n"},

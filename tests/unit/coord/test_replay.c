@@ -107,26 +107,11 @@ static void test_entries(void **state)
     buf_deinit(&b);
 }
 
-static void test_leaf_of(void **state)
-{
-    const char *line = "{\"task\":\"t-000001\",\"receipt\":\""
-                       "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"}";
-    unsigned char leaf[AUDIT_LEAF];
-
-    (void)state;
-    assert_true(leaf_of(str_from(line), leaf));
-    assert_int_equal(leaf[1], 0x11);
-    assert_false(leaf_of(str_n(line, strlen(line) - 1), leaf));
-    assert_false(leaf_of(STR("{}"), leaf));
-    assert_false(leaf_of(STR(""), leaf));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_entries),
-        cmocka_unit_test(test_leaf_of),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
