@@ -28,6 +28,7 @@
 #include "reaper/mounts.h"
 #include "reaper/net.h"
 #include "reaper/privs.h"
+#include "reaper/uids.h"
 
 enum {
     FD_ABOVE = 128, /* where descriptors are parked while the targets 0..63 are filled */
@@ -119,8 +120,7 @@ static bool take_lock(struct member *m)
     return TRY(&m->report, STEP_LOCK, m->spec.dir, fcntl(INIT_FD_LOCK, F_SETLK, &l));
 }
 
-/* The first uid nobody uses: byte n of a file for all fleets of the machine is locked by the init
- * that has uid_base + n. */
+/* The first uid nobody uses. */
 static bool take_uid(struct member *m)
 {
     const struct wire_numbers *n = &m->spec.n;
@@ -132,9 +132,8 @@ static bool take_uid(struct member *m)
         return true;
     for (uint32_t i = 0; i < n->uid_count; i++) {
         uint32_t k = (n->uid_hint + i) % n->uid_count;
-        struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)k, .l_len = 1};
 
-        if (fcntl(INIT_FD_UIDS, F_SETLK, &l) < 0) {
+        if (!uids_take(INIT_FD_UIDS, n->uid_base + k)) {
             if (errno == EAGAIN || errno == EACCES)
                 continue;
             return report_fail(&m->report, STEP_UID_TAKE, NULL, errno);

@@ -12,7 +12,7 @@ enum {
     INIT_FD_SPEC,
     INIT_FD_CONTROLLER, /* pidfd of the controller: should a copy of the socket's other end leak */
     INIT_FD_LOCK,       /* the member's lock file */
-    INIT_FD_UIDS,       /* the file whose byte n is locked by the init that uses uid_base + n */
+    INIT_FD_UIDS,       /* uids.h */
     INIT_FD_STDERR,
     INIT_FD_FIRST, /* the member's own, in the order of the spec's targets */
 };

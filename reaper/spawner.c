@@ -30,6 +30,7 @@
 #include "reaper/killtree.h"
 #include "reaper/privs.h"
 #include "reaper/probe.h"
+#include "reaper/uids.h"
 
 enum {
     FD_ABOVE = 256,    /* where descriptors are parked while init's block is filled */
@@ -140,8 +141,8 @@ static void kill_orphan(pid_t child, void *arg)
 }
 
 /* A member that was given a uid of its own: the kernel kills all of that uid in one go, also what
- * hops from pid to pid. */
-static void kill_uid(struct member *m)
+ * hops from pid to pid. Its init is dead, so somebody else may have the uid by now: not theirs. */
+static void kill_uid(const struct spawner *s, struct member *m)
 {
     char text[512], *line;
     unsigned long uid;
@@ -151,7 +152,7 @@ static void kill_uid(struct member *m)
     text[n > 0 ? n : 0] = '\0';
     line = strstr(text, "uid ");
     uid = line ? strtoul(line + 4, NULL, 10) : 0;
-    if (uid == 0)
+    if (uid == 0 || s->uids < 0 || !uids_take(s->uids, (uid_t)uid))
         return;
     p = fork();
     if (p == 0) {
@@ -161,6 +162,7 @@ static void kill_uid(struct member *m)
     }
     if (p > 0)
         waitpid(p, NULL, 0);
+    uids_give(s->uids, (uid_t)uid);
 }
 
 static void end_orphans(struct spawner *s, struct member *m)
@@ -170,7 +172,7 @@ static void end_orphans(struct spawner *s, struct member *m)
 
         cgroup_kill(&m->cgroup);
         if (s->probe.is_root)
-            kill_uid(m);
+            kill_uid(s, m);
         killtree_children(getpid(), kill_orphan, &o);
         if (o.n == 0)
             return;
@@ -551,13 +553,6 @@ static void end_all(struct spawner *s)
     }
 }
 
-static int open_uids(void)
-{
-    int fd = open("/run/fleet-uids", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-    return fd >= 0 ? fd : open("/tmp/.fleet-uids", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-}
-
 static bool start(struct spawner *s, unsigned uid_base)
 {
     sigset_t set;
@@ -580,7 +575,7 @@ static bool start(struct spawner *s, unsigned uid_base)
     if (s->null < 0 || s->self < 0 || s->signals < 0 || dup2(s->null, 0) < 0)
         return false;
     probe_run(&s->probe, uid_base);
-    s->uids = s->probe.is_root ? open_uids() : -1;
+    s->uids = s->probe.is_root ? uids_open() : -1;
     return true;
 }
 

@@ -27,6 +27,7 @@
 #include "core/base/log.h"
 #include "reaper/reaper.h"
 #include "reaper/sweep.h"
+#include "reaper/uids.h"
 
 enum {
     NOTES_MAX = 64 * 1024,
@@ -102,7 +103,7 @@ static bool has_uid(pid_t pid, uid_t uid)
     return stat(path, &st) == 0 && st.st_uid == uid;
 }
 
-/* Kills what is found once; how many. A uid that was given out is nobody else's; without one the
+/* Kills what is found once; how many. The uid is held, so it is nobody else's; without one the
  * member's directory, whose name is random, stands in its environment (HOME, TMPDIR). */
 static unsigned kill_found(const struct sweep_notes *w)
 {
@@ -128,14 +129,20 @@ static unsigned kill_found(const struct sweep_notes *w)
     return n;
 }
 
+/* Where the uid was given to somebody else meanwhile, the directory must do. */
 static unsigned kill_left(const struct sweep_notes *w)
 {
     static const struct timespec wait = {.tv_nsec = 5000000};
-    unsigned first = kill_found(w);
+    cleanup_fd int uids = w->uid != 0 && geteuid() == 0 ? uids_open() : -1;
+    struct sweep_notes mine = *w;
+    unsigned first, n;
 
-    for (unsigned n = first, i = 0; n > 0 && i < KILL_ROUNDS; i++) {
+    if (uids >= 0 && !uids_take(uids, w->uid))
+        mine.uid = 0;
+    n = first = kill_found(&mine);
+    for (unsigned i = 0; n > 0 && i < KILL_ROUNDS; i++) {
         nanosleep(&wait, NULL);
-        n = kill_found(w);
+        n = kill_found(&mine);
     }
     return first;
 }
