@@ -58,6 +58,24 @@ static enum status prepare(struct logread *r, const char *sql, sqlite3_stmt **st
     return logdb_error(r->db, e, r->path);
 }
 
+/* The process that made it was killed before the log's own tables were there: an empty log. Other
+ * databases have tables of their own. */
+static bool is_unbegun(const struct logread *r)
+{
+    sqlite3_stmt *st = NULL;
+    bool yes = false;
+
+    if (sqlite3_prepare_v2(r->db,
+                           "SELECT count(*) = 0 OR (max(name = 'schema_version') AND"
+                           " NOT max(name = 'audit_record')) FROM sqlite_master"
+                           " WHERE type = 'table'",
+                           -1, &st, NULL) == SQLITE_OK &&
+        sqlite3_step(st) == SQLITE_ROW)
+        yes = sqlite3_column_int(st, 0) != 0;
+    (void)sqlite3_finalize(st);
+    return yes;
+}
+
 /* A database in a directory that cannot be written has no shared memory file to be had: then it is
  * read as it stands. */
 static enum status open_as_it_stands(struct logread *r, struct err *e)
@@ -93,6 +111,10 @@ static enum status open_database(struct logread *r, struct err *e)
         return s;
     if (sqlite3_exec(r->db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
         return logdb_error(r->db, e, r->path);
+    if (is_unbegun(r)) {
+        s = prepare(r, "SELECT 0, '', NULL WHERE 0", &r->records, e);
+        return s == STATUS_OK ? prepare(r, "SELECT 0, '' WHERE 0", &r->checkpoints, e) : s;
+    }
     s = prepare(r, "SELECT seq, line, payload FROM audit_record ORDER BY seq", &r->records, e);
     if (s == STATUS_OK)
         s = prepare(r, "SELECT size, note FROM audit_checkpoint ORDER BY size", &r->checkpoints, e);
