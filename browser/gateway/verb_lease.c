@@ -4,13 +4,14 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "browser/gateway/face.h"
 #include "core/api/client.h"
 
 extern char **environ;
 
-enum { LEASE_TIMEOUT_MS = 70 * 1000, SIGNALLED = 128 };
+enum { LEASE_TIMEOUT_MS = 70 * 1000, TAKE_MAX_MS = 5000, TAKE_POLL_MS = 100, SIGNALLED = 128 };
 
 static const struct cli_option options[] = {
     {"fleet", 0, "NAME", "of the fleet's members; default: the serving engine's"},
@@ -43,6 +44,21 @@ static enum status ask_gateway(struct cli *c, const char *socket, const char *me
     return s;
 }
 
+/* A member that was given back a moment ago is tidied up first: a while is waited for one. */
+static enum status take(struct cli *c, const char *socket, struct str body, struct json **out,
+                        struct err *e)
+{
+    static const struct timespec pause = {.tv_nsec = TAKE_POLL_MS * 1000000L};
+    enum status s = ask_gateway(c, socket, "POST", "/v1/leases", body, out, e);
+
+    for (int ms = 0; s == STATUS_BUSY && ms < TAKE_MAX_MS; ms += TAKE_POLL_MS) {
+        nanosleep(&pause, NULL);
+        err_clear(e);
+        s = ask_gateway(c, socket, "POST", "/v1/leases", body, out, e);
+    }
+    return s;
+}
+
 static int ask(struct cli *c, const char *socket, struct json **out)
 {
     struct json *body = json_new_object();
@@ -64,7 +80,7 @@ static int ask(struct cli *c, const char *socket, struct json **out)
     if (cli_has(c, "kept"))
         json_add_str(body, "context", "kept");
     json_print(body, 0, &text);
-    s = ask_gateway(c, socket, "POST", "/v1/leases", buf_str(&text), out, &e);
+    s = take(c, socket, buf_str(&text), out, &e);
     buf_deinit(&text);
     json_destroy(&body);
     return s == STATUS_OK ? EXIT_OK : cli_fail(c, &e);
