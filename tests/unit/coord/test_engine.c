@@ -380,12 +380,13 @@ static void note_order(void *arg, struct batch *b, const struct batch_task *t)
 /* A long batch does not keep a short one that comes later waiting: they take turns. */
 static void test_fair(void **state)
 {
-    struct order o = {.first = "b-0000001"};
+    static struct order o; /* tasks end in tear_down still */
     const struct engine_watch watch = {.on_task = note_order, .arg = &o};
     struct buf json = BUF_INIT(BUF_MAX_LINE);
     char id[BATCH_ID_MAX];
 
     (void)state;
+    o = (struct order){.first = "b-0000001"};
     reopen();
     engine_watch_add(r.engine, &watch);
     engine_rig_start(&r);
