@@ -1,0 +1,144 @@
+/* What the files of the pool share:
+ *
+ *   pool.c           its life, members' seats
+ *   pool_lease.c     leases: waiting, making, held, over
+ *   pool_home.c      instances: starting one, finding one, what happens when one ends
+ *   pool_due.c       when one is due, how it is left, what it takes of memory
+ *   pool_cookies.c   a kept context's cookies, from the old instance to the new
+ *
+ * Callbacks of an instance name its home, those of DevTools a lease or a seat; none of them is
+ * freed while one is on its way. */
+#ifndef BROWSER_POOL_INTERNAL_H
+#define BROWSER_POOL_INTERNAL_H
+
+#include "browser/pool.h"
+#include "browser/state.h"
+#include "core/base/log.h"
+
+/* An instance and what is on it. */
+struct home {
+    struct list link;
+    struct pool *pool;
+    struct instance *instance;
+    struct member *owner; /* isolation "process"; NULL: shared */
+    struct arena *arena;
+    const char *name;
+    unsigned number; /* 1.. */
+    bool up;         /* it answered */
+    bool due;        /* nothing new is begun on it */
+    bool stopping;
+    bool measuring;
+    size_t n_leases, n_saving; /* n_saving: cookies that are being carried over */
+    size_t pages;              /* of contexts that are gone */
+    uint64_t idle_since_ms, memory_bytes;
+    unsigned processes;
+};
+
+enum lease_state { LEASE_WAITS, LEASE_MAKES, LEASE_HELD, LEASE_ENDS };
+
+/* A member's place: its context, when it has one, and its lease. */
+struct seat {
+    struct member *member;
+    struct applied applied;
+    bool prepared, saving;
+    struct context *ctx;
+    struct home *home; /* of ctx, or where it is being made; NULL when it died */
+    struct pool_lease *lease;
+    unsigned noted; /* number of the home that its receipts were told of last; 0: none */
+    char *cookies;  /* JSON array of Network.CookieParam, from an instance that was due; or NULL */
+};
+
+struct pool_lease {
+    struct list link; /* in pool->waiting, or alone */
+    struct pool *pool;
+    struct seat *seat;
+    struct context *ctx; /* LEASE_HELD: outlives its instance until it is ended */
+    enum lease_state state;
+    bool is_new; /* the context was made for it */
+    bool forget; /* the context is not kept after it */
+    unsigned tries;
+    uint64_t call; /* DevTools call under way, 0: none */
+    context_fn *fn;
+    void *arg;
+    struct err err; /* LEASE_ENDS */
+};
+
+struct pool {
+    struct pool_opts opts;
+    struct arena *arena;
+    struct seat *seats;
+    struct list homes, waiting, ending;
+    bool ending_posted, stopping, serve_posted;
+    size_t n_holds; /* documents in the gate, of all targets there ever were */
+    bool warned;    /* that instances lack a layer */
+    unsigned n_started, failures;
+    uint64_t not_before_ms;
+    struct err last_failure;
+    void (*ready)(void *arg, enum status s, const struct err *e);
+    void *ready_arg;
+    void (*stopped)(void *arg);
+    void *stopped_arg;
+    struct loop_timer measure;
+};
+
+/* --- pool.c --- */
+
+uint64_t pool_now_ms(const struct pool *p);
+/** To the executor's on_event. */
+void pool_tell(const struct pool *p, const char *what, const struct member *m, const char *text);
+bool pool_is_kept(const struct pool *p); /* contexts are, between attempts */
+/** Answers pool_start, once. */
+void pool_tell_ready(struct pool *p, enum status s, const struct err *e);
+/** An instance did not come up: those who wait fail, the next is tried later. */
+void pool_start_failed(struct pool *p, const struct err *e);
+/** Answers pool_stop when nothing is left. The pool may be gone afterwards. */
+void pool_settle(struct pool *p);
+
+/* --- pool_lease.c --- */
+
+/** Does for each lease in line what can be done now; soon: from the loop. */
+void pool_serve(struct pool *p);
+void pool_serve_soon(struct pool *p);
+/** Ends it without a context, from the loop. */
+void pool_lease_fail(struct pool_lease *l, enum status s, const char *sentence);
+void pool_fail_waiting(struct pool *p, const struct err *e);
+/** Its context is there, with cookies: answers the lease. */
+void pool_lease_held(struct pool_lease *l);
+
+/* --- pool_home.c --- */
+
+/** False: it could not be started, and those who wait are told. `m`: whose it is with isolation
+ *  "process". */
+bool pool_start_one(struct pool *p, struct member *m);
+void home_free(struct home *h);
+/** Where the member's context can be made, NULL: nowhere. It may be starting yet. */
+struct home *home_for(struct pool *p, const struct member *m);
+/** Room for one more instance. */
+void pool_make_room(struct pool *p);
+/** Instances that are more than the slots want go as they become idle. */
+void pool_shed(struct pool *p);
+size_t home_pages(const struct home *h);
+struct json *home_describe(const struct home *h);
+
+/* --- pool_due.c --- */
+
+/** Nothing new on it; `why` is told, NULL: nothing is. It is closed when its last lease is over. */
+void home_retire(struct home *h, const char *why);
+/** Retires it when a limit says so. */
+void home_check(struct home *h);
+/** Closes it when nobody needs it any more. */
+void home_settle(struct home *h);
+/** The context of a seat without a lease leaves a home that is due. */
+void seat_leaves(struct home *h, struct seat *s);
+void pool_on_measure(struct loop_timer *t);
+
+/* --- pool_cookies.c --- */
+
+/** Reads them off a context that goes: disposes of it then. */
+void seat_save_cookies(struct home *h, struct seat *s);
+/** Of a member of the store, where no instance left any. */
+void seat_find_cookies(struct seat *s);
+/** Puts seat->cookies into its new context, then pool_lease_held. */
+void seat_load_cookies(struct pool_lease *l);
+
+#endif
