@@ -242,6 +242,13 @@ static void browser_scale(struct executor *x, uint32_t slots)
     pool_scale(x->pool, slots);
 }
 
+static void browser_renew(struct executor *x, struct member *m, const struct identity *next)
+{
+    if (x->unseen != NULL)
+        json_destroy(&x->unseen[m->index]);
+    pool_renew(x->pool, m, next);
+}
+
 static void browser_describe(const struct executor *x, struct json *into)
 {
     json_add_str(into, "browser", x->program.path);
@@ -459,6 +466,7 @@ const struct executor_ops browser_executor = {
     .admit = browser_admit,
     .dismiss = browser_dismiss,
     .scale = browser_scale,
+    .renew = browser_renew,
     .run = browser_run,
     .cancel = browser_cancel,
     .stop = browser_stop,

@@ -116,8 +116,11 @@ void pool_destroy(struct pool **pp)
     *pp = NULL;
     BUG_ON(!list_empty(&p->homes) || !list_empty(&p->waiting));
     loop_timer_stop(&p->measure);
-    for (size_t i = 0; i < p->opts.n_members; i++)
+    for (size_t i = 0; i < p->opts.n_members; i++) {
         free(p->seats[i].cookies);
+        arena_destroy(&p->seats[i].arena);
+        arena_destroy(&p->seats[i].arena_before);
+    }
     free(p->seats);
     arena_destroy(&p->arena);
     free(p);

@@ -72,6 +72,11 @@ bool pool_is_new(const struct pool_lease *l);
 /** Of a lease that is held: the member's context is not kept after it, whatever the pool's rule. */
 void pool_forget(struct pool_lease *l);
 
+/** The member, which has no lease, is `next` from the next lease on: its context goes without its
+ * cookies being carried over, with its instance where that is its own, or where what the instance's
+ * members have in common is no longer so. */
+void pool_renew(struct pool *p, struct member *m, const struct identity *next);
+
 /** There are so many slots from now on (1..). Isolation "process": instances beyond twice as many
  * are closed as they become idle, cookies of kept contexts are carried over; no lease ends for it.
  */

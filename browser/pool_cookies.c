@@ -34,7 +34,7 @@ static void on_cookies(void *arg, enum status s, const struct json *result, cons
     const char *comma = "";
 
     (void)e;
-    if (s == STATUS_OK && json_len(json_get(result, "cookies")) > 0) {
+    if (s == STATUS_OK && !sv->seat->renewed && json_len(json_get(result, "cookies")) > 0) {
         buf_addc(&b, '[');
         for (const struct json *c = json_first(json_get(result, "cookies")); c != NULL;
              c = json_next(c)) {
@@ -46,7 +46,7 @@ static void on_cookies(void *arg, enum status s, const struct json *result, cons
         free(sv->seat->cookies);
         sv->seat->cookies = buf_take(&b, NULL);
     }
-    sv->seat->saving = false;
+    sv->seat->saving = sv->seat->renewed = false;
     sv->home->n_saving--;
     if (s != STATUS_BROWSER_GONE) { /* else the context goes with its browser */
         context_destroy(&sv->seat->ctx);

@@ -112,7 +112,7 @@ static pid_t pid_of(void *arg)
 }
 
 /* For an instance that all members share. */
-static const struct identity **all_identities(const struct pool *p, struct arena *a)
+const struct identity **pool_identities(const struct pool *p, struct arena *a)
 {
     const struct identity **v = arena_array(a, const struct identity *, p->opts.n_members + 1);
 
@@ -131,7 +131,7 @@ static enum status home_start(struct pool *p, struct member *owner, struct err *
         .program = p->opts.program,
         .sandbox = p->opts.sandbox,
         .owner = owner,
-        .shared = owner == NULL ? all_identities(p, a) : NULL,
+        .shared = owner == NULL ? pool_identities(p, a) : NULL,
         .n_shared = owner == NULL ? p->opts.n_members : 0,
         .way = way_of(p),
         .targets = p->opts.targets,

@@ -4,6 +4,7 @@
  *   pool_lease.c     leases: waiting, making, held, over
  *   pool_home.c      instances: starting one, finding one, what happens when one ends
  *   pool_due.c       when one is due, how it is left, what it takes of memory
+ *   pool_renew.c     a member that becomes somebody else
  *   pool_cookies.c   a kept context's cookies, from the old instance to the new
  *
  * Callbacks of an instance name its home, those of DevTools a lease or a seat; none of them is
@@ -40,7 +41,9 @@ enum lease_state { LEASE_WAITS, LEASE_MAKES, LEASE_HELD, LEASE_ENDS };
 struct seat {
     struct member *member;
     struct applied applied;
-    bool prepared, saving;
+    struct arena *arena, *arena_before; /* of `applied`, NULL: not prepared; and of who the member
+                                           was before: its last context may be on its way out */
+    bool saving, renewed;               /* renewed: what is saved is not the member's any more */
     struct context *ctx;
     struct home *home; /* of ctx, or where it is being made; NULL when it died */
     struct pool_lease *lease;
@@ -118,6 +121,8 @@ void pool_make_room(struct pool *p);
 /** Instances that are more than the slots want go as they become idle. */
 void pool_shed(struct pool *p);
 size_t home_pages(const struct home *h);
+/** Of all members, for an instance that they share. In `a`. */
+const struct identity **pool_identities(const struct pool *p, struct arena *a);
 struct json *home_describe(const struct home *h);
 
 /* --- pool_due.c --- */

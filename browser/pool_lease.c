@@ -100,12 +100,11 @@ static void on_context(void *arg, struct context *c, enum status s, const struct
 static void lease_on(struct pool_lease *l, struct home *h)
 {
     struct seat *s = l->seat;
-    struct pool *p = l->pool;
 
     list_remove(&l->link);
-    if (!s->prepared) {
-        identity_prepare(p->arena, s->member->identity, h->owner != NULL, &s->applied);
-        s->prepared = true;
+    if (s->arena == NULL) {
+        s->arena = arena_create(NULL, 0);
+        identity_prepare(s->arena, s->member->identity, h->owner != NULL, &s->applied);
     }
     l->state = LEASE_MAKES;
     s->home = h;

@@ -261,7 +261,7 @@ static bool is_name(const char *text, size_t max)
     return n <= max;
 }
 
-static enum status check_row(const struct idstore_row *r, struct err *e)
+enum status store_check_row(const struct idstore_row *r, struct err *e)
 {
     if (!r->id || !r->id[0] || !is_name(r->id, IDSTORE_TAG_MAX - 1))
         return err_set(
@@ -319,7 +319,7 @@ enum status idstore_add(struct idstore *s, const struct idstore_row *v, size_t n
     enum status r = STATUS_OK;
 
     for (size_t i = 0; i < n && r == STATUS_OK; i++)
-        r = check_row(&v[i], e);
+        r = store_check_row(&v[i], e);
     if (r == STATUS_OK)
         r = prepare(s, "INSERT INTO identity(id, tag, record, state) VALUES(?1, ?2, ?3, ?4)", &st,
                     e);
@@ -384,7 +384,7 @@ enum status idstore_get(struct idstore *s, const char *id, struct arena *a, stru
 enum status idstore_replace(struct idstore *s, const struct idstore_row *row, struct err *e)
 {
     sqlite3_stmt *st = NULL;
-    enum status r = check_row(row, e);
+    enum status r = store_check_row(row, e);
 
     if (r == STATUS_OK)
         r = prepare(s, "UPDATE identity SET tag = ?2, record = ?3, state = ?4 WHERE id = ?1", &st,
@@ -395,6 +395,50 @@ enum status idstore_replace(struct idstore *s, const struct idstore_row *row, st
     if (r == STATUS_OK && sqlite3_changes(s->db) == 0)
         r = no_such(row->id, e);
     (void)sqlite3_finalize(st);
+    return r;
+}
+
+enum status store_become(const struct idstore *s, sqlite3 *db, const char *id,
+                         const struct idstore_row *next, enum status *fate, struct err *e)
+{
+    struct buf record = BUF_INIT(IDSTORE_RECORD_MAX + 64);
+    sqlite3_stmt *st = NULL;
+    enum status r = STATUS_OK;
+    int rc;
+
+    *fate = STATUS_OK;
+    if (sqlite3_prepare_v2(db,
+                           "UPDATE identity SET id = ?1, record = ?2, state = NULL, saves = 0"
+                           " WHERE id = ?3",
+                           -1, &st, NULL) != SQLITE_OK)
+        return store_sql_error(db, e, s->path);
+    store_seal(s, next->id, "record", next->record, &record);
+    bind_text(st, 1, next->id);
+    bind_blob(st, 2, buf_str(&record));
+    bind_text(st, 3, id);
+    rc = sqlite3_step(st);
+    if (rc == SQLITE_CONSTRAINT)
+        *fate = STATUS_EXISTS;
+    else if (rc != SQLITE_DONE)
+        r = store_sql_error(db, e, s->path);
+    else if (sqlite3_changes(db) == 0)
+        *fate = STATUS_NOT_FOUND;
+    (void)sqlite3_finalize(st);
+    buf_deinit(&record);
+    return r;
+}
+
+enum status idstore_become(struct idstore *s, const char *id, const struct idstore_row *next,
+                           struct err *e)
+{
+    enum status fate = STATUS_OK, r = store_check_row(next, e);
+
+    if (r == STATUS_OK)
+        r = store_become(s, s->db, id, next, &fate, e);
+    if (r == STATUS_OK && fate == STATUS_NOT_FOUND)
+        r = no_such(id, e);
+    else if (r == STATUS_OK && fate == STATUS_EXISTS)
+        r = err_set(e, STATUS_EXISTS, "identity %s is in the store already", next->id);
     return r;
 }
 

@@ -73,6 +73,10 @@ must_check enum status idstore_get(struct idstore *s, const char *id, struct are
 /** Replaces record and state (a state of {NULL, 0} forgets it) in one step. NOT_FOUND. */
 must_check enum status idstore_replace(struct idstore *s, const struct idstore_row *row,
                                        struct err *e);
+/** The row `id` becomes `next`, with an id of its own, its record and no state, in its place: in one
+ * step. The tag stays. NOT_FOUND; EXISTS: next->id is in the store already. */
+must_check enum status idstore_become(struct idstore *s, const char *id,
+                                      const struct idstore_row *next, struct err *e);
 must_check enum status idstore_remove(struct idstore *s, const char *id, struct err *e);
 
 /** Each row of a tag (NULL: all) in order of being added: `fn` gets it with its fate, OK or CORRUPT
@@ -92,6 +96,8 @@ uint64_t idstore_count(struct idstore *s, const char *tag);
  * idstore_lock. */
 must_check enum status idstore_lease(struct idstore *s, const char *tag, struct arena *a,
                                      struct idstore_row *out, struct err *e);
+/** After idstore_become of a leased identity: the lease is now that of `next`. */
+void idstore_moved(struct idstore *s, const char *id, const char *next);
 /** Gives it back. Saves of it that wait are still done. */
 void idstore_release(struct idstore *s, const char *id);
 
@@ -102,5 +108,9 @@ typedef void idstore_saved_fn(void *arg, enum status s, const struct err *e);
  * waits), INVALID (not leased), NOT_FOUND, NO_SPACE, IO. `done` may be NULL. */
 void idstore_save(struct idstore *s, const char *id, struct str state, idstore_saved_fn *done,
                   void *arg);
+/** idstore_become of a leased identity, as a save: the lease is then next->id's. No save of it may
+ * wait. INVALID, EXISTS, and what idstore_save says. */
+void idstore_turn(struct idstore *s, const char *id, const struct idstore_row *next,
+                  idstore_saved_fn *done, void *arg);
 
 #endif

@@ -51,6 +51,14 @@ void store_seal(const struct idstore *s, const char *id, const char *kind, struc
 must_check bool store_unseal(const struct idstore *s, const char *id, const char *kind,
                              struct str box, struct arena *a, struct str *out);
 
+/** INVALID or TOO_LARGE: no row may be like that. */
+must_check enum status store_check_row(const struct idstore_row *r, struct err *e);
+/** idstore_become on this connection; *fate says what is the row's own: OK, NOT_FOUND, EXISTS. The
+ * thread that has the connection. */
+must_check enum status store_become(const struct idstore *s, sqlite3 *db, const char *id,
+                                    const struct idstore_row *next, enum status *fate,
+                                    struct err *e);
+
 must_check enum status store_connect(const char *path, bool create, sqlite3 **out, struct err *e);
 enum status store_sql_error(sqlite3 *db, struct err *e, const char *what);
 /** The row that `st` stands on; the columns are id, tag, record, saves, and state when with_state.

@@ -21,6 +21,7 @@ struct save {
     char *id;
     char *state;
     size_t len;
+    char *next; /* it becomes this one, and `state` is its record; NULL: its state is saved */
     struct waiter *waiters; /* the newest first */
     enum status status;
 };
@@ -100,6 +101,12 @@ enum status idstore_lease(struct idstore *s, const char *tag, struct arena *a,
                    tag ? tag : "");
 }
 
+void idstore_moved(struct idstore *s, const char *id, const char *next)
+{
+    if (map_remove(s->leased, str_from(id)))
+        (void)map_put(s->leased, str_from(next), s);
+}
+
 void idstore_release(struct idstore *s, const char *id)
 {
     (void)map_remove(s->leased, str_from(id));
@@ -112,18 +119,22 @@ static void start_group(struct idstore *s);
 static void save_free(struct save *x)
 {
     sodium_memzero(x->state, x->len);
+    free(x->next);
     free(x->state);
     free(x->id);
     free(x);
 }
 
-static void answer(struct save *x, const struct err *group)
+static void answer(struct idstore *st, struct save *x, const struct err *group)
 {
     enum status s = group->status != STATUS_OK ? group->status : x->status;
     struct err e = *group;
 
     if (group->status == STATUS_OK && s != STATUS_OK)
-        err_set(&e, s, "identity %s is not in the store", x->id);
+        err_set(&e, s, "identity %s is %s", s == STATUS_EXISTS ? x->next : x->id,
+                s == STATUS_EXISTS ? "in the store already" : "not in the store");
+    if (s == STATUS_OK && x->next)
+        idstore_moved(st, x->id, x->next);
     while (x->waiters) {
         struct waiter *w = x->waiters;
 
@@ -142,7 +153,7 @@ static void group_done(void *arg)
     struct idstore *s = g->store;
 
     for (size_t i = 0; i < g->n; i++)
-        answer(g->v[i], &g->err);
+        answer(s, g->v[i], &g->err);
     free(g->v);
     free(g);
     s->flying = NULL;
@@ -155,6 +166,11 @@ static enum status save_one(struct idstore *s, sqlite3_stmt *st, struct save *x,
     struct buf box = BUF_INIT(IDSTORE_STATE_MAX + 64);
     enum status r = STATUS_OK;
 
+    if (x->next) {
+        const struct idstore_row next = {.id = x->next, .record = str_n(x->state, x->len)};
+
+        return store_become(s, s->save_db, x->id, &next, &x->status, e);
+    }
     store_seal(s, x->id, "state", str_n(x->state, x->len), &box);
     (void)sqlite3_bind_blob64(st, 1, box.ptr, box.len, SQLITE_STATIC);
     (void)sqlite3_bind_text(st, 2, x->id, -1, SQLITE_STATIC);
@@ -254,34 +270,69 @@ static struct save *pending_of(struct idstore *s, const char *id)
     return x;
 }
 
-void idstore_save(struct idstore *s, const char *id, struct str state, idstore_saved_fn *done,
-                  void *arg)
+static void refuse(struct idstore *s, const struct err *e, idstore_saved_fn *done, void *arg)
 {
-    struct waiter *w;
-    struct save *x;
-    struct err e = ERR_INIT;
+    struct refusal *r = xcalloc(1, sizeof(*r));
 
-    if (may_save(s, id, state, &e) != STATUS_OK) {
-        struct refusal *r = xcalloc(1, sizeof(*r));
+    *r = (struct refusal){done, arg, *e};
+    if (done)
+        loop_defer(s->loop, tell_refusal, r);
+    else
+        free(r);
+}
 
-        *r = (struct refusal){done, arg, e};
-        if (done)
-            loop_defer(s->loop, tell_refusal, r);
-        else
-            free(r);
-        return;
-    }
-    x = pending_of(s, id);
-    s->pending_bytes += state.len - x->len;
-    if (x->state)
-        sodium_memzero(x->state, x->len);
-    free(x->state);
-    x->state = xcalloc(1, state.len);
-    memcpy(x->state, state.ptr, state.len);
-    x->len = state.len;
-    w = xcalloc(1, sizeof(*w));
+static void go(struct idstore *s, struct save *x, idstore_saved_fn *done, void *arg)
+{
+    struct waiter *w = xcalloc(1, sizeof(*w));
+
     *w = (struct waiter){x->waiters, done, arg};
     x->waiters = w;
     if (!s->flying)
         start_group(s);
+}
+
+static void take_text(struct idstore *s, struct save *x, struct str text)
+{
+    s->pending_bytes += text.len - x->len;
+    if (x->state)
+        sodium_memzero(x->state, x->len);
+    free(x->state);
+    x->state = xcalloc(1, text.len);
+    memcpy(x->state, text.ptr, text.len);
+    x->len = text.len;
+}
+
+void idstore_save(struct idstore *s, const char *id, struct str state, idstore_saved_fn *done,
+                  void *arg)
+{
+    struct save *x;
+    struct err e = ERR_INIT;
+
+    if (may_save(s, id, state, &e) != STATUS_OK) {
+        refuse(s, &e, done, arg);
+        return;
+    }
+    x = pending_of(s, id);
+    take_text(s, x, state);
+    go(s, x, done, arg);
+}
+
+void idstore_turn(struct idstore *s, const char *id, const struct idstore_row *next,
+                  idstore_saved_fn *done, void *arg)
+{
+    struct err e = ERR_INIT;
+    struct save *x;
+
+    if (!map_find(s->leased, str_from(id)))
+        err_set(&e, STATUS_INVALID, "identity %s is not leased", id);
+    else if (map_find(s->pending, str_from(id)))
+        err_set(&e, STATUS_INVALID, "identity %s: a save of it waits", id);
+    if (e.status != STATUS_OK || store_check_row(next, &e) != STATUS_OK) {
+        refuse(s, &e, done, arg);
+        return;
+    }
+    x = pending_of(s, id);
+    x->next = xstrdup(next->id);
+    take_text(s, x, next->record);
+    go(s, x, done, arg);
 }

@@ -26,6 +26,8 @@ static const struct route routes[] = {
     {HTTP_GET, "/v1/breakers", api_breakers, .doc = "targets whose breaker is open"},
     {HTTP_POST, "/v1/breakers/{target}/reset", api_breaker_reset,
      .doc = "close a breaker, with a signed receipt"},
+    {HTTP_POST, "/v1/members/{member}/rotate", api_member_rotate,
+     .doc = "give a member another identity, with a signed receipt"},
     {HTTP_GET, "/v1/events", api_events, .doc = "the event log, as NDJSON"},
     {.pattern = NULL},
 };

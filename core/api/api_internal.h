@@ -44,6 +44,9 @@ void api_breaker_reset(struct exchange *x, void *arg);
 /** Targets that are known, with tokens and breaker, as an array. */
 must_check struct json *api_targets_json(struct engine *e);
 
+/* api_members.c */
+void api_member_rotate(struct exchange *x, void *arg);
+
 /* api_events.c */
 void api_events(struct exchange *x, void *arg);
 

@@ -2,6 +2,7 @@
  * `export`. */
 #include <stdio.h>
 
+#include "core/api/api.h"
 #include "core/cli/identity_store.h"
 #include "core/cli/remote.h"
 
@@ -303,43 +304,98 @@ const struct cli_verb verb_identity_show = {
     .run = show,
 };
 
-static int rotate(struct cli *c)
+static void print_rotated(const char *from, const char *to, const char *receipt)
+{
+    printf("%s is %s now: another client, without cookies%s%s\n", from, to,
+           receipt ? "; receipt " : "", receipt ? receipt : "");
+}
+
+static int print_answer(const struct cli *c, const struct json *j)
+{
+    const char *to = json_str(json_get(j, "to"), NULL), *from = json_str(json_get(j, "from"), "?");
+
+    if (cli_has(c, "json"))
+        return cli_print_json(c, j);
+    if (to)
+        print_rotated(from, to, json_str(json_get(j, "receipt"), "?"));
+    else
+        printf("%s has a task: it is another client when that has ended\n", from);
+    return EXIT_OK;
+}
+
+/* A member of the engine that runs here. NOT_FOUND: it has no such member. */
+static enum status rotate_there(struct cli *c, struct json **out, struct err *e)
+{
+    cleanup_free char *path = remote_path("/v1/members/", cli_arg(c, 0), "/rotate");
+    cleanup_free char *socket = api_socket_path(cli_state_dir(c));
+    const struct client_request q = {.socket = socket, .method = "POST", .path = path};
+    struct client_reply r;
+    enum status s = client_call(&q, &r, e);
+
+    if (s == STATUS_OK && !(*out = client_json(&r, e)))
+        s = STATUS_PROTOCOL;
+    client_reply_deinit(&r);
+    return s;
+}
+
+static int rotate_here(struct cli *c)
 {
     struct arena *a = arena_create(NULL, 0);
     struct buf record = BUF_INIT(IDSTORE_RECORD_MAX);
     struct idstore *s = NULL;
-    struct idstore_row row;
-    struct persona p, fresh;
+    struct idstore_row row, next = {0};
+    struct persona p;
     struct err e = ERR_INIT;
     int code = row_of(c, a, &s, &row, &p);
 
-    if (code == EXIT_OK && idstore_lock(s, &e) != STATUS_OK)
+    if (code == EXIT_OK &&
+        (idstore_lock(s, &e) != STATUS_OK || persona_rotate(&p, a, &next.id, &e) != STATUS_OK))
         code = cli_fail(c, &e);
     if (code == EXIT_OK) {
-        persona_init(&fresh, a);
-        p.seed = fresh.seed;
-        p.rotations++;
         persona_write(&p, &record);
-        row.record = buf_str(&record);
-        row.state = STR_NONE;
-        code = idstore_replace(s, &row, &e) == STATUS_OK ? EXIT_OK : cli_fail(c, &e);
+        next.record = buf_str(&record);
+        code = idstore_become(s, row.id, &next, &e) == STATUS_OK ? EXIT_OK : cli_fail(c, &e);
     }
-    if (code == EXIT_OK)
-        printf("%s is another client now, without cookies\n", row.id);
+    if (code == EXIT_OK && cli_has(c, "json"))
+        printf("{\"from\":\"%s\",\"to\":\"%s\",\"receipt\":null}\n", row.id, next.id);
+    else if (code == EXIT_OK)
+        print_rotated(row.id, next.id, NULL);
     buf_deinit(&record);
     idstore_close(&s);
     arena_destroy(&a);
     return code;
 }
 
+static int rotate(struct cli *c)
+{
+    struct json *answer = NULL;
+    struct err e = ERR_INIT;
+    enum status s = remote_is_there(c) ? rotate_there(c, &answer, &e) : STATUS_NOT_FOUND;
+    int code = EXIT_OK;
+
+    if (s == STATUS_NOT_FOUND)
+        return rotate_here(c);
+    code = s == STATUS_OK ? print_answer(c, answer) : cli_fail(c, &e);
+    json_destroy(&answer);
+    return code;
+}
+
+static const struct cli_option rotate_options[] = {
+    KEY_OPTION,
+    JSON_OPTION,
+    {NULL, 0, NULL, NULL},
+};
+
 const struct cli_verb verb_identity_rotate = {
     .name = "identity rotate",
-    .summary = "Give an identity a new seed, and forget its cookies",
+    .summary = "Make an identity another one, and forget its cookies",
     .usage = "ID",
-    .options = one_options,
+    .options = rotate_options,
     .min_args = 1,
     .max_args = 1,
-    .details = "Not while a campaign has the store.",
+    .details = "Of a running engine's member (its identity, or its number), with a receipt: at once,\n"
+               "or when the task that it has is over. Else in the store, unless a campaign has it.\n"
+               "The seed of the new one grows from the old one's; its id is printed.",
     .run = rotate,
 };
 

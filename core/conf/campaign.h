@@ -71,6 +71,14 @@ struct row_flow {
 /** The row as an object: "url" and its other columns, for {{variables}}. The caller owns it. */
 must_check struct json *target_row_json(const struct target_row *row);
 
+/** When a member becomes somebody else, between two of its tasks. */
+struct conf_rotate {
+    uint32_t every_s;     /* since it became who it is; 0: never */
+    uint32_t every_tasks; /* attempts of tasks it ran; 0: never */
+    struct json_strs on;  /* reputation hits: rotate_hit_names */
+};
+extern const char *const rotate_hit_names[];
+
 struct conf_members {
     uint32_t count;   /* default 1; 0: all that the store has of the tag */
     const char *seed; /* NULL: drawn once for each state directory */
@@ -80,6 +88,7 @@ struct conf_members {
     uint32_t viewport_w, viewport_h; /* decoded; 0: from the identity */
     const char *store;               /* tag; NULL */
     const char *key;                 /* of the store, as idstore_opts has it; NULL: its default */
+    struct conf_rotate rotate;
 };
 
 struct conf_proxies {

@@ -12,6 +12,7 @@ const char *const enforce_names[] = {"hold", "charge", NULL};
 const char *const blocked_names[] = {"end", "wait", NULL};
 const char *const sign_names[] = {"each", "checkpoint", NULL};
 const char *const group_names[] = {"host", "site", NULL};
+const char *const rotate_hit_names[] = {"429", "403", "captcha", NULL};
 
 enum { DAY_MS = 24 * 60 * 60 * 1000, WEEK_MS = 7 * DAY_MS };
 
@@ -101,6 +102,35 @@ static const struct json_schema identities_schema = {
     .size = sizeof(struct conf_members),
 };
 
+static const struct json_field rotate_fields[] = {
+    {.name = "every_s",
+     .kind = JK_UINT,
+     IN(conf_rotate, every_s),
+     .min = 0,
+     .max = 365 * 24 * 60 * 60,
+     .doc = "seconds after which a member becomes somebody else, before its next task: another "
+            "identity, grown from the one before, without cookies; 0: never; default: 0"},
+    {.name = "every_tasks",
+     .kind = JK_UINT,
+     IN(conf_rotate, every_tasks),
+     .min = 0,
+     .max = 1000000000,
+     .doc = "tasks after which it does so; 0: never; default: 0"},
+    {.name = "on",
+     .kind = JK_STRS,
+     IN(conf_rotate, on),
+     .one_is_array = true,
+     .names = rotate_hit_names,
+     .doc = "what of a target's answers makes it do so after the task: 429, 403, captcha; default: "
+            "none"},
+};
+static const struct json_schema rotate_schema = {
+    .name = "members.rotate",
+    .fields = rotate_fields,
+    .n = ARRAY_LEN(rotate_fields),
+    .size = sizeof(struct conf_rotate),
+};
+
 static const struct json_field members_fields[] = {
     {.name = "count",
      .kind = JK_UINT,
@@ -128,6 +158,11 @@ static const struct json_field members_fields[] = {
      .max = 4096,
      .doc = "key of the identity store: file:PATH (relative to the state directory), env:NAME or "
             "passphrase:NAME; default: file:keys/identities.key"},
+    {.name = "rotate",
+     .kind = JK_OBJECT,
+     IN(conf_members, rotate),
+     .sub = &rotate_schema,
+     .doc = "when members become somebody else"},
 };
 static const struct json_schema members_schema = {
     .name = "members",

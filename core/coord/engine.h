@@ -182,6 +182,14 @@ typedef void engine_reset_fn(void *arg, enum status s, const unsigned char *leaf
 /** Closes an open breaker: a signed receipt, then the reset, then `done`. NOT_FOUND: not open. */
 void engine_breaker_reset(struct engine *e, struct str target, engine_reset_fn *done, void *arg);
 
+/** `from`, and `to`, who the member is from now on; `to` NULL: it has a task, and rotates when that
+ * has ended. `leaf`: of the receipt; NULL with `to`. */
+typedef void engine_rotated_fn(void *arg, enum status s, const char *from, const char *to,
+                               const unsigned char *leaf, const struct err *e);
+/** The member becomes somebody else: a signed receipt, another identity with nothing of the one
+ * before, then `done`. SHUTTING_DOWN; what members_create says of identities. */
+void engine_rotate(struct engine *e, struct member *m, engine_rotated_fn *done, void *arg);
+
 /* --- what can be asked at any time --- */
 
 struct engine_stats {

@@ -1,6 +1,6 @@
 /* What the files of an engine share: engine.c (its life), engine_make.c (its parts), engine_batch.c
  * (batches from submission to close), engine_task.c (tasks and their receipts), engine_log.c
- * (attempts), engine_resume.c and engine_results.c (what earlier processes left), engine_ask.c
+ * (attempts), engine_rotate.c (members that become somebody else), engine_resume.c and engine_results.c (what earlier processes left), engine_ask.c
  * (settings and statistics). */
 #ifndef CORE_COORD_ENGINE_INTERNAL_H
 #define CORE_COORD_ENGINE_INTERNAL_H
@@ -137,6 +137,10 @@ struct engine {
     struct loop_timer scale_timer;
     uint64_t epoch, next_fence; /* halves of fences */
 
+    struct map *rotated; /* id of an identity -> whom it rotated to (engine_rotate.c) */
+    size_t n_asked;      /* members that are to rotate when their task has ended; never too few */
+    bool look_posted;
+
     bool executor_ready; /* or failed */
     bool executor_runs;  /* it must be stopped */
     bool sched_idle;
@@ -179,6 +183,16 @@ void engine_check_end(struct engine *e);
 void engine_hold(struct engine *e);
 /** One of n_closing is done. */
 void engine_closed_one(struct engine *e);
+
+/* engine_rotate.c */
+/** Reads whom identities rotated to; before members are made. */
+must_check enum status engine_load_rotated(struct engine *e, struct err *er);
+/** members_env.next_of */
+const char *engine_next_of(void *arg, const char *id, uint64_t *since_ms);
+/** deps.begin of the scheduler: the member rotates first, when it is due; then engine_log_begin. */
+bool engine_rotate_begin(void *arg, const struct task *t, struct attempt *a);
+/** An attempt has ended: its member may have been asked to rotate. */
+void engine_rotate_look(struct engine *e);
 
 /* engine_ask.c */
 void engine_start_scaling(struct engine *e);

@@ -221,10 +221,13 @@ static enum status make_members(struct engine *e, struct err *er)
         .gate = e->gate,
         .roster = e->roster,
         .on_unsaved = on_unsaved,
+        .next_of = engine_next_of,
         .arg = e,
     };
-    enum status s = e->opts.kit->browser_version(e->conf, e->state_dir, version, er);
+    enum status s = engine_load_rotated(e, er);
 
+    if (s == STATUS_OK)
+        s = e->opts.kit->browser_version(e->conf, e->state_dir, version, er);
     return s == STATUS_OK ? members_create(e->arena, &env, &e->members, er) : s;
 }
 
@@ -289,7 +292,7 @@ void engine_make_sched(struct engine *e)
         .retry = e->settings.retry,
         .target_concurrency = e->settings.target_concurrency,
         .hold_blocked = c->limits.on_blocked == BLOCKED_WAIT,
-        .begin = engine_log_begin,
+        .begin = engine_rotate_begin,
         .arg = e,
     };
 
@@ -314,4 +317,5 @@ void engine_unmake(struct engine *e)
     limiter_destroy(&e->limiter);
     breaker_close_store(&e->breaker);
     map_destroy(&e->targets, NULL);
+    map_destroy(&e->rotated, free);
 }

@@ -175,6 +175,7 @@ static void on_attempt_end(void *arg, const struct task *t, const struct attempt
     (void)arg;
     (void)a;
     b->running--;
+    engine_rotate_look(b->engine);
     engine_log(b, t, t->attempts, undone ? STORE_UNDONE : STORE_ENDED);
 }
 
@@ -275,8 +276,10 @@ static void on_done(void *arg, struct sched_result *x)
     struct settle *f = settle_create(b, t, (enum task_state)t->state, x->status, x->err);
 
     (void)arg;
-    if (x->member)
+    if (x->member) {
         b->running--;
+        engine_rotate_look(b->engine);
+    }
     take_result(f, x);
     settle(f, t, x->retryable, x->fence);
 }

@@ -94,6 +94,18 @@ void events_scaled(struct engine *e, uint32_t slots, const char *why)
     emit(e, "slots.scaled", NULL, json_add_str(j, "why", why));
 }
 
+void events_rotated(struct engine *e, uint32_t member, const char *from, const char *to,
+                    const char *why, const unsigned char *leaf)
+{
+    struct json *j = json_add_num(json_new_object(), "member", member);
+    char hex[AUDIT_HEX_MAX];
+
+    json_add_str(j, "from", from);
+    json_add_str(j, "to", to);
+    json_add_str(j, "why", why);
+    emit(e, "identity.rotated", from, json_add_str(j, "receipt", audit_hex(leaf, hex)));
+}
+
 void events_engine(struct engine *e, const char *what)
 {
     emit(e, what, NULL, json_add_num(json_new_object(), "epoch", (double)e->epoch));

@@ -19,6 +19,8 @@ void events_batch(struct engine *e, const struct batch *b);
 void events_task(struct engine *e, const struct batch *b, const struct batch_task *t);
 void events_breaker(struct engine *e, struct str target, bool open);
 void events_scaled(struct engine *e, uint32_t slots, const char *why);
+void events_rotated(struct engine *e, uint32_t member, const char *from, const char *to,
+                    const char *why, const unsigned char *leaf);
 void events_engine(struct engine *e, const char *what);
 /** Closes it; `closed` once, on the loop. */
 void events_close(struct engine *e, void (*closed)(void *arg), void *arg);

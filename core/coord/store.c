@@ -23,6 +23,8 @@ static const char *const steps[] = {
     " attempts INTEGER NOT NULL, seq INTEGER NOT NULL, leaf BLOB NOT NULL, line BLOB NOT NULL);"
     "CREATE TABLE task_stage(id INTEGER PRIMARY KEY, stage INTEGER NOT NULL, output BLOB NOT NULL);"
     "CREATE TABLE task_log(id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, entries BLOB NOT NULL);",
+    "CREATE TABLE rotated(id TEXT PRIMARY KEY, next TEXT NOT NULL, at_ms INTEGER NOT NULL)"
+    " WITHOUT ROWID;",
 };
 
 static const char *const statements[] = {
@@ -41,6 +43,7 @@ static const char *const statements[] = {
     [ST_DROP_LOG] = "DELETE FROM task_log WHERE id >= ?1 << 32 AND id < (?1 + 1) << 32",
     [ST_DROP_STAGES] = "DELETE FROM task_stage WHERE id >= ?1 << 32 AND id < (?1 + 1) << 32",
     [ST_END] = "UPDATE engine SET ended = ?1",
+    [ST_ROTATED] = "INSERT OR REPLACE INTO rotated(id, next, at_ms) VALUES(?1, ?2, ?3)",
 };
 _Static_assert(ARRAY_LEN(statements) == ST_COUNT, "a text for each statement");
 
@@ -320,6 +323,26 @@ void store_with_stage(struct store *s, struct store_stage_done *w)
 {
     w->store = s;
     w->with.run = run_stage;
+}
+
+static enum status run_rotated(struct audit_with *with, sqlite3 *db, const unsigned char *leaf,
+                               uint64_t seq, struct err *e)
+{
+    const struct store_rotated *w = container_of(with, struct store_rotated, with);
+    sqlite3_stmt *st = w->store->st[ST_ROTATED];
+
+    (void)leaf;
+    (void)seq;
+    bind_text(st, 1, w->id);
+    bind_text(st, 2, w->next);
+    bind_u64(st, 3, w->at_ms);
+    return finish(db, st, "store whom an identity rotated to", e);
+}
+
+void store_with_rotated(struct store *s, struct store_rotated *w)
+{
+    w->store = s;
+    w->with.run = run_rotated;
 }
 
 static enum status drop(struct store *s, sqlite3 *db, enum store_statement which, uint32_t n,

@@ -8,6 +8,7 @@
  *   task_done(n << 32 | index, ...) what a task came to; `line` is its line of results without the
  *                                   receipt, which is in `leaf`
  *   task_stage(n << 32 | index)     pipelines: the last stage that went through, with its output
+ *   rotated(id, next, at_ms)        identities of members that became others
  *   task_log(n << 32 | i)           attempts begun, confirmed and ended, many to a row, until the
  *                                   batch is over
  *
@@ -90,6 +91,14 @@ struct store_over_batch { /* with "campaign.close" */
 };
 void store_with_over(struct store *s, struct store_over_batch *w);
 
+struct store_rotated { /* with "identity.rotated" */
+    struct audit_with with;
+    struct store *store;
+    char id[64], next[64];
+    uint64_t at_ms; /* wall */
+};
+void store_with_rotated(struct store *s, struct store_rotated *w);
+
 static inline uint64_t store_task_id(uint32_t batch, uint32_t index)
 {
     return (uint64_t)batch << 32 | index;
@@ -147,6 +156,11 @@ struct store_batch {
  * to stop. */
 must_check enum status store_read_batches(const char *db_path, uint32_t n, struct arena *a,
                                           bool (*fn)(void *arg, const struct store_batch *b),
+                                          void *arg, struct err *e);
+/** All rows of `rotated`; borrowed for the call. */
+must_check enum status store_read_rotated(const char *db_path,
+                                          void (*fn)(void *arg, const char *id, const char *next,
+                                                     uint64_t at_ms),
                                           void *arg, struct err *e);
 /** The texts of a batch; NOT_FOUND when there are none: it is over. */
 must_check enum status store_read_files(const char *db_path, uint32_t n, struct arena *a,

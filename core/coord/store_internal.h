@@ -18,6 +18,7 @@ enum store_statement {
     ST_DROP_LOG,
     ST_DROP_STAGES,
     ST_END,
+    ST_ROTATED,
     ST_COUNT
 };
 

@@ -399,3 +399,21 @@ void store_lines_close(struct store_lines **lp)
     buf_deinit(&l->line);
     free(l);
 }
+
+/* --- members --- */
+
+enum status store_read_rotated(const char *db_path,
+                               void (*fn)(void *arg, const char *id, const char *next,
+                                          uint64_t at_ms),
+                               void *arg, struct err *e)
+{
+    struct query q = {0};
+    enum status s = query_open(&q, db_path, "SELECT id, next, at_ms FROM rotated",
+                               "read whom identities rotated to", NULL, 0, e);
+
+    while (query_next(&q, &s, e))
+        fn(arg, (const char *)sqlite3_column_text(q.st, 0),
+           (const char *)sqlite3_column_text(q.st, 1), get_u64(&q, 2));
+    query_close(&q);
+    return s;
+}

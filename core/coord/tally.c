@@ -137,6 +137,7 @@ struct json *tally_to_json(const struct tally *t)
     json_add_num(j, "ops", (double)t->ops);
     json_add_num(j, "ops_failed", (double)t->ops_failed);
     json_add_num(j, "rotations", (double)t->rotations);
+    json_add_num(j, "identities_rotated", (double)t->identities);
     json_add_num(j, "p50_ms", (double)tally_quantile_ms(t, 0.50));
     json_add_num(j, "p95_ms", (double)tally_quantile_ms(t, 0.95));
     for (int i = STATUS_OK + 1; i < STATUS_COUNT; i++) {

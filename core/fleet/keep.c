@@ -1,5 +1,7 @@
 #include "core/fleet/keep.h"
 
+#include <stdio.h>
+
 #include "core/base/log.h"
 #include "core/fleet/persona.h"
 #include "fingerprints/store.h"
@@ -13,7 +15,7 @@ struct keeper {
 /* A member's. In the arena of the members. */
 struct keep {
     struct keeper *keeper;
-    const char *id;
+    char id[64];
 };
 
 /* --- opening and leasing --- */
@@ -67,6 +69,54 @@ enum status keeper_open(struct arena *a, const struct members_env *env, uint32_t
     return s;
 }
 
+static enum status next_persona(struct str record, const char *id, struct arena *a,
+                                struct persona *out, const char **next, struct err *e)
+{
+    enum status s = persona_read(record, id, a, out, e);
+
+    return s == STATUS_OK ? persona_rotate(out, a, next, e) : s;
+}
+
+static struct str record_of(const struct persona *p, struct arena *a)
+{
+    struct buf b = BUF_INIT(IDSTORE_RECORD_MAX + 1);
+    struct str s;
+
+    persona_write(p, &b);
+    s = arena_str(a, buf_str(&b));
+    buf_deinit(&b);
+    return s;
+}
+
+/* It was to rotate when the process before this one was killed: the log has it, the store has not.
+ * What is in the store by that name already is another matter: somebody brought the old one back.
+ */
+static enum status finish_rotation(const struct keeper *k, struct idstore_row *row, struct arena *a,
+                                   struct member *m, struct err *e)
+{
+    const struct members_env *env = k->env;
+    const char *next =
+        env->next_of ? env->next_of(env->arg, row->id, &m->since_ms) : NULL, *id = NULL;
+    struct idstore_row turned = {.tag = row->tag};
+    struct persona p;
+    enum status s;
+
+    if (!next || next_persona(row->record, row->id, a, &p, &id, NULL) != STATUS_OK ||
+        strcmp(id, next) != 0)
+        return STATUS_OK;
+    turned.id = id;
+    turned.record = record_of(&p, a);
+    s = idstore_become(k->store, row->id, &turned, e);
+    if (s == STATUS_EXISTS)
+        return STATUS_OK;
+    if (s == STATUS_OK) {
+        idstore_moved(k->store, row->id, id);
+        log_info(NULL, "identity.rotated", LOG_STR("from", row->id), LOG_STR("to", id));
+        *row = turned;
+    }
+    return s;
+}
+
 /* A row that opens, but whose record is not one, is as good as damaged. */
 static enum status make_identity(const struct keeper *k, const struct idstore_row *row,
                                  struct arena *a, struct member *m)
@@ -90,13 +140,16 @@ enum status keeper_lease(struct keeper *k, struct arena *a, struct member *m, st
 
     for (;;) {
         s = idstore_lease(k->store, k->tag, row_arena, &row, e);
+        if (s == STATUS_OK)
+            s = finish_rotation(k, &row, row_arena, m, e);
         if (s != STATUS_OK || make_identity(k, &row, a, m) == STATUS_OK)
             break;
         arena_reset(row_arena);
     }
     if (s == STATUS_OK) {
         m->keep = arena_new(a, struct keep);
-        *m->keep = (struct keep){k, m->identity->id};
+        m->keep->keeper = k;
+        keeper_turned(m, m->identity->id);
     } else if (s == STATUS_BUSY || s == STATUS_NOT_FOUND) {
         s = err_set(e, STATUS_NOT_FOUND,
                     "members.store: the store has %u whole identities of tag \"%s\"", m->index,
@@ -104,6 +157,37 @@ enum status keeper_lease(struct keeper *k, struct arena *a, struct member *m, st
     }
     arena_destroy(&row_arena);
     return s;
+}
+
+enum status keeper_next(const struct member *m, struct arena *a, struct str *record,
+                        const struct identity **out, struct err *e)
+{
+    const struct keeper *k = m->keep->keeper;
+    struct idstore_row row;
+    struct persona p;
+    const char *id = NULL;
+    enum status s = idstore_get(k->store, m->keep->id, a, &row, e);
+
+    if (s == STATUS_OK)
+        s = next_persona(row.record, row.id, a, &p, &id, e);
+    if (s == STATUS_OK)
+        s = persona_identity(&p, id, k->env->browser_version, a, out, e);
+    if (s == STATUS_OK)
+        *record = record_of(&p, a);
+    return s;
+}
+
+void keeper_turn(const struct member *m, const char *id, struct str record,
+                 void (*done)(void *arg, enum status s, const struct err *e), void *arg)
+{
+    const struct idstore_row next = {.id = id, .record = record};
+
+    idstore_turn(m->keep->keeper->store, m->keep->id, &next, done, arg);
+}
+
+void keeper_turned(const struct member *m, const char *id)
+{
+    snprintf(m->keep->id, sizeof(m->keep->id), "%s", id);
 }
 
 void keeper_close(struct keeper **kp)

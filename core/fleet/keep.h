@@ -22,6 +22,15 @@ must_check enum status keeper_open(struct arena *a, const struct members_env *en
  * passed over with a warning. NOT_FOUND: none is left. */
 must_check enum status keeper_lease(struct keeper *k, struct arena *a, struct member *m,
                                     struct err *e);
+/** The record of whom the member rotates to, and the identity; both in `a`. */
+must_check enum status keeper_next(const struct member *m, struct arena *a, struct str *record,
+                                   const struct identity **out, struct err *e);
+/** The member of the store is that one from now on, durable when done(arg, OK) comes; once, from
+ * the loop. `id` and `record` are copied. */
+void keeper_turn(const struct member *m, const char *id, struct str record,
+                 void (*done)(void *arg, enum status s, const struct err *e), void *arg);
+/** After keeper_turn: under this id its state is kept. */
+void keeper_turned(const struct member *m, const char *id);
 /** Waits for the saves under way; gives all leases back. NULL is fine. */
 void keeper_close(struct keeper **k);
 

@@ -5,6 +5,7 @@
 #include "core/base/file.h"
 #include "core/base/rng.h"
 #include "core/fleet/keep.h"
+#include "core/fleet/persona.h"
 #include "core/http/fetch.h"
 #include "core/op/gate.h"
 #include "fingerprints/generate.h"
@@ -119,14 +120,21 @@ static enum status tls_make(const struct members_env *env, struct tls_ctx **out,
 
 /* --- members --- */
 
-static enum status params_fill(struct arena *a, const struct members_env *env,
-                               struct identity_params *p, struct err *e)
+/* Where the member goes out, as far as that is known before it does; "": the locale's country. */
+static const char *country_of(const struct members_env *env, uint32_t member)
 {
+    return env->roster ? roster_home(env->roster, member) : "";
+}
+
+static void params_fill(const struct members *all, uint32_t index, struct identity_params *p)
+{
+    const struct members_env *env = all->env;
     const struct conf_members *m = &env->conf->members;
     long pages = sysconf(_SC_PHYS_PAGES);
 
     *p = (struct identity_params){
-        .seed = m->seed,
+        .seed = all->seed,
+        .country = country_of(env, index),
         .browser_version = env->browser_version,
         .os = m->os,
         .locales = m->locales,
@@ -138,19 +146,50 @@ static enum status params_fill(struct arena *a, const struct members_env *env,
         .own_gpu = m->own_gpu,
         .memory_bytes = pages > 0 ? (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0,
     };
-    return p->seed ? STATUS_OK : members_seed(a, env->state_dir, &p->seed, e);
 }
 
-static enum status member_make(struct arena *a, const struct members *all,
-                               const struct identity_params *p, struct member *m, struct err *e)
+enum status members_identity(const struct members *all, struct arena *a, uint32_t index,
+                             uint32_t rotations, const struct identity **out, struct err *e)
+{
+    struct identity_params p;
+
+    params_fill(all, index, &p);
+    for (uint32_t i = 0; i < rotations; i++)
+        p.seed = persona_next_seed(p.seed, a);
+    if (identity_generate(a, &p, index, out, e) == STATUS_OK)
+        return STATUS_OK;
+    return err_prefix(e, "member %u: identity", index);
+}
+
+static const char *next_of(const struct members_env *env, const char *id, uint64_t *since_ms)
+{
+    return env->next_of ? env->next_of(env->arg, id, since_ms) : NULL;
+}
+
+/* As it was left: whom it rotated to in earlier processes. */
+static enum status made_member(struct arena *a, const struct members *all, struct member *m,
+                               struct err *e)
+{
+    enum status s = members_identity(all, a, m->index, 0, &m->identity, e);
+
+    while (s == STATUS_OK && next_of(all->env, m->identity->id, &m->since_ms) != NULL) {
+        if (m->own)
+            arena_reset(m->own);
+        else
+            m->own = arena_create(NULL, 0);
+        s = members_identity(all, m->own, m->index, ++m->n_rotations, &m->identity, e);
+    }
+    return s;
+}
+
+static enum status member_make(struct arena *a, const struct members *all, struct member *m,
+                               struct err *e)
 {
     enum status s;
 
     list_init(&m->idle_link);
-    if (all->keeper)
-        s = keeper_lease(all->keeper, a, m, e);
-    else if ((s = identity_generate(a, p, m->index, &m->identity, e)) != STATUS_OK)
-        (void)err_prefix(e, "member %u: identity", m->index);
+    m->since_ms = loop_wall_ms(all->env->loop);
+    s = all->keeper ? keeper_lease(all->keeper, a, m, e) : made_member(a, all, m, e);
     if (s != STATUS_OK)
         return s;
     return forward_make(all->env, all->tls, m, e);
@@ -162,26 +201,20 @@ static bool is_enough(const struct members_env *env, uint32_t n)
     return env->conf->members.store && env->conf->members.count == 0 && n > 0;
 }
 
-/* Where the member goes out, as far as that is known before it does; "": the locale's country. */
-static const char *country_of(const struct members_env *env, uint32_t member)
-{
-    return env->roster ? roster_home(env->roster, member) : "";
-}
-
 enum status members_create(struct arena *a, const struct members_env *env, struct members *out,
                            struct err *e)
 {
     struct members_env *kept = arena_new(a, struct members_env);
     uint32_t n = env->conf->members.count;
-    struct identity_params params;
-    enum status s;
+    enum status s = STATUS_OK;
 
     *kept = *env;
-    *out = (struct members){.env = kept};
+    kept->browser_version = arena_strdup(a, env->browser_version);
+    *out = (struct members){.env = kept, .seed = env->conf->members.seed};
     if (env->conf->members.store)
         s = keeper_open(a, kept, &n, &out->keeper, e);
-    else
-        s = params_fill(a, kept, &params, e);
+    else if (!out->seed)
+        s = members_seed(a, env->state_dir, &out->seed, e);
     if (s == STATUS_OK)
         s = tls_make(kept, &out->tls, e);
     if (s != STATUS_OK) {
@@ -194,8 +227,7 @@ enum status members_create(struct arena *a, const struct members_env *env, struc
         out->array[i].index = i;
         out->v[i] = &out->array[i];
         out->n = i + 1;
-        params.country = country_of(kept, i);
-        s = member_make(a, out, &params, &out->array[i], e);
+        s = member_make(a, out, &out->array[i], e);
         if (s == STATUS_NOT_FOUND && is_enough(env, i)) {
             out->n = n = i; /* the rest is damaged */
             s = STATUS_OK;
@@ -211,6 +243,8 @@ void members_destroy(struct members *m)
     for (size_t i = 0; i < m->n; i++) {
         forward_close(&m->v[i]->forward);
         http_jar_free(m->v[i]);
+        arena_destroy(&m->v[i]->own);
+        arena_destroy(&m->v[i]->own_before);
     }
     tls_ctx_close(&m->tls);
     keeper_close(&m->keeper);

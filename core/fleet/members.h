@@ -24,6 +24,8 @@ struct members_env {
      * NULL.
      */
     void (*on_unsaved)(void *arg, const struct member *m, const struct err *e);
+    /** Whom the identity `id` rotated to, and when (wall); NULL: it did not. May be NULL. */
+    const char *(*next_of)(void *arg, const char *id, uint64_t *since_ms);
     void *arg;
 };
 
@@ -34,12 +36,18 @@ struct members {
     const struct members_env *env; /* private */
     struct tls_ctx *tls;           /* private */
     struct keeper *keeper;         /* private; NULL: they are not of the store */
+    const char *seed;              /* private; NULL: they are of the store */
 };
 
 /** Identities live in `a`; with members.store they are leased there until members_destroy. On
  * failure nothing is left open. */
 must_check enum status members_create(struct arena *a, const struct members_env *env,
                                       struct members *out, struct err *e);
+/** The identity of member `index` after so many rotations; `country` as in identity_params. In `a`.
+ */
+must_check enum status members_identity(const struct members *all, struct arena *a, uint32_t index,
+                                        uint32_t rotations, const struct identity **out,
+                                        struct err *e);
 /** Closes forwarders and frees cookie jars. No request may be under way. */
 void members_destroy(struct members *m);
 

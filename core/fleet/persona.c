@@ -1,5 +1,6 @@
 #include "core/fleet/persona.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -80,6 +81,27 @@ enum status persona_id(const struct persona *p, struct arena *a, const char **ou
     if (s == STATUS_OK)
         *out = id->id;
     return s;
+}
+
+const char *persona_next_seed(const char *seed, struct arena *a)
+{
+    struct rng r;
+    uint64_t high, low;
+
+    rng_seed(&r, str_from(seed), STR("rotation"));
+    high = rng_u64(&r);
+    low = rng_u64(&r);
+    return arena_printf(a, "%016" PRIx64 "%016" PRIx64, high, low);
+}
+
+enum status persona_rotate(struct persona *p, struct arena *a, const char **id, struct err *e)
+{
+    char when[CLOCK_RFC3339_MAX];
+
+    p->seed = persona_next_seed(p->seed, a);
+    p->created = arena_strdup(a, clock_rfc3339(clock_wall_ms(clock_system()), when));
+    p->rotations++;
+    return persona_id(p, a, id, e);
 }
 
 static void add_list(struct json *j, const char *name, const struct json_strs *v)

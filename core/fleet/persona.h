@@ -4,7 +4,8 @@
  *   {"seed": "...", "os": ["linux"], "locales": ["de-DE"], "timezones": [], "honest": false,
  *    "noise": true, "own_gpu": false, "created": "2026-...", "rotations": 0}
  *
- * A rotation gives it a new seed and forgets its cookies; id and tag stay. */
+ * A rotation makes it another: a seed that grows from its own, so that the whole line of identities
+ * is known from the first, the id that this seed gives, the same tag, no cookies. */
 #ifndef CORE_FLEET_PERSONA_H
 #define CORE_FLEET_PERSONA_H
 
@@ -27,6 +28,12 @@ must_check enum status persona_check(const struct persona *p, struct err *e);
 /** The id that its seed gives: "i-" and 16 digits. */
 must_check enum status persona_id(const struct persona *p, struct arena *a, const char **out,
                                   struct err *e);
+
+/** The seed of what `seed` rotates to. In `a`. */
+const char *persona_next_seed(const char *seed, struct arena *a);
+/** Becomes the persona that it rotates to; *id: its id. Strings in `a`. */
+must_check enum status persona_rotate(struct persona *p, struct arena *a, const char **id,
+                                      struct err *e);
 
 /** The record of the store. */
 void persona_write(const struct persona *p, struct buf *out);

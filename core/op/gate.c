@@ -175,6 +175,18 @@ static void tell_limiter(struct gate *g, const struct op_call *call)
         g->deps.on_slowed(g->deps.arg, call->target, until, status_name(call->status));
 }
 
+static void tell_member(const struct op_call *call)
+{
+    struct member *m = call->member;
+
+    if (call->status == STATUS_HTTP_429)
+        m->hits |= HIT_429;
+    else if (call->status == STATUS_HTTP_403)
+        m->hits |= HIT_403;
+    else if (call->status == STATUS_CAPTCHA_DETECTED)
+        m->hits |= HIT_CAPTCHA;
+}
+
 static void tell_proxy(struct gate *g, const struct op_call *call)
 {
     struct member *m = call->member;
@@ -202,6 +214,7 @@ static void tell_guards(struct gate *g, struct op_call *call)
         tell_breaker(g, call);
         tell_limiter(g, call);
         tell_proxy(g, call);
+        tell_member(call);
     }
     call->target = own;
 }
