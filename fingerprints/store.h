@@ -73,8 +73,8 @@ must_check enum status idstore_get(struct idstore *s, const char *id, struct are
 /** Replaces record and state (a state of {NULL, 0} forgets it) in one step. NOT_FOUND. */
 must_check enum status idstore_replace(struct idstore *s, const struct idstore_row *row,
                                        struct err *e);
-/** The row `id` becomes `next`, with an id of its own, its record and no state, in its place: in one
- * step. The tag stays. NOT_FOUND; EXISTS: next->id is in the store already. */
+/** The row `id` becomes `next`, with an id of its own, its record and no state, in its place: in
+ * one step. The tag stays. NOT_FOUND; EXISTS: next->id is in the store already. */
 must_check enum status idstore_become(struct idstore *s, const char *id,
                                       const struct idstore_row *next, struct err *e);
 must_check enum status idstore_remove(struct idstore *s, const char *id, struct err *e);

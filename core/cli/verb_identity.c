@@ -393,9 +393,10 @@ const struct cli_verb verb_identity_rotate = {
     .options = rotate_options,
     .min_args = 1,
     .max_args = 1,
-    .details = "Of a running engine's member (its identity, or its number), with a receipt: at once,\n"
-               "or when the task that it has is over. Else in the store, unless a campaign has it.\n"
-               "The seed of the new one grows from the old one's; its id is printed.",
+    .details =
+        "Of a running engine's member (its identity, or its number), with a receipt: at once,\n"
+        "or when the task that it has is over. Else in the store, unless a campaign has it.\n"
+        "The seed of the new one grows from the old one's; its id is printed.",
     .run = rotate,
 };
 

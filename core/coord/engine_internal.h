@@ -1,7 +1,7 @@
 /* What the files of an engine share: engine.c (its life), engine_make.c (its parts), engine_batch.c
  * (batches from submission to close), engine_task.c (tasks and their receipts), engine_log.c
- * (attempts), engine_rotate.c (members that become somebody else), engine_resume.c and engine_results.c (what earlier processes left), engine_ask.c
- * (settings and statistics). */
+ * (attempts), engine_rotate.c (members that become somebody else), engine_resume.c and
+ * engine_results.c (what earlier processes left), engine_ask.c (settings and statistics). */
 #ifndef CORE_COORD_ENGINE_INTERNAL_H
 #define CORE_COORD_ENGINE_INTERNAL_H
 

@@ -20,10 +20,10 @@
 struct turning {
     struct engine *engine;
     struct member *member;
-    struct attempt *attempt;   /* that waits for it; NULL: it was asked for */
-    const struct task *task;   /* of the attempt */
-    const char *why;           /* static */
-    engine_rotated_fn *done;   /* NULL: nobody waits for the answer */
+    struct attempt *attempt; /* that waits for it; NULL: it was asked for */
+    const struct task *task; /* of the attempt */
+    const char *why;         /* static */
+    engine_rotated_fn *done; /* NULL: nobody waits for the answer */
     void *arg;
     struct rotation rotation;
     struct store_rotated row;
@@ -206,8 +206,7 @@ static void turn(struct turning *t)
 bool engine_rotate_begin(void *arg, const struct task *task, struct attempt *a)
 {
     struct engine *e = arg;
-    const char *why =
-        rotation_due(&e->conf->members.rotate, a->member, loop_wall_ms(e->loop));
+    const char *why = rotation_due(&e->conf->members.rotate, a->member, loop_wall_ms(e->loop));
     struct turning *t;
 
     if (!why) {

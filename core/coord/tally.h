@@ -28,7 +28,7 @@ struct tally {
     uint64_t attempts, retries;
     uint64_t ops, ops_failed;
     uint64_t by_status[STATUS_COUNT]; /* finished tasks by status */
-    uint64_t identities; /* members that became somebody else */
+    uint64_t identities;              /* members that became somebody else */
     uint64_t rotations, slowdowns, breakers_opened, pages_killed;
     struct histogram *durations_ms; /* of runs; NULL: none yet */
     struct map *targets;            /* private */

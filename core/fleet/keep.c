@@ -95,8 +95,8 @@ static enum status finish_rotation(const struct keeper *k, struct idstore_row *r
                                    struct member *m, struct err *e)
 {
     const struct members_env *env = k->env;
-    const char *next =
-        env->next_of ? env->next_of(env->arg, row->id, &m->since_ms) : NULL, *id = NULL;
+    const char *next = env->next_of ? env->next_of(env->arg, row->id, &m->since_ms) : NULL,
+               *id = NULL;
     struct idstore_row turned = {.tag = row->tag};
     struct persona p;
     enum status s;

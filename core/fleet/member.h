@@ -35,8 +35,8 @@ struct member {
     uint32_t n_tasks;       /* attempts that its identity began */
     uint64_t since_ms;      /* wall: when its identity began */
     struct arena *own, *own_before; /* of identities it rotated to: this one and the one before */
-    struct keep *keep;      /* of the identity store; NULL: nothing of it is saved (keep.h) */
-    void *jar;              /* core/http's cookie jar; NULL until first use */
+    struct keep *keep; /* of the identity store; NULL: nothing of it is saved (keep.h) */
+    void *jar;         /* core/http's cookie jar; NULL until first use */
 };
 
 #endif

@@ -96,8 +96,8 @@ struct executor_ops {
     /** Makes the attempt end soon with `why`. The slot is free when `done` has run, whatever the
      * page does: within 2 s. */
     void (*cancel)(struct executor *x, struct attempt *a, enum status why);
-    /** The member, which has no attempt, is `next` when the call has returned: nothing of who it was
-     * may be used again. NULL: the executor keeps nothing of members. */
+    /** The member, which has no attempt, is `next` when the call has returned: nothing of who it
+     * was may be used again. NULL: the executor keeps nothing of members. */
     void (*renew)(struct executor *x, struct member *m, const struct identity *next);
     /** Ends instances and frees what they hold; no attempt may be running. `stopped(arg)` once. */
     void (*stop)(struct executor *x, void (*stopped)(void *arg), void *arg);

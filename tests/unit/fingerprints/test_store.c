@@ -329,6 +329,51 @@ static void test_leases_and_saves(void **state)
     assert_string_equal(r.id, second.id);
 }
 
+static bool is_answered(void *arg)
+{
+    const struct answers *a = arg;
+
+    loop_run_once(w.loop, 10);
+    return a->ok + a->failed > 0;
+}
+
+/* One becomes another in its place: with its tag and its lease, without its state. */
+static void test_becomes_another(void **state)
+{
+    const struct idstore_row third = {.id = "i-3", .record = STR("{\"seed\":\"third\"}")};
+    const struct idstore_row fourth = {.id = "i-4", .record = STR("{\"seed\":\"fourth\"}")};
+    struct answers a = {0};
+    struct idstore_row r;
+
+    (void)state;
+    add("i-1", "shop", "{\"n\":1}");
+    add("i-2", "shop", "{\"n\":2}");
+    assert_int_equal(idstore_become(w.store, "i-1", &third, &w.err), STATUS_OK);
+    r = get("i-3");
+    assert_string_equal(r.tag, "shop");
+    assert_string_equal(r.record.ptr, "{\"seed\":\"third\"}");
+    assert_null(r.state.ptr);
+    assert_int_equal(idstore_get(w.store, "i-1", w.arena, &r, &w.err), STATUS_NOT_FOUND);
+    assert_int_equal(idstore_become(w.store, "i-1", &fourth, &w.err), STATUS_NOT_FOUND);
+    assert_int_equal(idstore_become(w.store, "i-2", &third, &w.err), STATUS_EXISTS);
+    assert_int_equal(idstore_lock(w.store, &w.err), STATUS_OK);
+    assert_int_equal(idstore_lease(w.store, "shop", w.arena, &r, &w.err), STATUS_OK);
+    assert_string_equal(r.id, "i-3");
+    idstore_turn(w.store, "i-2", &fourth, on_saved, &a); /* not leased */
+    assert_true(test_wait_until(is_answered, &a, 10000));
+    assert_int_equal(a.last, STATUS_INVALID);
+    a = (struct answers){0};
+    idstore_turn(w.store, "i-3", &fourth, on_saved, &a);
+    assert_true(test_wait_until(is_answered, &a, 10000));
+    assert_int_equal(a.last, STATUS_OK);
+    a = (struct answers){0};
+    idstore_save(w.store, "i-4", STR("{\"n\":4}"), on_saved, &a); /* the lease went with it */
+    assert_true(test_wait_until(is_answered, &a, 10000));
+    assert_int_equal(a.last, STATUS_OK);
+    assert_string_equal(get("i-4").state.ptr, "{\"n\":4}");
+    assert_int_equal(idstore_count(w.store, "shop"), 2);
+}
+
 static void test_one_process_leases(void **state)
 {
     int status;
@@ -477,6 +522,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_damaged_row_is_damaged_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_leases_and_saves, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_becomes_another, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_one_process_leases, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_kill_while_saving, set_up, tear_down),
     };
