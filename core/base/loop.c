@@ -17,7 +17,6 @@
  * is_alive, and prepare is referenced during a turn so that libuv makes the turn at all. */
 #include "core/base/loop.h"
 #include "core/base/loop_internal.h"
-#include "core/base/list.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -49,19 +48,11 @@ struct loop {
     struct heap timers;
     uint64_t timer_seq;
     size_t holds;
-    struct list watches, signals;
+    struct loop_watches watches;
+    struct list signals;
     struct calls deferred, deferred_spare;
     pthread_mutex_t lock; /* guards `posted`; dropped while calls run */
     struct calls posted, posted_spare;
-};
-
-struct loop_watch {
-    uv_poll_t poll;
-    struct list link;
-    struct loop *loop;
-    loop_watch_fn *fn;
-    void *arg;
-    int fd, events;
 };
 
 struct loop_sig {
@@ -116,8 +107,7 @@ static void refresh(struct loop *l)
     l->has_now = true;
 }
 
-/* The first callback after the sleep reads the clock for all of its turn. */
-static void enter_callback(struct loop *l)
+void loop_enter_callback(struct loop *l)
 {
     if (!l->has_now)
         refresh(l);
@@ -216,7 +206,8 @@ static bool is_alive(struct loop *l)
 {
     bool alive;
 
-    if (l->timers.len > 0 || l->deferred.len > 0 || l->holds > 0 || has_posts(l))
+    if (l->timers.len > 0 || l->deferred.len > 0 || l->watches.active > 0 || l->holds > 0 ||
+        has_posts(l))
         return true;
     uv_unref((uv_handle_t *)&l->prepare);
     alive = uv_loop_alive(&l->uv) != 0;
@@ -271,6 +262,7 @@ static void on_prepare(uv_prepare_t *h)
         uv_timer_stop(&l->tick);
     else
         uv_timer_start(&l->tick, on_tick, wait_ms, 0);
+    loop_watches_flush(&l->watches);
     l->has_now = false;
 }
 
@@ -320,93 +312,9 @@ bool loop_is_closing(const struct loop *l)
     return l->closing;
 }
 
-/* --- descriptors --- */
-
-enum { LOOP_BOTH = LOOP_READ | LOOP_WRITE };
-_Static_assert((int)LOOP_READ == (int)UV_READABLE && (int)LOOP_WRITE == (int)UV_WRITABLE,
-               "events are passed through to libuv");
-
-static void on_poll(uv_poll_t *h, int status, int events)
+struct loop_watches *loop_watches(struct loop *l)
 {
-    struct loop_watch *w = container_of(h, struct loop_watch, poll);
-
-    enter_callback(w->loop);
-    events &= LOOP_BOTH;
-    if (status < 0) {
-        /* libuv ended the poll: go on, so that an error that reading clears (a refused datagram)
-         * does not silence the watch */
-        uv_poll_start(&w->poll, w->events, on_poll);
-        events = LOOP_BOTH;
-    }
-    w->fn(w->arg, w->fd, events);
-}
-
-static void on_watch_closed(uv_handle_t *h)
-{
-    free(container_of(h, struct loop_watch, poll));
-}
-
-static enum status watch_error(int fd, int uv_rc, struct err *e)
-{
-    if (uv_rc == UV_EPERM)
-        return err_set(e, STATUS_INVALID,
-                       "watch descriptor %d: expected a socket or pipe, not a file", fd);
-    if (uv_rc == UV_EEXIST)
-        return err_set(e, STATUS_EXISTS, "watch descriptor %d: is watched already", fd);
-    return err_set_errno(e, uv_rc == UV_EBADF ? STATUS_INVALID : STATUS_IO, -uv_rc,
-                         "watch descriptor %d", fd);
-}
-
-enum status loop_watch_open(struct loop *l, int fd, int events, loop_watch_fn *fn, void *arg,
-                            struct loop_watch **out, struct err *e)
-{
-    struct loop_watch *w = xcalloc(1, sizeof(*w));
-    int rc = uv_poll_init(&l->uv, &w->poll, fd);
-
-    *out = NULL;
-    if (rc < 0) {
-        free(w);
-        return watch_error(fd, rc, e);
-    }
-    w->loop = l;
-    w->fd = fd;
-    w->fn = fn;
-    w->arg = arg;
-    list_push(&l->watches, &w->link);
-    loop_watch_set(w, events);
-    *out = w;
-    return STATUS_OK;
-}
-
-void loop_watch_set(struct loop_watch *w, int events)
-{
-    BUG_ON((events & ~LOOP_BOTH) != 0);
-    if (events == w->events)
-        return;
-    w->events = events;
-    if (events)
-        uv_poll_start(&w->poll, events, on_poll);
-    else
-        uv_poll_stop(&w->poll);
-}
-
-int loop_watch_events(const struct loop_watch *w)
-{
-    return w->events;
-}
-
-void loop_watch_close(struct loop_watch **wp)
-{
-    struct loop_watch *w = *wp;
-
-    if (!w)
-        return;
-    *wp = NULL;
-    list_remove(&w->link);
-    /* The stop takes the descriptor out of epoll and out of the events already fetched, so the
-     * caller may close and reuse its number now. */
-    uv_poll_stop(&w->poll);
-    uv_close((uv_handle_t *)&w->poll, on_watch_closed);
+    return &l->watches;
 }
 
 /* --- signals --- */
@@ -415,7 +323,7 @@ static void on_signal(uv_signal_t *h, int signum)
 {
     struct loop_sig *s = container_of(h, struct loop_sig, handle);
 
-    enter_callback(s->loop);
+    loop_enter_callback(s->loop);
     s->fn(s->arg, signum);
 }
 
@@ -503,7 +411,7 @@ static void on_async(uv_async_t *h)
     struct loop *l = container_of(h, struct loop, async);
     struct calls round;
 
-    enter_callback(l);
+    loop_enter_callback(l);
     pthread_mutex_lock(&l->lock);
     round = calls_take(&l->posted, &l->posted_spare);
     pthread_mutex_unlock(&l->lock);
@@ -538,10 +446,29 @@ static void start_handles(struct loop *l)
     uv_unref((uv_handle_t *)&l->async);
 }
 
+static void close_leftover(uv_handle_t *h, void *arg)
+{
+    (void)arg;
+    if (!uv_is_closing(h))
+        uv_close(h, NULL); /* a library's: its memory is the library's */
+}
+
+static void close_all(struct loop *l)
+{
+    int rc;
+
+    uv_walk(&l->uv, close_leftover, NULL);
+    (void)uv_run(&l->uv, UV_RUN_DEFAULT);
+    rc = uv_loop_close(&l->uv);
+    if (rc != 0)
+        BUG("event loop still busy after closing everything: %s", uv_strerror(rc));
+}
+
 enum status loop_create(struct loop **out, const struct clock *clock, struct err *e)
 {
     struct loop *l = xcalloc(1, sizeof(*l));
     int rc = uv_loop_init(&l->uv);
+    enum status st;
 
     *out = NULL;
     if (rc < 0) {
@@ -554,9 +481,14 @@ enum status loop_create(struct loop **out, const struct clock *clock, struct err
         free(l);
         return err_set_errno(e, STATUS_ENVIRONMENT, -rc, "create event loop's wake-up");
     }
+    st = loop_watches_init(&l->watches, l, &l->uv, e);
+    if (st != STATUS_OK) {
+        close_all(l);
+        free(l);
+        return st;
+    }
     l->clock = clock ? clock : clock_system();
     heap_init(&l->timers, timer_before);
-    list_init(&l->watches);
     list_init(&l->signals);
     pthread_mutex_init(&l->lock, NULL);
     start_handles(l);
@@ -564,29 +496,9 @@ enum status loop_create(struct loop **out, const struct clock *clock, struct err
     return STATUS_OK;
 }
 
-static void close_leftover(uv_handle_t *h, void *arg)
-{
-    (void)arg;
-    if (!uv_is_closing(h))
-        uv_close(h, NULL); /* a library's: its memory is the library's */
-}
-
-static void close_watches(struct loop *l)
-{
-    struct loop_watch *w;
-
-    while ((w = list_first(&l->watches, struct loop_watch, link)) != NULL) {
-#ifdef FLEET_FAULTS /* the builds for development */
-        BUG("loop destroyed while descriptor %d is watched", w->fd);
-#endif
-        loop_watch_close(&w);
-    }
-}
-
 void loop_destroy(struct loop **lp)
 {
     struct loop *l = *lp;
-    int rc;
 
     if (!l)
         return;
@@ -595,14 +507,11 @@ void loop_destroy(struct loop **lp)
     l->closing = true;
     while (heap_pop(&l->timers))
         ; /* so that their owners see them stopped */
-    close_watches(l);
+    loop_watches_clear(&l->watches);
     while (!list_empty(&l->signals))
         signal_close(list_first(&l->signals, struct loop_sig, link));
-    uv_walk(&l->uv, close_leftover, NULL);
-    (void)uv_run(&l->uv, UV_RUN_DEFAULT);
-    rc = uv_loop_close(&l->uv);
-    if (rc != 0)
-        BUG("event loop still busy after closing everything: %s", uv_strerror(rc));
+    close_all(l);
+    loop_watches_deinit(&l->watches);
     heap_deinit(&l->timers);
     pthread_mutex_lock(&l->lock); /* a post from another thread may just be leaving */
     pthread_mutex_unlock(&l->lock);
