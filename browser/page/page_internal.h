@@ -222,6 +222,8 @@ void console_add(struct page *p, const char *type, struct str text, const char *
 void console_send(struct page *p);
 void page_send_rules(struct page *p); /* rules.c: what is blocked and seeded, on a new session */
 void page_reset_rules(struct page *p);
+/** For a session of a frame's process or a worker: what of it concerns these. */
+void rules_send(struct page *p, struct cdp_session *s);
 
 /* --- download.c --- */
 
@@ -236,6 +238,7 @@ cdp_event_fn frame_on_attached, frame_on_detached, frame_on_navigated, frame_on_
 cdp_event_fn frame_on_requested, frame_on_scheduled, frame_on_unscheduled, frame_on_started;
 cdp_event_fn frame_on_stopped, frame_on_dcl, frame_on_load, frame_on_lifecycle, frame_on_context;
 cdp_event_fn dialog_on_opening, console_on_called, console_on_thrown, rules_on_paused;
+cdp_event_fn rules_on_challenged;
 
 struct frame *frame_new(struct page *p, struct frame *parent, struct str id, struct cdp_session *s);
 void frame_free(struct frame *f); /* with its children; holds are abandoned */

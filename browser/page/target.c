@@ -115,6 +115,7 @@ static void attach_frame(struct page *p, struct cdp_session *s, struct str id)
     cdp_tell(s, "Target.setAutoAttach", str_from(auto_attach));
     cdp_tell(s, "Page.enable", STR_NONE);
     identity_apply(p->ctx->applied, REALM_FRAME, s, NULL);
+    rules_send(p, s);
     resume(s);
 }
 
@@ -123,6 +124,7 @@ static void attach_worker(struct page *p, struct cdp_session *s, const char *id)
     realm_new(p, s, id);
     cdp_tell(s, "Target.setAutoAttach", str_from(auto_attach));
     identity_apply(p->ctx->applied, REALM_WORKER, s, page_url(p));
+    rules_send(p, s);
     resume(s);
 }
 
@@ -381,6 +383,7 @@ const struct cdp_handler realm_handlers[] = {
     {"Runtime.consoleAPICalled", console_on_called},
     {"Runtime.exceptionThrown", console_on_thrown},
     {"Fetch.requestPaused", rules_on_paused},
+    {"Fetch.authRequired", rules_on_challenged},
     {"Target.attachedToTarget", on_child_attached},
     {"Target.detachedFromTarget", on_child_detached},
     {"Inspector.targetCrashed", on_crashed},
