@@ -31,14 +31,33 @@ static size_t count_entries(const char *dir, const char *prefix)
     return n;
 }
 
+/* A launcher that a failure ended is started again: all that there were. Other fleets of the
+ * machine have cgroups too. */
+static pid_t spawners[16];
+static size_t n_spawners;
+
+static void note_spawner(pid_t pid)
+{
+    if (pid <= 0 || (n_spawners > 0 && spawners[n_spawners - 1] == pid))
+        return;
+    assert_true(n_spawners < ARRAY_LEN(spawners));
+    spawners[n_spawners++] = pid;
+}
+
 /* Looked for where the hierarchies have our own place; none there is fine. */
 static size_t count_cgroups(void)
 {
-    static const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+    static const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified",
+                                        "/sys/fs/cgroup/pids", "/sys/fs/cgroup/memory",
+                                        "/sys/fs/cgroup/cpu"};
+    char prefix[48];
     size_t n = 0;
 
-    for (size_t i = 0; i < ARRAY_LEN(roots); i++)
-        n += count_entries(roots[i], "fleet-");
+    for (size_t k = 0; k < n_spawners; k++) {
+        snprintf(prefix, sizeof(prefix), "fleet-m-%d-", (int)spawners[k]);
+        for (size_t i = 0; i < ARRAY_LEN(roots); i++)
+            n += count_entries(roots[i], prefix);
+    }
     return n;
 }
 
@@ -101,6 +120,7 @@ static void fail_each(const char *what, uint32_t without, enum reaper_view view,
             well++;
         }
         assert_false(member_hear(&x, "never", 0));
+        note_spawner(reaper_pid(m.reaper));
         assert_nothing_left(&m, err_text(&x.exit.err));
         member_close(&x);
     }
