@@ -19,5 +19,9 @@ struct acting *acting_begin(struct op_call *call);
  * copied. */
 void acting_save(struct op_call *call, enum status s, struct str bytes, const struct err *e,
                  const char *name, const char *ext);
+/** As acting_save of what is OK: takes the buffer's bytes, and the members of `more` (may be NULL)
+ * into the result. */
+void acting_save_all(struct op_call *call, struct buf *bytes, const char *name, const char *ext,
+                     struct json *more);
 
 #endif

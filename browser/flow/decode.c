@@ -472,6 +472,13 @@ static void decode_into(struct decoding *dec, const struct json *j, struct flow_
     s->into = get_str(dec, j, "into");
 }
 
+/* The browser is to keep bodies from the flow's beginning on. */
+static void decode_body(struct decoding *dec, const struct json *j, struct flow_step *s)
+{
+    decode_into(dec, j, s);
+    dec->flow->wants_bodies = true;
+}
+
 static void decode_set(struct decoding *dec, const struct json *j, struct flow_step *s)
 {
     s->to_output = get_bool(dec, j, "output");
@@ -485,6 +492,9 @@ static const struct {
     {"extract", decode_extract},
     {"set", decode_set},
     {"console", decode_into},
+    {"har", decode_into},
+    {"screencast", decode_into},
+    {"responseBody", decode_body},
     {"exportState", decode_into},
     {"screenshot", decode_element},
     {"if", decode_if},

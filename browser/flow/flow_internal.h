@@ -73,6 +73,7 @@ struct flow {
     size_t n_steps; /* those that somebody wrote, at the top level */
     const char **warnings;
     size_t n_warnings;
+    bool wants_bodies; /* a step takes the body of a response */
 };
 
 #endif

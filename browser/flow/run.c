@@ -9,6 +9,8 @@
 #include "browser/flow/run_internal.h"
 
 #include "browser/doing.h"
+#include "browser/page/cast.h"
+#include "browser/page/netlog.h"
 #include "core/base/log.h"
 #include "core/base/url.h"
 
@@ -52,24 +54,58 @@ static void call_op(struct flow_run *r, const struct op *op, enum phase phase,
                     uint64_t deadline_ms);
 
 /* At the end, one op a file. */
-static void keep(struct flow_run *r, const char *op, const char *name, bool save, enum phase phase)
+static void keep(struct flow_run *r, const char *op, const char *name, const char *flag,
+                 enum phase phase)
 {
     json_destroy(&r->params);
-    r->params = json_add_str(json_new_object(), "name", name);
-    if (save)
-        json_add_bool(r->params, "save", true);
+    r->params = json_new_object();
+    if (name != NULL)
+        json_add_str(r->params, "name", name);
+    if (flag != NULL)
+        json_add_bool(r->params, flag, true);
     call_op(r, step_op_find(op), phase, loop_now_ms(r->session->loop) + PICTURE_MS);
 }
 
-/* What pages said becomes a file of the task. */
+static bool has_said(const struct flow_run *r)
+{
+    return json_len(r->session->console) > 0 && r->session->artifacts_dir != NULL &&
+           r->cancelled == STATUS_OK;
+}
+
+static bool has_cast(const struct flow_run *r)
+{
+    return page_cast_find(r->session->main) != NULL &&
+           (r->cancelled == STATUS_OK || r->cancelled == STATUS_TIMEOUT);
+}
+
+/* Also of an attempt whose time was over: then it is wanted most. */
+static bool has_har(const struct flow_run *r)
+{
+    return page_har_runs(r->session->main) &&
+           (r->cancelled == STATUS_OK || r->cancelled == STATUS_TIMEOUT);
+}
+
+/* What was recorded becomes files of the task, one op after the other. */
+static const struct {
+    bool (*wanted)(const struct flow_run *r);
+    const char *op, *name, *flag;
+} kept[] = {
+    {has_cast, "page.screencast", NULL, "end"},
+    {has_said, "page.console", "console", "save"},
+    {has_har, "page.har", NULL, "end"},
+};
+
 static void run_end(struct flow_run *r)
 {
-    const struct page_session *s = r->session;
+    while (r->n_kept < ARRAY_LEN(kept)) {
+        size_t i = r->n_kept++;
 
-    if (json_len(s->console) > 0 && s->artifacts_dir != NULL && r->cancelled == STATUS_OK)
-        keep(r, "page.console", "console", true, PHASE_CONSOLE);
-    else
-        run_over(r);
+        if (!kept[i].wanted(r))
+            continue;
+        keep(r, kept[i].op, kept[i].name, kept[i].flag, PHASE_KEEP);
+        return;
+    }
+    run_over(r);
 }
 
 static void on_end(struct loop_timer *t)
@@ -77,14 +113,9 @@ static void on_end(struct loop_timer *t)
     run_end(container_of(t, struct flow_run, timer));
 }
 
-static void on_over(struct loop_timer *t)
-{
-    run_over(container_of(t, struct flow_run, timer));
-}
-
 static void on_dom(struct loop_timer *t)
 {
-    keep(container_of(t, struct flow_run, timer), "page.html", "failed", false, PHASE_DOM);
+    keep(container_of(t, struct flow_run, timer), "page.html", "failed", NULL, PHASE_DOM);
 }
 
 /* --- ops --- */
@@ -236,7 +267,7 @@ void run_fail(struct flow_run *r, const struct err *e)
         return;
     }
     page_stop(r->session->page); /* which would hold the picture back */
-    keep(r, "page.screenshot", "failed", false, PHASE_PICTURE);
+    keep(r, "page.screenshot", "failed", NULL, PHASE_PICTURE);
 }
 
 static bool is_welcome(const struct flow_step *s, int status)
@@ -335,10 +366,7 @@ static void call_done(struct op_call *call)
     if (r->phase >= PHASE_PICTURE) {
         bool dom = r->phase == PHASE_PICTURE && s == STATUS_OK && r->cancelled == STATUS_OK;
 
-        loop_timer_start(r->session->loop, &r->timer, 0,
-                         dom                         ? on_dom
-                         : r->phase != PHASE_CONSOLE ? on_end
-                                                     : on_over);
+        loop_timer_start(r->session->loop, &r->timer, 0, dom ? on_dom : on_end);
     } else if (r->cancelled != STATUS_OK) {
         if (s == STATUS_OK || s == STATUS_CANCELLED)
             err_set(&e, r->cancelled, "%s", status_text(r->cancelled));
@@ -549,6 +577,23 @@ void run_next(struct flow_run *r)
 
 /* --- begin and cancel --- */
 
+/* From the first request on. */
+static void record(const struct flow *f, struct page_session *s)
+{
+    const struct conf_output *o = s->conf != NULL ? &s->conf->output : NULL;
+    struct err e = ERR_INIT;
+
+    if (f->wants_bodies)
+        page_listen_responses(s->main);
+    if (o != NULL && o->har != HAR_KEPT_OFF) {
+        const struct har_want want = {.content = o->har == HAR_KEPT_EMBED ? HAR_EMBED : HAR_OMIT,
+                                      .secrets = o->har_sensitive};
+
+        if (page_har_begin(s->main, &want, &e) != STATUS_OK)
+            log_warn(NULL, "flow.har", LOG_STR("task", s->attempt->task_id), LOG_ERR(&e));
+    }
+}
+
 struct flow_run *flow_run(const struct flow *f, struct page_session *s, void (*done)(void *arg),
                           void *arg)
 {
@@ -564,6 +609,7 @@ struct flow_run *flow_run(const struct flow *f, struct page_session *s, void (*d
         s->timeout_ms = f->timeout_ms;
     s->flow = r;
     s->attempt->may_have_happened = false;
+    record(f, s);
     run_push(r, &f->steps, NULL);
     run_next(r);
     return r;

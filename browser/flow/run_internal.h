@@ -15,7 +15,7 @@ enum phase {
     PHASE_NEXT,    /* paginate: the click on "next" */
     PHASE_PICTURE, /* of the failure */
     PHASE_DOM,     /* the DOM at the failure */
-    PHASE_CONSOLE, /* what pages said, at the end */
+    PHASE_KEEP,    /* what was recorded, at the end */
 };
 
 struct level {
@@ -36,6 +36,7 @@ struct flow_run {
     uint64_t step_deadline_ms; /* for what is waited for before the op */
     uint32_t tries;
     enum phase phase;
+    size_t n_kept; /* of what is kept at the end: done, or not wanted */
     struct op_call call;
     bool calling;
     struct json *params; /* of the call, expanded */

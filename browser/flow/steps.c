@@ -6,7 +6,9 @@
 #include "browser/ops_flow.h"
 #include "browser/ops_network.h"
 #include "browser/ops_page.h"
+#include "browser/ops_record.h"
 #include "browser/ops_state.h"
+#include "browser/ops_traffic.h"
 
 #include <string.h>
 
@@ -98,6 +100,20 @@ const struct step_type step_types[] = {
      .own = NAMES("into"),
      .no_page = true,
      .doc = "keeps what the page writes to its console, and its errors"},
+    {.name = "har",
+     .op = "page.har",
+     .own = NAMES("into"),
+     .no_page = true,
+     .doc = "records what pages ask the network for, or ends that, as a HAR file"},
+    {.name = "screencast",
+     .op = "page.screencast",
+     .own = NAMES("into"),
+     .no_page = true,
+     .doc = "keeps frames of what the page shows, or ends that"},
+    {.name = "responseBody",
+     .op = "page.response_body",
+     .own = NAMES("into"),
+     .doc = "takes the body of a response that the page got"},
     {.name = "exportState",
      .op = "member.state.export",
      .own = NAMES("into"),
@@ -154,7 +170,9 @@ const struct op *step_op_find(const char *name)
     op = op != NULL ? op : find_in(ops_capture, n_ops_capture, name);
     op = op != NULL ? op : find_in(ops_files, n_ops_files, name);
     op = op != NULL ? op : find_in(ops_network, n_ops_network, name);
+    op = op != NULL ? op : find_in(ops_record, n_ops_record, name);
     op = op != NULL ? op : find_in(ops_state, n_ops_state, name);
+    op = op != NULL ? op : find_in(ops_traffic, n_ops_traffic, name);
     BUG_ON(op == NULL);
     return op;
 }

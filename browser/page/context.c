@@ -253,6 +253,8 @@ void context_begin(struct context *c, struct page_session *s)
     c->session = s;
     s->main = s->page = p;
     s->member = c->member;
+    list_for_each (l, &c->pages)
+        console_send(list_entry(l, struct page, link));
 }
 
 /* No script of a member runs on while its member has nothing to do. */
@@ -293,6 +295,7 @@ void context_end(struct context *c, bool keep)
             network_abandon(main->main);
     }
     downloads_end(c);
+    netlog_end(c);
     drop_others(c, main);
     if (main != NULL) {
         page_reset(main);

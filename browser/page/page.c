@@ -21,7 +21,7 @@ struct page *page_create(struct context *ctx)
     list_init(&p->realms);
     list_init(&p->tasks);
     list_push(&ctx->pages, &p->link);
-    ctx->n_pages_made++;
+    p->number = (uint32_t)++ctx->n_pages_made;
     return p;
 }
 
@@ -41,6 +41,7 @@ void page_unref(struct page *p)
     free(p->dialog_message);
     free(p->blocked);
     free(p->seed);
+    cast_drop(p);
     free(p);
     t->n_refs--;
     targets_settle(t);
@@ -142,8 +143,11 @@ void page_attached(struct page *p, struct cdp_session *s, const char *target_id)
     page_send_viewport(p);
     page_send_rules(p);
     console_send(p);
+    netlog_realm(&p->main_realm);
+    cast_send(p);
     if (p->has_conditions) {
-        cdp_tell(s, "Network.enable", STR_NONE);
+        if (!netlog_is_on(p->ctx))
+            cdp_tell(s, "Network.enable", STR_NONE);
         page_send_conditions(p);
     }
     if (p->ctx->watch != NULL) { /* who looks on says when it runs */
@@ -164,6 +168,7 @@ void page_lost(struct page *p, enum status why, const char *sentence)
     page_ref(p);
     p->state = PAGE_GONE;
     err_set(&p->gone, why, "%s", sentence);
+    cast_stop(p);
     if (p->main_realm.session != NULL)
         realm_release(&p->main_realm, why, sentence);
     if (p->main != NULL) {
@@ -248,7 +253,7 @@ void page_send_conditions(struct page *p)
  * dropped unread. */
 void page_set_conditions(struct page *p, const struct page_conditions *c)
 {
-    if (!p->has_conditions && p->main_realm.session != NULL)
+    if (!p->has_conditions && p->main_realm.session != NULL && !netlog_is_on(p->ctx))
         cdp_tell(p->main_realm.session, "Network.enable", STR_NONE);
     p->has_conditions = true;
     p->conditions = *c;
@@ -276,9 +281,8 @@ void page_reset(struct page *p)
             cdp_tell(p->main_realm.session, "Network.disable", STR_NONE);
     }
     page_reset_rules(p);
-    if (p->main_realm.runtime && p->main_realm.session != NULL)
-        cdp_tell(p->main_realm.session, "Runtime.disable", STR_NONE);
-    p->main_realm.runtime = p->console = false;
+    cast_drop(p);
+    console_reset(p);
     page_dialog_policy(p, false, NULL);
     p->dialog_type = NULL;
     free(steal_ptr(&p->dialog_message));

@@ -31,6 +31,7 @@ struct targets {
     size_t n_refs;      /* contexts and pages that are not freed yet */
     uint64_t next_id;   /* of tasks and frames */
     bool doom_posted, destroyed;
+    char version[32]; /* the browser's, "" before somebody asked */
 };
 
 /* --- contexts (context.c) --- */
@@ -51,6 +52,7 @@ struct context {
     struct loop_timer idle;
     size_t n_pages_made;
     struct downloads *downloads; /* NULL: denied */
+    struct netlog *net;          /* NULL: nothing is recorded of what its pages ask for */
     size_t n_strays; /* tabs that were asked for by pages that are dropped; tabs come in the order
                         they are asked for */
     bool destroyed;  /* a session still has it */
@@ -102,7 +104,10 @@ struct frame_realm {
     struct cdp_listener listener;
     char target[DEVTOOLS_ID_MAX];
     bool is_frame;
-    bool runtime; /* Runtime.enable was sent */
+    bool runtime;                /* Runtime.enable was sent */
+    struct cdp_listener network; /* netlog.c's */
+    bool listens;
+    bool says; /* Console.enable was sent */
 };
 
 /** The browser let go of the context, or is about to: its pages are gone, and it is not usable any
@@ -121,6 +126,7 @@ struct page {
     struct context *ctx; /* NULL when let go of */
     struct targets *targets;
     unsigned refs;
+    uint32_t number; /* of the pages that its context had, from 1 */
     enum page_state state;
     struct err gone; /* status OK while it is not */
     char target[DEVTOOLS_ID_MAX];
@@ -141,9 +147,10 @@ struct page {
     bool has_viewport, has_conditions, viewport_changed, conditions_changed;
     struct page_viewport viewport;
     struct page_conditions conditions;
-    bool console;  /* Runtime.enable was asked for */
-    char *blocked; /* Fetch patterns; NULL: none */
-    char *seed;    /* params of a script for new documents; NULL: none */
+    bool console;      /* Runtime.enable was asked for */
+    struct cast *cast; /* NULL: none */
+    char *blocked;     /* Fetch patterns; NULL: none */
+    char *seed;        /* params of a script for new documents; NULL: none */
     char seed_id[32];
     bool dialog_accept;
     char *dialog_text; /* for prompts */
@@ -220,6 +227,8 @@ void page_reset(struct page *p);
 /** Keeps an entry with the attempt (console.c); harmless without one. */
 void console_add(struct page *p, const char *type, struct str text, const char *url);
 void console_send(struct page *p);
+void console_realm(struct frame_realm *r); /* a new session of a frame or worker */
+void console_reset(struct page *p);
 void page_send_rules(struct page *p); /* rules.c: what is blocked and seeded, on a new session */
 void page_reset_rules(struct page *p);
 /** For a session of a frame's process or a worker: what of it concerns these. */
@@ -232,12 +241,27 @@ void download_progresses(struct targets *t, const struct json *params);
 /** The session is over: denied again, and what was told forgotten. */
 void downloads_end(struct context *c);
 
+/* --- netlog.c --- */
+
+/** A new session: listened to, and the Network domain turned on, when something is recorded. */
+void netlog_realm(struct frame_realm *r);
+bool netlog_is_on(const struct context *c);
+/** The session is over. */
+void netlog_end(struct context *c);
+
+/* --- cast.c --- */
+
+void cast_send(struct page *p); /* on a new session */
+void cast_stop(struct page *p); /* the session is about to end */
+void cast_drop(struct page *p);
+
 /* --- frame.c, dialog.c: events of sessions; arg is the struct frame_realm --- */
 
 cdp_event_fn frame_on_attached, frame_on_detached, frame_on_navigated, frame_on_same_document;
 cdp_event_fn frame_on_requested, frame_on_scheduled, frame_on_unscheduled, frame_on_started;
 cdp_event_fn frame_on_stopped, frame_on_dcl, frame_on_load, frame_on_lifecycle, frame_on_context;
-cdp_event_fn dialog_on_opening, console_on_called, console_on_thrown, rules_on_paused;
+cdp_event_fn dialog_on_opening, console_on_called, console_on_thrown, console_on_message,
+    rules_on_paused;
 cdp_event_fn rules_on_challenged;
 
 struct frame *frame_new(struct page *p, struct frame *parent, struct str id, struct cdp_session *s);

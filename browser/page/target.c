@@ -90,7 +90,7 @@ void realm_release(struct frame_realm *r, enum status why, const char *sentence)
 
     cdp_session_destroy(&r->session, why, sentence);
     if (is_main) {
-        r->runtime = false;
+        r->runtime = r->listens = r->says = false;
         return;
     }
     list_remove(&r->link);
@@ -116,15 +116,20 @@ static void attach_frame(struct page *p, struct cdp_session *s, struct str id)
     cdp_tell(s, "Page.enable", STR_NONE);
     identity_apply(p->ctx->applied, REALM_FRAME, s, NULL);
     rules_send(p, s);
+    netlog_realm(r);
+    console_realm(r);
     resume(s);
 }
 
 static void attach_worker(struct page *p, struct cdp_session *s, const char *id)
 {
-    realm_new(p, s, id);
+    struct frame_realm *r = realm_new(p, s, id);
+
     cdp_tell(s, "Target.setAutoAttach", str_from(auto_attach));
     identity_apply(p->ctx->applied, REALM_WORKER, s, page_url(p));
     rules_send(p, s);
+    netlog_realm(r);
+    console_realm(r);
     resume(s);
 }
 
@@ -382,6 +387,7 @@ const struct cdp_handler realm_handlers[] = {
     {"Runtime.executionContextCreated", frame_on_context},
     {"Runtime.consoleAPICalled", console_on_called},
     {"Runtime.exceptionThrown", console_on_thrown},
+    {"Console.messageAdded", console_on_message},
     {"Fetch.requestPaused", rules_on_paused},
     {"Fetch.authRequired", rules_on_challenged},
     {"Target.attachedToTarget", on_child_attached},

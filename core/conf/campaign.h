@@ -27,15 +27,19 @@ enum sandbox_want { SANDBOX_REQUIRE, SANDBOX_PREFER, SANDBOX_OFF };
 enum enforce { ENFORCE_HOLD, ENFORCE_CHARGE };
 enum on_blocked { BLOCKED_END, BLOCKED_WAIT };
 enum group_by { GROUP_HOST, GROUP_SITE };
+enum har_kept { HAR_KEPT_OFF, HAR_KEPT_OMIT, HAR_KEPT_EMBED };
+enum console_kept { CONSOLE_KEPT_OFF, CONSOLE_KEPT_ERRORS, CONSOLE_KEPT_ALL };
 
 /* Names of the enumerators above, NULL-terminated. */
 extern const char *const coordinator_names[],
-    *const isolation_names[], *const browser_names[], *const context_names[],
-                                                          *const sandbox_names[],
-                                                              *const enforce_names[],
-                                                                  *const blocked_names[],
-                                                                      *const sign_names[],
-                                                                          *const group_names[];
+    *const isolation_names[],
+        *const browser_names[], *const context_names[],
+                                    *const sandbox_names[],
+                                        *const enforce_names[],
+                                            *const blocked_names[],
+                                                *const sign_names[], *const group_names[],
+                                                                         *const har_names[],
+                                                                             *const console_names[];
 
 enum {
     CONF_TARGETS_MAX = 1000000, /* rows of a target list */
@@ -130,8 +134,11 @@ struct conf_retry {
 
 struct conf_output {
     const char *results;
-    const char *artifacts; /* directory */
-    const char *report;    /* default: report.html beside the results */
+    const char *artifacts;     /* directory */
+    const char *report;        /* default: report.html beside the results */
+    enum har_kept har;         /* of each attempt of a browser: off, without or with bodies */
+    bool har_sensitive;        /* with the values of Authorization, Cookie and Set-Cookie */
+    enum console_kept console; /* of its pages: nothing, errors, all they write */
 };
 
 /** Paths are absolute, or relative to the working directory. All memory is the arena's. */

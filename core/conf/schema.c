@@ -13,6 +13,8 @@ const char *const blocked_names[] = {"end", "wait", NULL};
 const char *const sign_names[] = {"each", "checkpoint", NULL};
 const char *const group_names[] = {"host", "site", NULL};
 const char *const rotate_hit_names[] = {"429", "403", "captcha", NULL};
+const char *const har_names[] = {"off", "omit", "embed", NULL};
+const char *const console_names[] = {"off", "errors", "all", NULL};
 
 enum { DAY_MS = 24 * 60 * 60 * 1000, WEEK_MS = 7 * DAY_MS };
 
@@ -471,6 +473,23 @@ static const struct json_field output_fields[] = {
      .min = 1,
      .max = 4096,
      .doc = "file for the report; default: report.html beside the results"},
+    {.name = "har",
+     .kind = JK_ENUM,
+     IN(conf_output, har),
+     .names = har_names,
+     .doc = "HAR 1.2 file of each attempt among the artifacts: \"off\", \"omit\" (without the "
+            "bodies of responses) or \"embed\" (with them); default: off"},
+    {.name = "har_sensitive",
+     .kind = JK_BOOL,
+     IN(conf_output, har_sensitive),
+     .doc = "keep the values of Authorization, Cookie and Set-Cookie in it; default: false"},
+    {.name = "console",
+     .kind = JK_ENUM,
+     IN(conf_output, console),
+     .names = console_names,
+     .doc = "what pages say that is kept among the artifacts: \"errors\" (what they log as "
+            "errors), \"all\" (all they log, and uncaught errors; a page can notice that) or "
+            "\"off\"; default: errors"},
 };
 static const struct json_schema output_schema = {
     .name = "output",
@@ -628,6 +647,8 @@ void campaign_defaults(struct campaign_conf *out)
         .deadlines = {.run_ms = 60000, .heartbeat_ms = 10000},
         .retry = {.max = 2, .base_ms = 500, .cap_ms = 30000},
         .scale = {.min = 1},
-        .output = {.results = "results.ndjson", .artifacts = "out/"},
+        .output = {.results = "results.ndjson",
+                   .artifacts = "out/",
+                   .console = CONSOLE_KEPT_ERRORS},
     };
 }

@@ -462,10 +462,20 @@ static void begin(struct arena *a, const struct json *row)
     context_begin(fx.ctx, &fx.session);
 }
 
+static void (*look)(const char *path);
+
+void flow_look(void (*fn)(const char *path))
+{
+    look = fn;
+}
+
 static void remove_artifacts(void)
 {
-    for (const struct json *j = json_first(fx.session.artifacts); j != NULL; j = json_next(j))
+    for (const struct json *j = json_first(fx.session.artifacts); j != NULL; j = json_next(j)) {
+        if (look != NULL)
+            look(json_str(j, ""));
         (void)remove(json_str(j, ""));
+    }
 }
 
 enum status flow_try_with(const char *steps, const char *row_text, unsigned cancel_ms)

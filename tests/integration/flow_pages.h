@@ -40,6 +40,9 @@ void flow_expect(const char *steps, const char *output);
 /** It ends with this status, and `text` is in what is said. */
 void flow_expect_fail(const char *steps, enum status s, const char *text);
 
+/** From the next flow on, `fn` looks at each artifact before it is removed; NULL: nobody does. */
+void flow_look(void (*fn)(const char *path));
+
 /** What `path` answers from now on; "@silent" and "@never" as site_answer has them. The strings are
  * borrowed. */
 void flow_serve(const char *path, int status, const char *headers, const char *body);
