@@ -1,16 +1,23 @@
 /* A WebSocket: its queue, its pings, its end. conn.c calls in with what libwebsockets tells.
  *
  * A message goes out as one frame, as Chromium sends them, so that clients that know no fragments
- * are content. What the kernel does not take at once libwebsockets keeps; `in_flight` counts it
- * until the connection is writable again, so that ws_queued tells all that waits. */
+ * are content. What is sent in a turn of the loop is written at its end, all of it together,
+ * without asking first whether the connection is writable: that would cost each message a further
+ * turn and half a dozen system calls. What the kernel does not take at once libwebsockets keeps;
+ * `in_flight` counts it until the connection is writable again, so that ws_queued tells all that
+ * waits. */
 #include "core/api/ws.h"
 
 #include <libwebsockets.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include "core/api/http_internal.h"
 
 enum {
     WRITES_MAX = 32, /* messages written in one turn of the connection */
+    CORK_MIN = 3,    /* from so many on they are worth two more system calls */
     MESSAGE_MAX = 64 * 1024 * 1024,
     QUEUE_HIGH = 1024 * 1024,
     QUEUE_MAX = 256 * 1024 * 1024,
@@ -35,7 +42,8 @@ struct ws {
     size_t queued, in_flight;
     bool open, full, paused, binary;
     bool closing, close_sent;
-    bool asked; /* to be told when it is writable */
+    bool asked;         /* to be told when it is writable */
+    bool posted, ended; /* flush_step will run; its WebSocket is no more */
     bool want_ping, pinged;
     uint64_t heard_ms;
     unsigned code;
@@ -96,7 +104,9 @@ void ws_end(struct ws *w)
     w->open = false;
     if (w->opts.on_close)
         w->opts.on_close(w->opts.arg, w, w->code, str_from(w->reason));
-    free(w);
+    w->ended = true;
+    if (!w->posted)
+        free(w);
 }
 
 /* --- signs of life --- */
@@ -214,6 +224,17 @@ bool ws_is_full(const struct ws *w)
     return w->full;
 }
 
+static void flush_step(void *arg);
+
+/* At the end of the turn. Where libwebsockets will tell of room anyway, then. */
+static void flush_post(struct ws *w)
+{
+    if (w->posted || w->asked || !w->open)
+        return;
+    w->posted = true;
+    loop_defer(loop_of(w), flush_step, w);
+}
+
 static enum status send_message(struct ws *w, struct str head, struct str tail, bool binary)
 {
     size_t len = head.len + tail.len;
@@ -236,7 +257,7 @@ static enum status send_message(struct ws *w, struct str head, struct str tail, 
     w->queued += len;
     if (ws_queued(w) > w->opts.queue_high)
         w->full = true;
-    ask_writable(w);
+    flush_post(w);
     return STATUS_OK;
 }
 
@@ -300,18 +321,68 @@ static void tell_writable(struct ws *w)
         w->opts.on_writable(w->opts.arg, w);
 }
 
+static bool is_several(const struct ws *w)
+{
+    size_t n = 0;
+
+    list_for_each (l, &w->out)
+        if (++n >= CORK_MIN)
+            return true;
+    return false;
+}
+
+/* Held back by the kernel until the last of them: one packet and one wake-up of the peer. Not for
+ * sockets of other families, which say so and are as they were. */
+static void cork(struct ws *w, int on)
+{
+    (void)setsockopt(lws_get_socket_fd(w->conn->wsi), IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+}
+
+static bool write_some(struct ws *w)
+{
+    bool corked = is_several(w), ok = true;
+
+    if (corked)
+        cork(w, 1);
+    for (int i = 0; ok && i < WRITES_MAX && w->in_flight == 0 && !list_empty(&w->out); i++)
+        ok = write_one(w);
+    if (corked)
+        cork(w, 0);
+    return ok;
+}
+
+static void flush_step(void *arg)
+{
+    struct ws *w = arg;
+
+    w->posted = false;
+    if (w->ended) {
+        free(w);
+        return;
+    }
+    if (!w->open || w->asked)
+        return;
+    if (w->closing || w->in_flight || lws_partial_buffered(w->conn->wsi)) {
+        ask_writable(w);
+        return;
+    }
+    if (!write_some(w)) {
+        http_conn_kill(w->conn);
+        return;
+    }
+    if (!list_empty(&w->out) || w->in_flight)
+        ask_writable(w);
+    tell_writable(w);
+}
+
 bool ws_write(struct ws *w)
 {
     w->asked = false;
     w->in_flight = 0;
     if (w->want_ping && !write_ping(w))
         return false;
-    for (int i = 0; i < WRITES_MAX && !list_empty(&w->out); i++) {
-        if (!write_one(w))
-            return false;
-        if (w->in_flight || lws_send_pipe_choked(w->conn->wsi))
-            break;
-    }
+    if (!write_some(w))
+        return false;
     tell_writable(w);
     if (!list_empty(&w->out) || w->in_flight) {
         ask_writable(w);
