@@ -451,6 +451,7 @@ static void acted(void *arg, const struct mux_call *call, const char *url, enum 
         .op = op,
         .outcome = s == STATUS_OK ? "ok" : status_name(s),
         .parent = l->leaf,
+        .lazy = true,
     };
 
     l->n_acted++;

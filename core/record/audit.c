@@ -149,6 +149,7 @@ static struct pending *prepare(struct audit *a, const struct receipt *r, enum pe
     p->pieces = pieces;
     p->opens = str_ends(str_from(r->kind), STR(".open"));
     p->redact = r->redact;
+    p->job.lazy = r->lazy;
     p->with = r->with;
     copy_hash(r->parent, &p->parent, &p->has_parent);
     copy_hash(r->closes, &p->closes, &p->has_closes);

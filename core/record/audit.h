@@ -69,6 +69,7 @@ struct receipt {
     struct str payload; /* canonical JSON (jcs_write); "ph" is its SHA-256. {NULL, 0}: no payload,
                            no "ph" */
     bool redact;        /* hash the payload, do not store it */
+    bool lazy;          /* nobody waits for it: it may share a later commit (LOGDB_LAZY_MS) */
     struct audit_with *with; /* NULL: none. Not run when the receipt is refused */
 };
 

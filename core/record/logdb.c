@@ -1,7 +1,8 @@
 /* One writer for all who keep state in log.sqlite. Why one thread and one transaction for a group:
  * what costs is the fsync, not the rows; a thousand rows cost about as much as one. Nothing lingers
  * to fill a group: while one commit is under way the next group gathers, so a single job is
- * answered at once and a flood is committed by the thousand. */
+ * answered at once and a flood is committed by the thousand. Jobs that nobody waits for do linger,
+ * for LOGDB_LAZY_MS: one by one they would keep the writer busy with nothing but commits. */
 #include "core/record/logdb.h"
 
 #include "core/base/fault.h"
@@ -28,6 +29,8 @@ struct logdb {
     pthread_mutex_t lock; /* guards the queue and `closing` */
     pthread_cond_t wake;
     struct logdb_job *first, *last;
+    size_t n_lazy;   /* jobs of the queue when all of them are lazy, else 0 */
+    uint64_t due_ms; /* then: when they are written; else 0, at once */
     bool closing;
     bool at_once; /* logdb_close_now waits: nothing is posted */
 
@@ -277,17 +280,28 @@ static void wait_for_work(struct logdb *db, uint64_t until_ms)
         (void)pthread_cond_wait(&db->wake, &db->lock);
 }
 
+/* Until when there is nothing to do, 0: without limit. False: there is. The lock is held. */
+static bool may_wait(const struct logdb *db, uint64_t idle_ms, uint64_t *until_ms)
+{
+    *until_ms = idle_ms;
+    if (db->closing || (db->first && !db->due_ms))
+        return false;
+    if (db->first && (!idle_ms || db->due_ms < idle_ms))
+        *until_ms = db->due_ms;
+    return !*until_ms || mono_ms() < *until_ms;
+}
+
 /* The next group; NULL when an idle call is due or when all is done (*end). */
 static struct group *take_group(struct logdb *db, bool *end)
 {
-    uint64_t idle_ms = next_idle_ms(db);
+    uint64_t idle_ms = next_idle_ms(db), until_ms;
     struct group *g = NULL;
 
     pthread_mutex_lock(&db->lock);
-    while (!db->first && !db->closing && (!idle_ms || mono_ms() < idle_ms))
-        wait_for_work(db, idle_ms);
+    while (may_wait(db, idle_ms, &until_ms))
+        wait_for_work(db, until_ms);
     *end = !db->first && db->closing;
-    if (db->first) {
+    if (db->first && (db->closing || db->due_ms <= mono_ms())) {
         g = xcalloc(1, sizeof(*g));
         g->db = db;
         g->first = db->first;
@@ -295,6 +309,8 @@ static struct group *take_group(struct logdb *db, bool *end)
             g->last = g->last->next;
         db->first = g->last->next;
         g->last->next = NULL;
+        db->n_lazy = 0;
+        db->due_ms = 0; /* what is left was too much for one group */
         if (!db->first)
             db->last = NULL;
     }
@@ -458,9 +474,25 @@ enum status logdb_open(struct loop *l, const char *state_dir, struct logdb **out
     return STATUS_OK;
 }
 
+/* When the queue is written once `job` is in it. True: the writer has to know. The lock is held. */
+static bool set_due(struct logdb *db, const struct logdb_job *job)
+{
+    bool was_empty = !db->first, waited = db->due_ms != 0;
+
+    if (job->lazy && (was_empty || waited) && db->n_lazy + 1 < LOGDB_LAZY_MAX) {
+        db->n_lazy++;
+        if (was_empty)
+            db->due_ms = mono_ms() + LOGDB_LAZY_MS;
+        return was_empty;
+    }
+    db->n_lazy = 0;
+    db->due_ms = 0;
+    return was_empty || waited;
+}
+
 void logdb_submit(struct logdb *db, struct logdb_job *job)
 {
-    bool was_empty;
+    bool wake;
 
     if (db->outstanding++ == 0)
         loop_hold(db->loop);
@@ -469,13 +501,13 @@ void logdb_submit(struct logdb *db, struct logdb_job *job)
     job->error = NULL;
     pthread_mutex_lock(&db->lock);
     BUG_ON(db->closing);
-    was_empty = !db->first;
-    if (was_empty)
+    wake = set_due(db, job);
+    if (!db->first)
         db->first = job;
     else
         db->last->next = job;
     db->last = job;
-    if (was_empty)
+    if (wake)
         pthread_cond_signal(&db->wake);
     pthread_mutex_unlock(&db->lock);
 }

@@ -36,6 +36,9 @@ struct logdb_job {
     /** Not for the database: `run` (db NULL, its status is not looked at) is called before the
      * others of its group, also when the database has failed. */
     bool control;
+    /** Nobody waits for it: it may lie for LOGDB_LAZY_MS until others come that share its commit.
+     */
+    bool lazy;
     struct logdb_job *next; /* private from here */
     enum status status;
     struct err *error;
@@ -61,6 +64,8 @@ struct logdb_hook {
 
 enum {
     LOGDB_GROUP_MAX = 4096,       /* jobs in one transaction */
+    LOGDB_LAZY_MS = 20,           /* how long jobs wait that nobody waits for */
+    LOGDB_LAZY_MAX = 512,         /* so many of them do not wait any longer */
     LOGDB_READ_TIMEOUT_MS = 5000, /* how long a reader or a foreign writer is waited for */
 };
 

@@ -7,6 +7,7 @@
 #include "core/base/log.h"
 #include "core/record/audit.h"
 #include "core/record/keyfile.h"
+#include "core/record/logdb.h"
 #include "core/record/record.h"
 #include "core/record/verify.h"
 
@@ -977,6 +978,29 @@ static void test_many(void **state)
     assert_int_equal(v.payloads, 5000);
 }
 
+/* Receipts that nobody waits for are written all the same: by themselves after a while, at once with
+ * one that is waited for, and when the log is closed; in the order of the appends. */
+static void test_lazy(void **state)
+{
+    struct fixture *f = *state;
+    const struct receipt lazy = {.kind = "op", .op = "lazy", .lazy = true}, r = {.kind = "op"};
+
+    open_log(f, AUDIT_SIGN_EACH);
+    assert_int_equal(append(f, &lazy), STATUS_OK);
+    for (int i = 0; i < 3; i++)
+        audit_append(f->audit, &lazy, on_answer, f);
+    audit_append(f->audit, &r, on_answer, f);
+    await(f, 5);
+    for (int i = 0; i < 2 * LOGDB_LAZY_MAX + 1; i++)
+        audit_append(f->audit, &lazy, on_answer, f);
+    await(f, 2 * LOGDB_LAZY_MAX + 6);
+    for (int i = 0; i < 3; i++)
+        audit_append(f->audit, &lazy, NULL, NULL);
+    close_log(f);
+    assert_false(f->order_broken);
+    assert_clean(f, 2 * LOGDB_LAZY_MAX + 9);
+}
+
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -1000,6 +1024,7 @@ int main(void)
         CASE(test_anchors_and_keys),
         CASE(test_proofs),
         CASE(test_many),
+        CASE(test_lazy),
     };
 
     log_set(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
