@@ -210,6 +210,9 @@ void ws_pause(struct ws *w, bool paused)
     w->paused = paused;
     if (w->open)
         (void)lws_rx_flow_control(w->conn->wsi, paused ? 0 : 1);
+    /* What libwebsockets had read already it looks at when it is called for something else. */
+    if (!paused)
+        ask_writable(w);
 }
 
 /* --- sending --- */
