@@ -77,19 +77,20 @@ static bool lease_behind(struct idstore *s, sqlite3_stmt *st, const char *tag, i
 enum status idstore_lease(struct idstore *s, const char *tag, struct arena *a,
                           struct idstore_row *out, struct err *e)
 {
-    sqlite3_stmt *st = NULL;
     size_t taken = 0;
     bool got;
 
     BUG_ON(s->lock_fd < 0);
-    if (sqlite3_prepare_v2(s->db,
+    if (!s->lease_st &&
+        sqlite3_prepare_v3(s->db,
                            "SELECT id, tag, record, saves, state, n FROM identity"
                            " WHERE (?1 IS NULL OR tag = ?1) AND n > ?2 AND n <= ?3 ORDER BY n",
-                           -1, &st, NULL) != SQLITE_OK)
+                           -1, SQLITE_PREPARE_PERSISTENT, &s->lease_st, NULL) != SQLITE_OK)
         return store_sql_error(s->db, e, s->path);
-    got = lease_behind(s, st, tag, s->last_leased, INT64_MAX, a, out, &taken) ||
-          lease_behind(s, st, tag, INT64_MIN, s->last_leased, a, out, &taken);
-    (void)sqlite3_finalize(st);
+    got = lease_behind(s, s->lease_st, tag, s->last_leased, INT64_MAX, a, out, &taken) ||
+          lease_behind(s, s->lease_st, tag, INT64_MIN, s->last_leased, a, out, &taken);
+    (void)sqlite3_reset(s->lease_st); /* no reading transaction stays open */
+    (void)sqlite3_clear_bindings(s->lease_st);
     if (got) {
         (void)map_put(s->leased, str_from(out->id), s);
         return STATUS_OK;
