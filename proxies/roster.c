@@ -60,6 +60,8 @@ static uint64_t hash_id(const char *id)
     return h;
 }
 
+enum { PROBED_MS = 250 }; /* a proxy that is being probed: ask again */
+
 struct roster *roster_create(const struct roster_opts *opts, struct proxy *const *v, size_t n)
 {
     struct roster *r = xcalloc(1, sizeof(*r));
@@ -111,6 +113,14 @@ static uint32_t demerits_left(const struct roster *r, const struct entry *p, uin
 static enum roster_state state_at(const struct entry *p, uint64_t now_ms)
 {
     return p->state == ROSTER_COOLING && now_ms >= p->until_ms ? ROSTER_PROBATION : p->state;
+}
+
+/* Members may be sent there. */
+static bool may_serve(const struct roster *r, const struct entry *p, uint64_t now_ms)
+{
+    enum roster_state s = state_at(p, now_ms);
+
+    return s == ROSTER_READY || (s == ROSTER_PROBATION && !r->opts.probed);
 }
 
 /* Brings the state up to now_ms. */
@@ -261,7 +271,7 @@ struct query {
 static bool may_have(const struct roster *r, size_t i, const struct query *q)
 {
     return (ptrdiff_t)i != q->avoid && in_country(&r->v[i], q->country) &&
-           state_at(&r->v[i], q->now_ms) != ROSTER_COOLING;
+           may_serve(r, &r->v[i], q->now_ms);
 }
 
 typedef ptrdiff_t choose_fn(struct roster *r, const struct query *q);
@@ -407,7 +417,7 @@ static ptrdiff_t next_back(const struct roster *r, const char *country, uint64_t
         if (!in_country(&r->v[i], country))
             continue;
         ++*there;
-        if (state_at(&r->v[i], now_ms) != ROSTER_COOLING)
+        if (may_serve(r, &r->v[i], now_ms))
             continue;
         ++*cooling;
         if (best < 0 || r->v[i].until_ms < r->v[best].until_ms)
@@ -432,7 +442,7 @@ static enum status none(const struct roster *r, const struct query *q, struct er
                    "no healthy proxy%s%s: %zu of %zu cooling, the next (%s) is back in %llu s",
                    any ? "" : " of country ", any ? "" : q->country, cooling, there,
                    proxy_id(r->v[next].proxy),
-                   (unsigned long long)((r->v[next].until_ms - q->now_ms + 999) / 1000));
+                   (unsigned long long)((sub_sat(r->v[next].until_ms, q->now_ms) + 999) / 1000));
 }
 
 enum status roster_pick(struct roster *r, uint64_t member, const char *country, uint64_t now_ms,
@@ -477,7 +487,9 @@ uint64_t roster_next_ms(const struct roster *r, const char *country, uint64_t no
 
     if (there > cooling)
         return now_ms;
-    return next < 0 ? UINT64_MAX : r->v[next].until_ms;
+    if (next < 0)
+        return UINT64_MAX;
+    return r->v[next].until_ms > now_ms ? r->v[next].until_ms : now_ms + PROBED_MS;
 }
 
 void roster_rotate(struct roster *r, uint64_t member)
@@ -517,7 +529,7 @@ bool roster_is_fit(const struct roster *r, const char *id, uint64_t now_ms)
 {
     const struct entry *p = map_find(r->ids, str_from(id));
 
-    return p && state_at(p, now_ms) != ROSTER_COOLING;
+    return p && may_serve(r, p, now_ms);
 }
 
 struct proxy *roster_find(const struct roster *r, const char *id)

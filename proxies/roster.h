@@ -36,6 +36,8 @@ struct roster_opts {
     uint64_t cooldown_ms;      /* the first time; > 0 */
     uint32_t max_demerits;     /* points until it cools, >= 1 */
     uint64_t demerit_decay_ms; /* one point is forgiven each so often; > 0 */
+    bool probed; /* what has cooled is not chosen before roster_report says OK of it: somebody
+                    probes what is in PROBATION (prober.h) */
 };
 #define ROSTER_OPTS_INIT                                                                           \
     {                                                                                              \

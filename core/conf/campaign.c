@@ -376,6 +376,22 @@ static bool proxies_add(struct load *l, struct buf *text, const char *name, cons
     return true;
 }
 
+static void check_proxies(struct load *l)
+{
+    const struct conf_proxies *p = &l->conf->proxies;
+    struct err e = ERR_INIT;
+    struct url url;
+    size_t there = 0;
+
+    for (size_t i = 0; p->country && i < p->parsed.n; i++)
+        there += strcasecmp(proxy_country(p->parsed.v[i]), p->country) == 0;
+    if (p->country && p->parsed.n > 0 && there == 0)
+        json_fail(l->d, "/proxies/country", "found \"%s\", which none of the %zu proxies names",
+                  p->country, p->parsed.n);
+    if (p->probe && url_parse(l->d->arena, str_from(p->probe), "http https", &url, &e) != STATUS_OK)
+        json_fail(l->d, "/proxies/probe", "%s", err_text(&e));
+}
+
 static void load_proxies(struct load *l)
 {
     struct conf_proxies *p = &l->conf->proxies;
@@ -404,6 +420,8 @@ static void load_proxies(struct load *l)
     if (ok && p->given && p->parsed.n == 0 && (p->required || p->file))
         json_fail(l->d, "/proxies",
                   "found no proxy, expected at least one in \"file\" or \"list\"");
+    if (ok)
+        check_proxies(l);
     buf_deinit(&text);
 }
 

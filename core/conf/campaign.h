@@ -26,6 +26,7 @@ enum context_life { CONTEXT_KEPT, CONTEXT_FRESH };
 enum sandbox_want { SANDBOX_REQUIRE, SANDBOX_PREFER, SANDBOX_OFF };
 enum enforce { ENFORCE_HOLD, ENFORCE_CHARGE };
 enum on_blocked { BLOCKED_END, BLOCKED_WAIT };
+enum on_none { NONE_WAIT, NONE_FAIL };
 enum group_by { GROUP_HOST, GROUP_SITE };
 enum har_kept { HAR_KEPT_OFF, HAR_KEPT_OMIT, HAR_KEPT_EMBED };
 enum console_kept { CONSOLE_KEPT_OFF, CONSOLE_KEPT_ERRORS, CONSOLE_KEPT_ALL };
@@ -82,6 +83,7 @@ struct conf_rotate {
     struct json_strs on;  /* reputation hits: rotate_hit_names */
 };
 extern const char *const rotate_hit_names[];
+extern const char *const none_names[]; /* of enum on_none */
 
 struct conf_members {
     uint32_t count;   /* default 1; 0: all that the store has of the tag */
@@ -103,6 +105,9 @@ struct conf_proxies {
     uint32_t max_demerits; /* points: a 429 is 1, a 403 is 2, a CAPTCHA is 3 */
     uint32_t cooldown_s;
     bool required;
+    const char *country; /* only proxies that name it; NULL: all */
+    const char *probe;   /* URL that is asked for through a proxy that has cooled; NULL: none */
+    enum on_none on_none;
     bool given;               /* the key was there */
     struct proxy_list parsed; /* of file and list; given back with the arena */
 };

@@ -11,6 +11,7 @@ const char *const sandbox_names[] = {"require", "prefer", "off", NULL};
 const char *const enforce_names[] = {"hold", "charge", NULL};
 const char *const blocked_names[] = {"end", "wait", NULL};
 const char *const sign_names[] = {"each", "checkpoint", NULL};
+const char *const none_names[] = {"wait", "fail", NULL};
 const char *const group_names[] = {"host", "site", NULL};
 const char *const rotate_hit_names[] = {"429", "403", "captcha", NULL};
 const char *const har_names[] = {"off", "omit", "embed", NULL};
@@ -213,6 +214,25 @@ static const struct json_field proxies_fields[] = {
      .kind = JK_BOOL,
      IN(conf_proxies, required),
      .doc = "refuse to start without a proxy; default: false"},
+    {.name = "country",
+     .kind = JK_STR,
+     IN(conf_proxies, country),
+     .min = 2,
+     .max = 2,
+     .doc = "only proxies whose line names this country (country=de); default: all"},
+    {.name = "probe",
+     .kind = JK_STR,
+     IN(conf_proxies, probe),
+     .min = 1,
+     .max = 4096,
+     .doc = "URL that is asked for through a proxy that has rested, before a member goes out by it "
+            "again; one that does not answer rests twice as long; default: the next op tries"},
+    {.name = "on_none",
+     .kind = JK_ENUM,
+     IN(conf_proxies, on_none),
+     .names = none_names,
+     .doc = "when no proxy is fit: ops wait for the next one as long as their time lasts, or fail "
+            "at once; default: wait"},
 };
 static const struct json_schema proxies_schema = {
     .name = "proxies",

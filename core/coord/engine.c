@@ -7,6 +7,7 @@
 #include "core/coord/engine_internal.h"
 #include "core/coord/events.h"
 #include "core/http/fetch.h"
+#include "proxies/prober.h"
 #include "reaper/reaper.h"
 
 enum { DRAIN_MAX_MS = 10000, STOP_POLL_MS = 5, STOP_MAX_MS = 10000 };
@@ -390,6 +391,7 @@ static void engine_stop(struct engine *e)
 {
     engine_move(e, ENGINE_STOPPING);
     loop_timer_stop(&e->scale_timer);
+    prober_destroy(&e->prober);
     engine_log_flush(e);
     if (!e->executor_runs) {
         loop_defer(e->loop, on_executor_stopped, e);

@@ -14,6 +14,7 @@
 #include "core/op/gate.h"
 
 struct http;
+struct prober;
 struct reaper;
 struct robots;
 
@@ -116,6 +117,7 @@ struct engine {
     struct http *http;
     struct robots *robots;
     struct roster *roster;
+    struct prober *prober; /* NULL: none */
     struct op_table *table;
     struct gate *gate;
     struct members members;

@@ -12,6 +12,7 @@
 #include "core/guard/robots.h"
 #include "core/http/fetch.h"
 #include "core/http/ops.h"
+#include "proxies/prober.h"
 #include "reaper/reaper.h"
 
 /* --- what the gate tells --- */
@@ -139,7 +140,13 @@ static enum status make_roster(struct engine *e, struct err *er)
     opts.max_failures = p->max_failures;
     opts.max_demerits = p->max_demerits;
     opts.cooldown_ms = (uint64_t)p->cooldown_s * 1000;
+    opts.probed = p->probe != NULL;
     e->roster = roster_create(&opts, p->parsed.v, p->parsed.n);
+    if (p->probe) {
+        const struct prober_opts po = {.loop = e->loop, .roster = e->roster, .url = p->probe};
+
+        e->prober = prober_create(&po);
+    }
     return STATUS_OK;
 }
 
@@ -153,6 +160,8 @@ static enum status make_gate(struct engine *e, struct err *er)
         .breaker = e->breaker,
         .limiter = e->limiter,
         .roster = e->roster,
+        .country = e->conf->proxies.country,
+        .proxy_or_fail = e->conf->proxies.on_none == NONE_FAIL,
         .group_by_site = e->conf->limits.group_by == GROUP_SITE,
         .http = e->http,
         .audit = e->audit,
@@ -312,6 +321,7 @@ void engine_unmake(struct engine *e)
     members_destroy(&e->members);
     gate_destroy(&e->gate);
     op_table_destroy(&e->table);
+    prober_destroy(&e->prober);
     roster_destroy(&e->roster);
     policy_destroy(&e->policy);
     limiter_destroy(&e->limiter);

@@ -123,6 +123,8 @@ static enum status tls_make(const struct members_env *env, struct tls_ctx **out,
 /* Where the member goes out, as far as that is known before it does; "": the locale's country. */
 static const char *country_of(const struct members_env *env, uint32_t member)
 {
+    if (env->roster && env->conf->proxies.country)
+        return env->conf->proxies.country;
     return env->roster ? roster_home(env->roster, member) : "";
 }
 

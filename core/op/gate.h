@@ -27,6 +27,8 @@ struct gate_deps {
     struct breaker *breaker;
     struct limiter *limiter;
     struct roster *roster; /* NULL: no proxies configured */
+    const char *country;   /* of proxies that may be picked; NULL: any */
+    bool proxy_or_fail;    /* no fit proxy: the call ends at once, instead of waiting */
     bool group_by_site;    /* the target is the registrable domain (libpsl), not the host */
     struct http *http;     /* for the http ops and robots.txt; may be NULL where neither is used */
     struct audit *audit;   /* NULL: no receipts (unit tests of executors) */

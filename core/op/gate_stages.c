@@ -268,14 +268,15 @@ static enum step stage_proxy(struct gate *g, struct op_call *call)
     if (m->proxy != NULL && !m->rotate_next && !m->pick_next &&
         roster_is_fit(g->deps.roster, m->proxy_id, now_ms(g)))
         return STEP_ON;
-    if (roster_pick(g->deps.roster, m->index, NULL, now_ms(g), &x, &call->err) == STATUS_OK) {
+    if (roster_pick(g->deps.roster, m->index, g->deps.country, now_ms(g), &x, &call->err) ==
+        STATUS_OK) {
         proxy_set(g, m, x, m->rotate_next ? m->rotate_why : STATUS_OK);
         m->rotate_next = m->pick_next = false;
         err_clear(&call->err);
         return STEP_ON;
     }
-    at = roster_next_ms(g->deps.roster, NULL, now_ms(g));
-    if (at >= call->deadline_ms)
+    at = roster_next_ms(g->deps.roster, g->deps.country, now_ms(g));
+    if (g->deps.proxy_or_fail || at >= call->deadline_ms)
         return STEP_END; /* PROXY_NONE, with when the next comes back */
     wait = at > now_ms(g) ? at - now_ms(g) : 1;
     loop_timer_start(g->deps.loop, &p->proxy_timer, wait < PROXY_POLL_MS ? wait : PROXY_POLL_MS,

@@ -441,6 +441,30 @@ static void random_operations_agree_with_the_model(void **state)
         random_run(seed);
 }
 
+/* With probes nobody goes out by what has cooled before a report says that it works. */
+static void probed_ones_wait_for_their_probe(void **state)
+{
+    struct roster_opts o = with(ROSTER_ROUND_ROBIN);
+    struct roster *r;
+    struct proxy *p;
+    struct err e = ERR_INIT;
+
+    (void)state;
+    o.probed = true;
+    r = make(o, "http://h#a");
+    roster_report(r, "a", STATUS_PROXY_AUTH, 1, 0);
+    assert_int_equal(roster_next_ms(r, NULL, 0), 60000);
+    assert_false(roster_is_fit(r, "a", 60000));
+    assert_int_equal(roster_pick(r, 1, NULL, 61000, &p, &e), STATUS_PROXY_NONE);
+    assert_in_range(roster_next_ms(r, NULL, 61000), 61001, 62000); /* ask again soon */
+    roster_report(r, "a", STATUS_TIMEOUT, 1, 61000);               /* twice as long */
+    assert_int_equal(roster_next_ms(r, NULL, 61000), 61000 + 120000);
+    roster_report(r, "a", STATUS_OK, 1, 181000);
+    assert_true(roster_is_fit(r, "a", 181000));
+    assert_int_equal(roster_pick(r, 1, NULL, 181000, &p, &e), STATUS_OK);
+    roster_destroy(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -452,6 +476,7 @@ int main(void)
         cmocka_unit_test(home_is_known_before_the_first_pick),
         cmocka_unit_test(rotation_avoids_the_last_in_every_mode),
         cmocka_unit_test(failures_cool_and_probation_is_short),
+        cmocka_unit_test(probed_ones_wait_for_their_probe),
         cmocka_unit_test(doubts_are_a_third),
         cmocka_unit_test(demerits_cool_decay_and_rotate),
         cmocka_unit_test(none_is_said_with_the_reason),
