@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "core/base/num.h"
+
 enum { BUF_CAP_MIN = 64 };
 
 void buf_init(struct buf *b, size_t max)
@@ -26,8 +28,8 @@ enum status buf_status(const struct buf *b)
     return b->failed;
 }
 
-/* Makes room for n bytes and the NUL; false, and the buffer marked, when that cannot be. */
-static bool grow(struct buf *b, size_t n)
+/* grow, when there is not enough. */
+static bool grow_slow(struct buf *b, size_t n)
 {
     size_t cap = b->cap ? b->cap : BUF_CAP_MIN;
     char *p;
@@ -53,13 +55,22 @@ static bool grow(struct buf *b, size_t n)
     return true;
 }
 
+/* Makes room for n bytes and the NUL; false, and the buffer marked, when that cannot be. */
+static inline bool grow(struct buf *b, size_t n)
+{
+    if (b->failed == STATUS_OK && n < b->cap - b->len && n <= b->max - b->len)
+        return true;
+    return grow_slow(b, n);
+}
+
 void buf_add(struct buf *b, const void *p, size_t n)
 {
     if (!grow(b, n))
         return;
     if (n)
         memcpy(b->ptr + b->len, p, n);
-    buf_commit(b, n);
+    b->len += n;
+    b->ptr[b->len] = '\0';
 }
 
 void buf_adds(struct buf *b, const char *z)
@@ -76,8 +87,15 @@ void buf_addc(struct buf *b, char c)
 {
     if (!grow(b, 1))
         return;
-    b->ptr[b->len] = c;
-    buf_commit(b, 1);
+    b->ptr[b->len++] = c;
+    b->ptr[b->len] = '\0';
+}
+
+void buf_add_u64(struct buf *b, uint64_t v)
+{
+    char digits[NUM_U64_MAX];
+
+    buf_add(b, digits, num_print_u64(v, digits));
 }
 
 void buf_addf(struct buf *b, const char *fmt, ...)

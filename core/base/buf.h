@@ -40,6 +40,10 @@ void buf_add(struct buf *b, const void *p, size_t n);
 void buf_adds(struct buf *b, const char *z);
 void buf_addstr(struct buf *b, struct str s);
 void buf_addc(struct buf *b, char c);
+/** A literal, whose length the compiler knows. */
+#define BUF_ADD_LIT(b, lit) buf_add((b), "" lit, sizeof(lit) - 1)
+/** Decimal digits. */
+void buf_add_u64(struct buf *b, uint64_t v);
 void buf_addf(struct buf *b, const char *fmt, ...) printf_like(2, 3);
 void buf_vaddf(struct buf *b, const char *fmt, va_list ap) printf_like(2, 0);
 /** Room for at least `n` more bytes at the end, to be written by the caller and taken into use with

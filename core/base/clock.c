@@ -88,17 +88,30 @@ static void civil_from_days(int64_t days, int *year, int *month, int *day)
     *year = (int)(yoe + era * 400 + (m <= 2));
 }
 
+static void put_digits(char *out, unsigned n, unsigned v)
+{
+    for (; n > 0; v /= 10)
+        out[--n] = (char)('0' + v % 10);
+}
+
 char *clock_rfc3339(uint64_t wall_ms, char *out)
 {
     const uint64_t last_ms =
         253402300799999u; /* 9999-12-31T23:59:59.999Z: RFC 3339 has four digits */
     uint64_t ms = wall_ms < last_ms ? wall_ms : last_ms;
     unsigned of_day = (unsigned)(ms / 1000 % 86400);
+    static const char form[] = "0000-00-00T00:00:00.000Z";
     int y, mo, d;
 
     civil_from_days((int64_t)(ms / 86400000), &y, &mo, &d);
-    (void)snprintf(out, CLOCK_RFC3339_MAX, "%04d-%02d-%02dT%02u:%02u:%02u.%03uZ", y, mo, d,
-                   of_day / 3600, of_day / 60 % 60, of_day % 60, (unsigned)(ms % 1000));
+    memcpy(out, form, sizeof(form));
+    put_digits(out, 4, (unsigned)y);
+    put_digits(out + 5, 2, (unsigned)mo);
+    put_digits(out + 8, 2, (unsigned)d);
+    put_digits(out + 11, 2, of_day / 3600);
+    put_digits(out + 14, 2, of_day / 60 % 60);
+    put_digits(out + 17, 2, of_day % 60);
+    put_digits(out + 20, 3, (unsigned)(ms % 1000));
     return out;
 }
 

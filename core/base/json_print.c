@@ -23,7 +23,7 @@ static void print_escape(unsigned char ch, struct buf *out)
 /* What needs no change goes out in runs. */
 void json_print_str(struct str s, struct buf *out)
 {
-    size_t run = 0, i = 0;
+    size_t run = 0, i = str_json_plain(s.ptr, s.len);
 
     buf_addc(out, '"');
     while (i < s.len) {

@@ -6,6 +6,20 @@
 #include <stdio.h>
 #include <string.h>
 
+size_t num_print_u64(uint64_t v, char out[NUM_U64_MAX])
+{
+    char back[NUM_U64_MAX];
+    size_t n = 0;
+
+    do {
+        back[n++] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    for (size_t i = 0; i < n; i++)
+        out[i] = back[n - 1 - i];
+    return n;
+}
+
 static size_t digits(const char *p, size_t i, size_t n)
 {
     while (i < n && p[i] >= '0' && p[i] <= '9')

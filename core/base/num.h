@@ -3,9 +3,14 @@
 #ifndef CORE_BASE_NUM_H
 #define CORE_BASE_NUM_H
 
+#include <stdint.h>
+
 #include "core/base/attr.h"
 
-enum { NUM_TEXT_MAX = 32 };
+enum { NUM_TEXT_MAX = 32, NUM_U64_MAX = 20 };
+
+/** Writes the decimal digits of `v`, without a NUL; returns how many. */
+size_t num_print_u64(uint64_t v, char out[NUM_U64_MAX]);
 
 /** Length of the JSON number that p[0..n) begins with; 0 when it begins with none. A number that
  * breaks off ("1." or "-") counts as none; of "01" the number is the "0". */

@@ -129,22 +129,41 @@ size_t rng_weighted(struct rng *r, const double *weights, size_t n)
     return last; /* rounding left x at the very end */
 }
 
-char *rng_id(uint64_t wall_ms, char out[RNG_ID_MAX])
+enum { ID_RANDOM = 10 };
+
+/* Eight characters of five bits from each five bytes. */
+static char *write_id(uint64_t wall_ms, const unsigned char random[ID_RANDOM], char *out)
 {
     static const char alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    unsigned char random[10];
-    uint64_t bits = 0;
-    int n_bits = 0;
-    size_t at = 10;
+    char *at = out + 10;
 
     for (size_t i = 0; i < 10; i++)
         out[i] = alphabet[(wall_ms & 0xffffffffffffu) >> (45 - 5 * i) & 31];
-    rng_bytes(random, sizeof(random));
-    for (size_t i = 0; i < sizeof(random); i++) {
-        bits = bits << 8 | random[i];
-        for (n_bits += 8; n_bits >= 5; n_bits -= 5)
-            out[at++] = alphabet[bits >> (n_bits - 5) & 31];
+    for (const unsigned char *p = random; p < random + ID_RANDOM; p += 5) {
+        uint64_t bits = (uint64_t)p[0] << 32 | (uint64_t)p[1] << 24 | (uint64_t)p[2] << 16 |
+                        (uint64_t)p[3] << 8 | p[4];
+
+        for (int shift = 35; shift >= 0; shift -= 5)
+            *at++ = alphabet[bits >> shift & 31];
     }
-    out[at] = '\0';
+    *at = '\0';
     return out;
+}
+
+char *rng_id(uint64_t wall_ms, char out[RNG_ID_MAX])
+{
+    unsigned char random[ID_RANDOM];
+
+    rng_bytes(random, sizeof(random));
+    return write_id(wall_ms, random, out);
+}
+
+char *rng_pool_id(struct rng_pool *p, uint64_t wall_ms, char out[RNG_ID_MAX])
+{
+    if (p->left < ID_RANDOM) {
+        rng_bytes(p->bytes, sizeof(p->bytes));
+        p->left = sizeof(p->bytes);
+    }
+    p->left -= ID_RANDOM;
+    return write_id(wall_ms, p->bytes + p->left, out);
 }

@@ -32,4 +32,13 @@ size_t rng_weighted(struct rng *r, const double *weights, size_t n);
  * (the ULID layout). Returns out. */
 char *rng_id(uint64_t wall_ms, char out[RNG_ID_MAX]);
 
+/** Random bytes from the system for many ids, so that not each is a system call. All zero is empty.
+ * One thread's; not for secrets, as what was given out stays in it. */
+struct rng_pool {
+    unsigned char bytes[2000]; /* private */
+    size_t left;               /* private */
+};
+/** As rng_id. */
+char *rng_pool_id(struct rng_pool *p, uint64_t wall_ms, char out[RNG_ID_MAX]);
+
 #endif

@@ -238,6 +238,30 @@ const char *str_suggest(struct str s, const char *const *names, size_t n)
 
 /* RFC 3629 §4. What the second byte may be depends on the first: no overlong forms (E0, F0), no
  * surrogates (ED), nothing past U+10FFFF (F4). */
+/* Eight at a time: the high bit of a byte is set by a subtraction when the byte is below; wrong
+ * only above a byte that is, and there the bytes are looked at one by one. */
+size_t str_json_plain(const char *p, size_t n)
+{
+    const uint64_t ones = 0x0101010101010101u, high = ones * 0x80;
+    size_t i = 0;
+
+    for (; n - i >= 8; i += 8) {
+        uint64_t x;
+
+        memcpy(&x, p + i, sizeof(x));
+        if ((x | (x - ones * 0x20) | ((x ^ ones * '"') - ones) | ((x ^ ones * '\\') - ones)) & high)
+            break;
+    }
+    while (i < n) {
+        unsigned char c = (unsigned char)p[i];
+
+        if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\')
+            break;
+        i++;
+    }
+    return i;
+}
+
 size_t str_utf8_len(const char *p, size_t n)
 {
     const unsigned char *u = (const unsigned char *)p;

@@ -61,6 +61,9 @@ size_t str_distance(struct str a, struct str b);
 /** The entry of names[0..n) nearest to `s` when near enough to suggest (distance <= 2, or <= len/3,
  * and something of either is left), or NULL. Of equals the first. */
 const char *str_suggest(struct str s, const char *const *names, size_t n);
+/** Bytes at the beginning of p[0..n) that JSON has as they are and that are ASCII: no control
+ * character, quote or backslash. */
+size_t str_json_plain(const char *p, size_t n);
 /** Bytes of the UTF-8 character that p[0..n) begins with: 1 to 4, or 0 when it begins with none (or
  * n is 0). */
 size_t str_utf8_len(const char *p, size_t n);

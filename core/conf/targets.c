@@ -571,7 +571,7 @@ struct json *target_row_json(const struct target_row *row)
 
     if (row->table->form == TARGETS_CSV)
         return csv_row_json(row);
-    if (row->table->form != TARGETS_TXT)
+    if (row->table->form != TARGETS_TXT && str_starts(row->text, STR("{")))
         j = json_parse(row->text, false, NULL);
     if (json_type(j) == JSON_OBJECT)
         return j;

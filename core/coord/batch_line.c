@@ -1,43 +1,49 @@
 /* The texts of a finished task: its line in the results, and its receipt's payload. Written by
  * hand, since a tree for each would cost more than all the rest of a short task. */
-#include <stdio.h>
-
 #include "core/base/clock.h"
 #include "core/base/jcs.h"
 #include "core/coord/engine_internal.h"
 
 enum { ERROR_SHOWN_MAX = 400 };
 
-static void add_u64(struct buf *out, const char *name, uint64_t v)
+/* `name` of all that follow comes with its comma, quotes and colon. */
+static void add_u64(struct buf *out, struct str name, uint64_t v)
 {
-    buf_addf(out, ",\"%s\":%llu", name, (unsigned long long)v);
+    buf_addstr(out, name);
+    buf_add_u64(out, v);
 }
 
-static void add_text(struct buf *out, const char *name, const char *z)
+static void add_text(struct buf *out, struct str name, const char *z)
 {
-    buf_addc(out, ',');
-    buf_addc(out, '"');
-    buf_adds(out, name);
-    buf_adds(out, "\":");
+    buf_addstr(out, name);
     if (z)
         json_print_str(str_from(z), out);
     else
-        buf_adds(out, "null");
+        BUF_ADD_LIT(out, "null");
 }
 
-static void add_tree(struct buf *out, const char *name, const struct json *j, const char *otherwise)
+/* Of ours: nothing in it needs an escape. */
+static void add_word(struct buf *out, struct str name, const char *z)
 {
-    buf_addf(out, ",\"%s\":", name);
+    buf_addstr(out, name);
+    buf_addc(out, '"');
+    buf_adds(out, z);
+    buf_addc(out, '"');
+}
+
+static void add_tree(struct buf *out, struct str name, const struct json *j, struct str otherwise)
+{
+    buf_addstr(out, name);
     if (j)
         json_print(j, 0, out);
     else
-        buf_adds(out, otherwise);
+        buf_addstr(out, otherwise);
 }
 
 static void add_error(const struct task_text *x, struct buf *out)
 {
     if (x->t->status == STATUS_OK) {
-        buf_adds(out, ",\"error\":null");
+        BUF_ADD_LIT(out, ",\"error\":null");
         return;
     }
     buf_addf(out, ",\"error\":{\"code\":\"%s\",\"message\":", status_name(x->t->status));
@@ -52,30 +58,32 @@ static void write_line(const struct task_text *x, bool with_output, struct buf *
     const struct batch_task *t = x->t;
     char started[CLOCK_RFC3339_MAX];
 
-    buf_adds(out, "{\"task\":");
-    json_print_str(str_from(t->id), out);
-    buf_adds(out, ",\"target\":");
+    add_word(out, STR("{\"task\":"), t->id);
+    BUF_ADD_LIT(out, ",\"target\":");
     json_print_str(t->target, out);
-    add_text(out, "url", t->url);
+    add_text(out, STR(",\"url\":"), t->url);
     if (t->member)
-        add_u64(out, "member", t->member->index);
+        add_u64(out, STR(",\"member\":"), t->member->index);
     else
-        buf_adds(out, ",\"member\":null");
-    add_text(out, "identity", t->member ? t->member->identity->id : NULL);
-    add_text(out, "status", task_state_name(t->state));
-    add_u64(out, "attempts", t->attempts);
-    add_text(out, "started",
-             t->started_wall_ms ? clock_rfc3339(t->started_wall_ms, started) : NULL);
-    add_u64(out, "duration_ms", t->duration_ms);
-    add_tree(out, "output", with_output ? t->output : NULL, "null");
+        BUF_ADD_LIT(out, ",\"member\":null");
+    add_text(out, STR(",\"identity\":"), t->member ? t->member->identity->id : NULL);
+    add_word(out, STR(",\"status\":"), task_state_name(t->state));
+    add_u64(out, STR(",\"attempts\":"), t->attempts);
+    if (t->started_wall_ms)
+        add_word(out, STR(",\"started\":"), clock_rfc3339(t->started_wall_ms, started));
+    else
+        BUF_ADD_LIT(out, ",\"started\":null");
+    add_u64(out, STR(",\"duration_ms\":"), t->duration_ms);
+    add_tree(out, STR(",\"output\":"), with_output ? t->output : NULL, STR("null"));
     add_error(x, out);
-    add_tree(out, "artifacts", t->artifacts, "[]");
+    add_tree(out, STR(",\"artifacts\":"), t->artifacts, STR("[]"));
 }
 
 void batch_line_write(const struct task_text *x, struct buf *out)
 {
     write_line(x, true, out);
-    if (buf_status(out) != STATUS_OK) { /* an output beyond all measure: the rest is told */
+    if (buf_status(out) != STATUS_OK ||
+        out->len > TASK_LINE_MAX) { /* an output beyond all measure: the rest is told */
         buf_reset(out);
         write_line(x, false, out);
     }
@@ -114,15 +122,17 @@ void batch_payload_write(const struct task_text *x, struct buf *out)
 
     buf_addc(out, '{');
     add_hash(out, "artifacts_sha256", t->artifacts);
-    buf_addf(out, "\"attempts\":%u,\"duration_ms\":%llu", t->attempts,
-             (unsigned long long)t->duration_ms);
+    add_u64(out, STR("\"attempts\":"), t->attempts);
+    add_u64(out, STR(",\"duration_ms\":"), t->duration_ms);
     if (t->status != STATUS_OK) {
-        buf_adds(out, ",\"error\":");
+        BUF_ADD_LIT(out, ",\"error\":");
         jcs_add_str(out, shown(err_text(x->err)));
     }
     buf_addc(out, ',');
     add_hash(out, "output_sha256", t->output);
-    buf_addf(out, "\"status\":\"%s\",\"task\":\"%s\",\"url\":", task_state_name(t->state), t->id);
+    add_word(out, STR("\"status\":"), task_state_name(t->state));
+    add_word(out, STR(",\"task\":"), t->id);
+    BUF_ADD_LIT(out, ",\"url\":");
     jcs_add_str(out, str_from(t->url));
     buf_addc(out, '}');
 }

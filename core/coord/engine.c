@@ -67,6 +67,7 @@ enum status engine_create(const struct engine_opts *opts, struct engine **out, s
     list_init(&e->batches);
     list_init(&e->dirty);
     tally_init(&e->tally);
+    buf_init(&e->scratch, TASK_LINE_MAX + BUF_MAX_LINE);
     s = engine_make(e, er);
     if (s == STATUS_OK)
         *out = e;
@@ -136,6 +137,7 @@ void engine_destroy(struct engine **ep)
     map_destroy(&e->by_number, NULL);
     map_destroy(&e->by_key, free);
     tally_deinit(&e->tally);
+    buf_deinit(&e->scratch);
     json_destroy(&e->described);
     free(e->state_dir);
     arena_destroy(&e->arena);

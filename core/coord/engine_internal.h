@@ -21,6 +21,7 @@ struct robots;
 enum {
     SETTLING_MAX = 16384, /* receipts of tasks on their way before the scheduler is held back */
     RATE_SECONDS = 10,
+    TASK_LINE_MAX = 64 * 1024 * 1024, /* bytes of a line of results, without its receipt */
 };
 
 /* Finished tasks and ops of each of the last seconds. */
@@ -132,6 +133,7 @@ struct engine {
     struct map *by_key;    /* key -> struct key_of */
     size_t n_open, n_over; /* batches */
     const char *artifacts_dir;
+    struct buf scratch; /* engine_task.c: texts that are copied at once */
     struct tally tally;
     struct rates rates;
     struct autoscaler scaler;

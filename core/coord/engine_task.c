@@ -1,21 +1,21 @@
 /* The tasks of batches: what a coordinator asks for goes to the scheduler; what the scheduler ends
  * gets its receipt and its row, in one transaction; when that is durable its line is told. */
-#include <stdio.h>
-
+#include "core/base/num.h"
 #include "core/coord/engine_internal.h"
 #include "core/coord/events.h"
 
-enum { PAYLOAD_MAX = 64 * 1024, LINE_MAX_BYTES = 64 * 1024 * 1024 };
+enum { PAYLOAD_MAX = 64 * 1024, SCRATCH_KEPT = 256 * 1024, ID_DIGITS = 6 };
 
 /* A finished task, or a stage of it, whose receipt is on its way. */
 struct settle {
     struct batch *batch;
     struct batch_task told;
     char id[BATCH_TASK_ID_MAX];
-    struct err err;
-    bool is_final; /* false: a stage that goes on */
+    struct err *err; /* NULL: it succeeded */
+    bool is_final;   /* false: a stage that goes on */
     struct json *output, *artifacts;
-    struct buf line; /* of the results, without the receipt; or the stage's output */
+    char *line; /* of the results, without the receipt; or the stage's output */
+    size_t line_len;
     union {
         struct store_task_done done;
         struct store_stage_done stage;
@@ -25,8 +25,14 @@ struct settle {
 
 static void task_name(void *arg, const struct task *t, char out[24])
 {
+    char digits[NUM_U64_MAX];
+    size_t n = num_print_u64((uint64_t)t->index + 1, digits);
+    size_t zeros = n < ID_DIGITS ? ID_DIGITS - n : 0;
+
     (void)arg;
-    snprintf(out, 24, "t-%06u", t->index + 1);
+    memcpy(out, "t-000000", 2 + ID_DIGITS);
+    memcpy(out + 2 + zeros, digits, n);
+    out[2 + zeros + n] = '\0';
 }
 
 /* --- the receipt --- */
@@ -35,8 +41,27 @@ static void settle_free(struct settle *f)
 {
     json_destroy(&f->output);
     json_destroy(&f->artifacts);
-    buf_deinit(&f->line);
+    free(f->line);
+    free(f->err);
     free(f);
+}
+
+/* The engine's buffer for texts of a moment, empty. */
+static struct buf *scratch(struct engine *e)
+{
+    if (e->scratch.len > SCRATCH_KEPT)
+        buf_deinit(&e->scratch);
+    buf_reset(&e->scratch);
+    return &e->scratch;
+}
+
+/* The line out of `text`. */
+static struct str keep_line(struct settle *f, const struct buf *text)
+{
+    f->line = xreallocarray(NULL, text->len + 1, 1);
+    f->line_len = text->len;
+    memcpy(f->line, buf_str(text).ptr, text->len);
+    return str_n(f->line, f->line_len);
 }
 
 static void tell_final(struct settle *f, const unsigned char *leaf)
@@ -52,11 +77,10 @@ static void tell_final(struct settle *f, const unsigned char *leaf)
     tally_task(&e->tally, t->target, t->state, t->status, t->duration_ms);
     rates_count(&e->rates, loop_now_ms(e->loop), 1, 0);
     if (b->results) {
-        struct buf line = BUF_INIT(LINE_MAX_BYTES + 1024);
+        struct buf *line = scratch(e);
 
-        store_line(buf_str(&f->line), leaf, &line);
-        results_add(b->results, buf_str(&line));
-        buf_deinit(&line);
+        store_line(str_n(f->line, f->line_len), leaf, line);
+        results_add(b->results, buf_str(line));
     }
     events_task(e, b, t);
     ENGINE_TELL(e, on_task, b, t);
@@ -93,19 +117,19 @@ static struct audit_with *make_row(struct settle *f, const struct task_text *tex
 {
     struct batch *b = f->batch;
     uint64_t id = store_task_id(b->n, t->index);
+    struct buf *line = scratch(b->engine);
 
-    buf_init(&f->line, LINE_MAX_BYTES);
     if (!f->is_final) {
-        json_print(f->output, 0, &f->line);
+        json_print(f->output, 0, line);
         f->row.stage = (struct store_stage_done){.id = id, .stage = t->stage};
-        f->row.stage.output = buf_str(&f->line);
+        f->row.stage.output = keep_line(f, line);
         store_with_stage(b->engine->store, &f->row.stage);
         return &f->row.stage.with;
     }
-    batch_line_write(text, &f->line);
+    batch_line_write(text, line);
     f->row.done =
         (struct store_task_done){.id = id, .attempts = f->told.attempts, .state = f->told.state};
-    f->row.done.line = buf_str(&f->line);
+    f->row.done.line = keep_line(f, line);
     store_with_task(b->engine->store, &f->row.done);
     return &f->row.done.with;
 }
@@ -114,8 +138,8 @@ static void append_receipt(struct settle *f, const struct task *t, bool retryabl
 {
     struct batch *b = f->batch;
     struct engine *e = b->engine;
-    const struct task_text text = {.t = &f->told, .err = &f->err, .retryable = retryable};
-    struct buf payload = BUF_INIT(PAYLOAD_MAX);
+    const struct task_text text = {.t = &f->told, .err = f->err, .retryable = retryable};
+    struct buf *payload;
     const struct member *m = f->told.member;
     struct receipt receipt = {
         .kind = f->is_final ? "task" : "stage",
@@ -127,14 +151,14 @@ static void append_receipt(struct settle *f, const struct task *t, bool retryabl
         .with = make_row(f, &text, t),
     };
 
-    batch_payload_write(&text, &payload);
-    if (buf_status(&payload) == STATUS_OK)
-        receipt.payload = buf_str(&payload);
+    payload = scratch(e); /* the row's line is out of it */
+    batch_payload_write(&text, payload);
+    if (buf_status(payload) == STATUS_OK && payload->len <= PAYLOAD_MAX)
+        receipt.payload = buf_str(payload);
     b->n_settling++;
     e->n_settling++;
     engine_hold(e);
     audit_append(e->audit, &receipt, on_receipt, f);
-    buf_deinit(&payload);
 }
 
 /* --- the scheduler's callbacks --- */
@@ -214,7 +238,10 @@ static struct settle *settle_create(struct batch *b, const struct task *t, enum 
     struct settle *f = xcalloc(1, sizeof(*f));
 
     f->batch = b;
-    f->err = *er;
+    if (status != STATUS_OK) {
+        f->err = xcalloc(1, sizeof(*f->err));
+        *f->err = *er;
+    }
     task_name(NULL, t, f->id);
     f->told = (struct batch_task){
         .id = f->id,
@@ -225,7 +252,7 @@ static struct settle *settle_create(struct batch *b, const struct task *t, enum 
         .target = str_from(t->target),
         .state = state,
         .status = status,
-        .error = status == STATUS_OK ? NULL : err_text(&f->err),
+        .error = f->err ? err_text(f->err) : NULL,
         .error_step = -1,
     };
     return f;

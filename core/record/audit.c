@@ -6,8 +6,6 @@
 
 #include <stdio.h>
 
-enum { SMALL_PAYLOAD = 2048 }; /* hashed on the loop */
-
 char *audit_hex(const unsigned char leaf[AUDIT_LEAF], char out[AUDIT_HEX_MAX])
 {
     record_hex(leaf, out);
@@ -51,6 +49,7 @@ static void free_pending(struct pending *p)
 {
     free(p->vkey);
     free(p->note);
+    free(p->err);
     sign_key_destroy(&p->key);
     free(p);
 }
@@ -98,12 +97,11 @@ void audit_on_flushed(void *arg)
 {
     struct pending *p = arg;
     struct audit *a = p->audit;
-    enum status s = p->err.status;
 
     tell_sink(a);
     loop_release(a->loop);
     if (p->done)
-        p->done(p->arg, s, NULL, a->size, s == STATUS_OK ? NULL : &p->err);
+        p->done(p->arg, p->err ? p->err->status : STATUS_OK, NULL, a->size, p->err);
     free_pending(p);
 }
 
@@ -119,8 +117,10 @@ static void copy_hash(const unsigned char *from, struct merkle_hash *to, bool *h
 static struct pending *new_pending(struct audit *a, enum pending_kind kind, size_t extra,
                                    audit_done_fn *done, void *arg)
 {
-    struct pending *p = xcalloc(1, sizeof(*p) + extra);
+    struct pending *p =
+        xreallocarray(NULL, 1, sizeof(*p) + extra); /* the text is written at once */
 
+    memset(p, 0, sizeof(*p));
     p->job.run = audit_run_job;
     p->job.done = on_job_done;
     p->audit = a;
@@ -142,8 +142,8 @@ static struct pending *prepare(struct audit *a, const struct receipt *r, enum pe
 
     buf_reset(&a->scratch);
     if (record_prepare(r, hlc_tick(&a->hlc, wall_ms),
-                       r->id && r->id[0] ? r->id : rng_id(wall_ms, id), a->log_id, true,
-                       &a->scratch, &pieces, e) != STATUS_OK)
+                       r->id && r->id[0] ? r->id : rng_pool_id(&a->ids, wall_ms, id), a->log_id,
+                       true, &a->scratch, &pieces, e) != STATUS_OK)
         return NULL;
     p = new_pending(a, kind, a->scratch.len + r->payload.len, done, arg);
     p->pieces = pieces;
@@ -159,10 +159,6 @@ static struct pending *prepare(struct audit *a, const struct receipt *r, enum pe
     p->payload_len = (uint32_t)r->payload.len;
     if (r->payload.len > 0)
         memcpy(p->text + p->text_len, r->payload.ptr, r->payload.len);
-    /* small ones here: the writer has the more to do */
-    p->hashed = p->has_payload && r->payload.len <= SMALL_PAYLOAD;
-    if (p->hashed)
-        merkle_sha256(p->text + p->text_len, p->payload_len, &p->payload);
     return p;
 }
 

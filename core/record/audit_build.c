@@ -117,11 +117,29 @@ struct pending *audit_next_record(const struct audit *a, const struct logdb_job 
     return NULL;
 }
 
+/* Of the next BUILD_CHUNK records from `p` on: payloads do not wait for each other as lines do. */
+static void hash_payloads(struct audit *a, struct pending *p)
+{
+    struct str payloads[BUILD_CHUNK];
+    struct merkle_hash *hashes[BUILD_CHUNK];
+    size_t n = 0;
+
+    for (size_t i = 0; p && i < BUILD_CHUNK; i++, p = audit_next_record(a, p->job.next)) {
+        if (!p->has_payload || p->hashed)
+            continue;
+        p->hashed = true;
+        payloads[n] = str_n(p->text + p->text_len, p->payload_len);
+        hashes[n++] = &p->payload;
+    }
+    merkle_sha256_many(payloads, n, hashes);
+}
+
 /* Builds up to BUILD_CHUNK records from *p on and moves it to the one after them. */
 static size_t build_chunk(struct audit *a, struct pending **p)
 {
     size_t n = 0;
 
+    hash_payloads(a, *p);
     while (*p && n < BUILD_CHUNK && audit_is_plain(a, *p)) {
         audit_build_plain(a, *p);
         *p = audit_next_record(a, (*p)->job.next);

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "core/base/map.h"
+#include "core/base/rng.h"
 #include "core/record/audit.h"
 #include "core/record/keyfile.h"
 #include "core/record/logdb.h"
@@ -59,6 +60,7 @@ struct audit {
     struct key_source key_source;
     struct hlc hlc;
     struct buf scratch;
+    struct rng_pool ids;
     size_t n_pending;
     uint64_t size;
     unsigned char public_key[SIGN_PUBLIC];
@@ -93,7 +95,7 @@ struct pending {
     char *vkey;                 /* PENDING_ROTATE */
     struct sign_key *key;       /* PENDING_ROTATE: the new one */
     char *note;                 /* the checkpoint of the group, on its last record */
-    struct err err;             /* PENDING_FLUSH: how it ended */
+    struct err *err;            /* PENDING_FLUSH: how it ended; NULL: well */
     struct pending *next_flush;
     char text[]; /* prepared members, then the payload */
 };

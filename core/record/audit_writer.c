@@ -302,12 +302,13 @@ static void answer_flushes(struct audit *a, bool ok)
     }
     for (p = in_order; p; p = next) {
         next = p->next_flush;
-        p->err.status = STATUS_OK;
+        if (!ok || (w->has_sink && w->sink.failing)) {
+            p->err = xcalloc(1, sizeof(*p->err));
+            *p->err = w->sink.err;
+        }
         if (!ok)
-            err_set(&p->err, STATUS_IO, "the audit log %s does not take more: a commit failed",
+            err_set(p->err, STATUS_IO, "the audit log %s does not take more: a commit failed",
                     logdb_path(a->db));
-        else if (w->has_sink && w->sink.failing)
-            p->err = w->sink.err;
         loop_post(a->loop, audit_on_flushed, p);
     }
 }

@@ -71,14 +71,15 @@ static void batch_run(struct batch *b)
     b->n = 0;
 }
 
-static void batch_add(struct batch *b, unsigned char prefix, const void *p, size_t n,
-                      struct merkle_hash *out)
+/* `prefix` < 0: none. */
+static void batch_add(struct batch *b, int prefix, const void *p, size_t n, struct merkle_hash *out)
 {
     unsigned char *text = b->text[b->n];
+    size_t before = prefix >= 0;
 
-    text[0] = prefix;
-    memcpy(text + 1, p, n);
-    b->blocks[b->n] = sha256_pad(text, n + 1);
+    text[0] = (unsigned char)prefix;
+    memcpy(text + before, p, n);
+    b->blocks[b->n] = sha256_pad(text, before + n);
     b->out[b->n++] = out->b;
     if (b->n == SHA256_LANES)
         batch_run(b);
@@ -95,6 +96,22 @@ void merkle_leaves(const struct str *entries, size_t n, struct merkle_hash *out)
             batch_add(&b, 0x00, entries[i].ptr, entries[i].len, &out[i]);
         else
             merkle_leaf(entries[i].ptr, entries[i].len, &out[i]);
+    }
+    if (b.n > 0)
+        batch_run(&b);
+}
+
+void merkle_sha256_many(const struct str *texts, size_t n, struct merkle_hash *const *out)
+{
+    bool lanes = n > 2 && sha256x8_pays();
+    struct batch b;
+
+    b.n = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (lanes && texts[i].len <= LEAF_LANE_MAX)
+            batch_add(&b, -1, texts[i].ptr, texts[i].len, out[i]);
+        else
+            merkle_sha256(texts[i].ptr, texts[i].len, out[i]);
     }
     if (b.n > 0)
         batch_run(&b);

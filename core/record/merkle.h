@@ -38,6 +38,9 @@ void merkle_node(const struct merkle_hash *left, const struct merkle_hash *right
  * instructions. */
 void merkle_leaves(const struct str *entries, size_t n, struct merkle_hash *out);
 
+/** SHA-256 of n texts: as merkle_sha256 of each into *out[i], faster likewise. */
+void merkle_sha256_many(const struct str *texts, size_t n, struct merkle_hash *const *out);
+
 struct merkle_range {
     uint64_t size; /* leaves; read only */
     struct merkle_hash

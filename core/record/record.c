@@ -1,87 +1,36 @@
 #include "core/record/record.h"
 
 #include "core/base/jcs.h"
+#include "core/base/num.h"
 #include "core/record/base64.h"
 
+#include <endian.h>
 #include <sodium.h>
+
+enum {
+    TEXT_MAX_BYTES = 6 * AUDIT_LINE_MAX, /* of all texts of a receipt, in any escape */
+    FIXED_MAX = 384,                     /* fence, hlc, of, parent: names, numbers and hashes */
+};
 
 /* --- building --- */
 
+/* A byte's eight bits become eight bytes of four bits each, four at a time, and then digits: no
+ * table, no branch. */
 void record_hex(const unsigned char *hash, char *out)
 {
-    static const char digit[] = "0123456789abcdef";
+    const uint64_t ones = 0x0101010101010101u, lows = 0x000f000f000f000fu;
 
-    for (size_t i = 0; i < MERKLE_HASH; i++) {
-        out[2 * i] = digit[hash[i] >> 4];
-        out[2 * i + 1] = digit[hash[i] & 15];
+    for (size_t i = 0; i < MERKLE_HASH; i += 4) {
+        uint64_t x = (uint64_t)hash[i] | (uint64_t)hash[i + 1] << 16 | (uint64_t)hash[i + 2] << 32 |
+                     (uint64_t)hash[i + 3] << 48;
+        uint64_t above_nine;
+
+        x = (x >> 4 & lows) | (x & lows) << 8;
+        above_nine = ((x + ones * 6) >> 4) & ones;
+        x += ones * '0' + above_nine * ('a' - '0' - 10);
+        x = htole64(x);
+        memcpy(out + 2 * i, &x, sizeof(x));
     }
-}
-
-/* Decimal digits of v at out; returns how many. */
-static size_t put_u64(char *out, uint64_t v)
-{
-    char rev[20];
-    size_t n = 0;
-
-    do {
-        rev[n++] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v > 0);
-    for (size_t i = 0; i < n; i++)
-        out[i] = rev[n - 1 - i];
-    return n;
-}
-
-static bool is_plain(const char *s, size_t n)
-{
-    unsigned char bad = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)s[i];
-
-        bad |= (unsigned char)(c < 0x20 || c >= 0x7f || c == '"' || c == '\\');
-    }
-    return !bad;
-}
-
-/* `"name":"value",` unless the value is absent. `name` comes with its quotes and colon. */
-static void add_str(struct buf *b, struct str name, const char *value)
-{
-    size_t n = value ? strlen(value) : 0;
-
-    if (n == 0)
-        return;
-    buf_addstr(b, name);
-    if (is_plain(value, n)) {
-        buf_addc(b, '"');
-        buf_add(b, value, n);
-        buf_addc(b, '"');
-    } else {
-        jcs_add_str(b, str_n(value, n));
-    }
-    buf_addc(b, ',');
-}
-
-static void add_hash(struct buf *b, struct str name, const unsigned char *hash)
-{
-    char hex[2 * MERKLE_HASH];
-
-    if (!hash)
-        return;
-    record_hex(hash, hex);
-    buf_addstr(b, name);
-    buf_addc(b, '"');
-    buf_add(b, hex, sizeof(hex));
-    buf_add(b, "\",", 2);
-}
-
-static void add_u64(struct buf *b, struct str name, uint64_t v, char end)
-{
-    char digits[20];
-
-    buf_addstr(b, name);
-    buf_add(b, digits, put_u64(digits, v));
-    buf_addc(b, end);
 }
 
 /* Longest text that record_build and record_add_signature add to the prepared pieces. */
@@ -109,62 +58,169 @@ static enum status check_receipt(const struct receipt *r, struct err *e)
     return STATUS_OK;
 }
 
-enum status record_prepare(const struct receipt *r, struct hlc_time at, const char *id,
-                           const char *log_id, bool sign, struct buf *out,
-                           struct record_pieces *pieces, struct err *e)
-{
-    size_t start = out->len, n;
-    size_t end[RECORD_PIECES];
-    enum status s = check_receipt(r, e);
-
-    if (s != STATUS_OK)
-        return s;
-    if (r->fence)
-        add_u64(out, STR("\"fence\":"), r->fence, ',');
-    end[0] = out->len - start;
-    add_u64(out, STR("\"hlc\":["), at.ms, ',');
-    add_u64(out, STR(""), at.counter, ']');
-    buf_addc(out, ',');
-    add_str(out, STR("\"id\":"), id);
-    add_str(out, STR("\"kind\":"), r->kind);
-    add_str(out, STR("\"log\":"), log_id);
-    add_str(out, STR("\"member\":"), r->member);
-    add_hash(out, STR("\"of\":"), r->closes);
-    add_str(out, STR("\"op\":"), r->op);
-    add_str(out, STR("\"outcome\":"), r->outcome);
-    add_hash(out, STR("\"parent\":"), r->parent);
-    end[1] = out->len - start;
-    add_str(out, STR("\"proxy\":"), r->proxy);
-    end[2] = out->len - start;
-    add_str(out, STR("\"target\":"), r->target);
-    end[3] = out->len - start;
-    n = end[3] + added_max(r, sign);
-    if (buf_status(out) != STATUS_OK || n > AUDIT_LINE_MAX)
-        return err_set(e, STATUS_TOO_LARGE,
-                       "receipt \"%s\": a line of about %zu bytes, the limit is %d", r->kind, n,
-                       (int)AUDIT_LINE_MAX);
-    for (size_t i = 0; i < RECORD_PIECES; i++)
-        pieces->end[i] = (uint16_t)end[i];
-    return STATUS_OK;
-}
-
-/* Where the next byte of the line goes. */
+/* Where the next byte of the line goes. Room was made before. */
 struct line_at {
     char *p;
 };
 
-static void put(struct line_at *l, const char *s, size_t n)
+static inline void put(struct line_at *l, const char *s, size_t n)
 {
     memcpy(l->p, s, n);
     l->p += n;
 }
 #define PUT_LIT(l, lit) put((l), "" lit, sizeof(lit) - 1)
 
+static void put_u64(struct line_at *l, uint64_t v)
+{
+    l->p += num_print_u64(v, l->p);
+}
+
 static void put_hash(struct line_at *l, const struct merkle_hash *h)
 {
     record_hex(h->b, l->p);
     l->p += 2 * MERKLE_HASH;
     PUT_LIT(l, "\",");
+}
+
+/* The texts of a receipt, in the order of their members. */
+enum text_member {
+    TEXT_ID,
+    TEXT_KIND,
+    TEXT_LOG,
+    TEXT_MEMBER,
+    TEXT_OP,
+    TEXT_OUTCOME,
+    TEXT_PROXY,
+    TEXT_TARGET,
+    TEXT_COUNT
+};
+
+struct text {
+    struct str name; /* with its quotes and colon */
+    struct str value;
+    bool is_plain; /* no byte of it needs an escape */
+};
+
+static size_t take_text(struct text *t, struct str name, const char *value)
+{
+    t->name = name;
+    t->value = str_from(value);
+    t->is_plain = str_json_plain(t->value.ptr, t->value.len) == t->value.len;
+    /* as escapes: "\u0000", or U+FFFD for a byte that is no UTF-8 */
+    return t->value.len ? name.len + 3 + t->value.len * (t->is_plain ? 1 : 6) : 0;
+}
+
+/* Reads all and returns the most bytes that they come to. */
+static size_t take_texts(struct text t[TEXT_COUNT], const struct receipt *r, const char *id,
+                         const char *log_id)
+{
+    size_t n = 0;
+
+    n += take_text(&t[TEXT_ID], STR("\"id\":"), id);
+    n += take_text(&t[TEXT_KIND], STR("\"kind\":"), r->kind);
+    n += take_text(&t[TEXT_LOG], STR("\"log\":"), log_id);
+    n += take_text(&t[TEXT_MEMBER], STR("\"member\":"), r->member);
+    n += take_text(&t[TEXT_OP], STR("\"op\":"), r->op);
+    n += take_text(&t[TEXT_OUTCOME], STR("\"outcome\":"), r->outcome);
+    n += take_text(&t[TEXT_PROXY], STR("\"proxy\":"), r->proxy);
+    return n + take_text(&t[TEXT_TARGET], STR("\"target\":"), r->target);
+}
+
+/* `"name":"value",` unless the value is absent. */
+static void put_text(struct line_at *l, const struct text *t)
+{
+    if (t->value.len == 0)
+        return;
+    put(l, t->name.ptr, t->name.len);
+    if (t->is_plain) {
+        *l->p++ = '"';
+        put(l, t->value.ptr, t->value.len);
+        *l->p++ = '"';
+    } else {
+        struct buf escaped = BUF_INIT(TEXT_MAX_BYTES);
+
+        jcs_add_str(&escaped, t->value);
+        put(l, buf_str(&escaped).ptr, escaped.len);
+        buf_deinit(&escaped);
+    }
+    *l->p++ = ',';
+}
+
+static void put_texts(struct line_at *l, const struct text *t, enum text_member from,
+                      enum text_member to)
+{
+    for (enum text_member i = from; i <= to; i++)
+        put_text(l, &t[i]);
+}
+
+static void put_leaf(struct line_at *l, struct str name, const unsigned char *leaf)
+{
+    if (!leaf)
+        return;
+    put(l, name.ptr, name.len);
+    record_hex(leaf, l->p);
+    l->p += 2 * MERKLE_HASH;
+    PUT_LIT(l, "\",");
+}
+
+/* Writes the members at `start`; returns where they end. */
+static char *put_members(char *start, const struct receipt *r, struct hlc_time at,
+                         const struct text *texts, struct record_pieces *pieces)
+{
+    struct line_at l = {start};
+
+    if (r->fence) {
+        PUT_LIT(&l, "\"fence\":");
+        put_u64(&l, r->fence);
+        PUT_LIT(&l, ",");
+    }
+    pieces->end[0] = (uint16_t)(l.p - start);
+    PUT_LIT(&l, "\"hlc\":[");
+    put_u64(&l, at.ms);
+    PUT_LIT(&l, ",");
+    put_u64(&l, at.counter);
+    PUT_LIT(&l, "],");
+    put_texts(&l, texts, TEXT_ID, TEXT_MEMBER);
+    put_leaf(&l, STR("\"of\":\""), r->closes);
+    put_texts(&l, texts, TEXT_OP, TEXT_OUTCOME);
+    put_leaf(&l, STR("\"parent\":\""), r->parent);
+    pieces->end[1] = (uint16_t)(l.p - start);
+    put_text(&l, &texts[TEXT_PROXY]);
+    pieces->end[2] = (uint16_t)(l.p - start);
+    put_text(&l, &texts[TEXT_TARGET]);
+    pieces->end[3] = (uint16_t)(l.p - start);
+    return l.p;
+}
+
+static enum status too_long(const struct receipt *r, size_t n, struct err *e)
+{
+    return err_set(e, STATUS_TOO_LARGE,
+                   "receipt \"%s\": a line of about %zu bytes, the limit is %d", r->kind, n,
+                   (int)AUDIT_LINE_MAX);
+}
+
+enum status record_prepare(const struct receipt *r, struct hlc_time at, const char *id,
+                           const char *log_id, bool sign, struct buf *out,
+                           struct record_pieces *pieces, struct err *e)
+{
+    struct text texts[TEXT_COUNT];
+    enum status s = check_receipt(r, e);
+    size_t n;
+    char *start;
+
+    if (s != STATUS_OK)
+        return s;
+    n = take_texts(texts, r, id, log_id);
+    if (n > TEXT_MAX_BYTES)
+        return too_long(r, n, e);
+    start = buf_reserve(out, n + FIXED_MAX);
+    if (!start)
+        return too_long(r, n, e);
+    n = (size_t)(put_members(start, r, at, texts, pieces) - start);
+    if (n + added_max(r, sign) > AUDIT_LINE_MAX)
+        return too_long(r, n + added_max(r, sign), e);
+    buf_commit(out, n);
+    return STATUS_OK;
 }
 
 size_t record_build(char out[RECORD_BUILD_MAX], const char *text,
@@ -176,7 +232,7 @@ size_t record_build(char out[RECORD_BUILD_MAX], const char *text,
     PUT_LIT(&l, "{");
     if (at->forest) {
         PUT_LIT(&l, "\"children\":");
-        l.p += put_u64(l.p, at->children);
+        put_u64(&l, at->children);
         PUT_LIT(&l, ",");
     }
     put(&l, text, end[0]);
@@ -193,7 +249,7 @@ size_t record_build(char out[RECORD_BUILD_MAX], const char *text,
     put_hash(&l, at->prev);
     put(&l, text + end[1], (size_t)(end[2] - end[1]));
     PUT_LIT(&l, "\"seq\":");
-    l.p += put_u64(l.p, at->seq);
+    put_u64(&l, at->seq);
     PUT_LIT(&l, ",");
     put(&l, text + end[2], (size_t)(end[3] - end[2]));
     PUT_LIT(&l, "\"v\":1");

@@ -22,6 +22,8 @@ static void test_grows_and_stays_terminated(void **state maybe_unused)
     assert_string_equal(b.ptr, "9,");
     buf_truncate(&b, 1);
     buf_addc(&b, '!');
+    buf_add_u64(&b, 18446744073709551615u);
+    buf_truncate(&b, b.len - 20);
     buf_addstr(&b, STR("ok"));
     buf_adds(&b, "");
     assert_string_equal(b.ptr, "9!ok");

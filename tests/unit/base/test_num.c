@@ -34,6 +34,25 @@ static void test_scan(void **state maybe_unused)
         assert_int_equal(num_scan(cases[i].text, strlen(cases[i].text)), cases[i].len);
 }
 
+static void test_u64(void **state maybe_unused)
+{
+    static const struct {
+        uint64_t v;
+        const char *text;
+    } cases[] = {{0, "0"},
+                 {9, "9"},
+                 {10, "10"},
+                 {4294967296, "4294967296"},
+                 {UINT64_MAX, "18446744073709551615"}};
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char out[NUM_U64_MAX];
+
+        assert_int_equal(num_print_u64(cases[i].v, out), strlen(cases[i].text));
+        assert_memory_equal(out, cases[i].text, strlen(cases[i].text));
+    }
+}
+
 /* RFC 8785, appendix B; the last rows are ours: powers of two, where the nearest decimal of the
  * shortest length reads back as another double, and the edges of each notation. */
 static void test_print(void **state maybe_unused)
@@ -109,6 +128,7 @@ static void test_random_bits_read_back(void **state maybe_unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_u64),
         cmocka_unit_test(test_scan),
         cmocka_unit_test(test_print),
         cmocka_unit_test(test_random_bits_read_back),

@@ -1,3 +1,4 @@
+#include "core/base/map.h"
 #include "core/base/rng.h"
 
 #include <setjmp.h>
@@ -102,6 +103,24 @@ static void test_id(void **state)
     assert_true(strcmp(a, b) < 0);
 }
 
+/* More than one filling of the pool: no id comes twice. */
+static void test_pool_ids(void **state)
+{
+    enum { N = 500 };
+    static struct rng_pool pool;
+    struct map *seen = map_create();
+    char id[RNG_ID_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < N; i++) {
+        rng_pool_id(&pool, 1469918176385, id);
+        assert_memory_equal(id, "01ARYZ6S41", 10);
+        assert_int_equal(strspn(id, "0123456789ABCDEFGHJKMNPQRSTVWXYZ"), 26);
+        assert_null(map_put(seen, str_from(id), seen));
+    }
+    map_destroy(&seen, NULL);
+}
+
 static void test_bytes(void **state)
 {
     unsigned char a[32] = {0}, zero[32] = {0};
@@ -122,6 +141,7 @@ int main(void)
         cmocka_unit_test(test_double),
         cmocka_unit_test(test_weighted),
         cmocka_unit_test(test_id),
+        cmocka_unit_test(test_pool_ids),
         cmocka_unit_test(test_bytes),
     };
 

@@ -186,13 +186,29 @@ static void test_utf8(void **state maybe_unused)
     assert_true(str_is_utf8(STR_NONE));
 }
 
+/* Every byte at every place of a text of several words. */
+static void test_json_plain(void **state maybe_unused)
+{
+    for (size_t at = 0; at < 20; at++) {
+        for (unsigned c = 0; c < 256; c++) {
+            char text[20];
+            bool plain = c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+
+            memset(text, '~', sizeof(text));
+            text[at] = (char)c;
+            assert_int_equal(str_json_plain(text, sizeof(text)), plain ? sizeof(text) : at);
+        }
+    }
+    assert_int_equal(str_json_plain(NULL, 0), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_compare),  cmocka_unit_test(test_cut_and_find),
         cmocka_unit_test(test_integers), cmocka_unit_test(test_double),
         cmocka_unit_test(test_glob),     cmocka_unit_test(test_distance_and_suggest),
-        cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_utf8),     cmocka_unit_test(test_json_plain),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

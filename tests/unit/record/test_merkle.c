@@ -200,7 +200,7 @@ static void test_many_at_once(void **state maybe_unused)
     enum { N = 300 };
     static char text[N][1500];
     static struct str entry[N];
-    static struct merkle_hash got[N], want;
+    static struct merkle_hash got[N], *out[N], want;
     size_t n;
 
     for (size_t i = 0; i < N; i++) {
@@ -216,6 +216,13 @@ static void test_many_at_once(void **state maybe_unused)
         merkle_leaf(entry[i].ptr, entry[i].len, &want);
         if (!merkle_eq(&got[i], &want))
             fail_msg("entry %zu of %zu bytes", i, entry[i].len);
+    }
+    for (size_t i = 0; i < N; i++)
+        out[i] = &got[N - 1 - i];
+    merkle_sha256_many(entry, N, out);
+    for (size_t i = 0; i < N; i++) {
+        merkle_sha256(entry[i].ptr, entry[i].len, &want);
+        assert_memory_equal(out[i]->b, want.b, MERKLE_HASH);
     }
 }
 
