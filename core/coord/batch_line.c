@@ -3,6 +3,7 @@
 #include "core/base/clock.h"
 #include "core/base/jcs.h"
 #include "core/coord/engine_internal.h"
+#include "core/record/merkle.h"
 
 enum { ERROR_SHOWN_MAX = 400 };
 
@@ -91,15 +92,18 @@ void batch_line_write(const struct task_text *x, struct buf *out)
 
 /* --- the payload --- */
 
-static void add_hash(struct buf *out, const char *name, const struct json *what)
+static void add_hash(struct buf *out, struct str name, const struct json *what)
 {
-    unsigned char hash[32];
+    struct buf text = BUF_INIT(BUF_MAX_MESSAGE);
+    struct merkle_hash hash;
 
-    if (!what || jcs_sha256(what, hash, NULL) != STATUS_OK)
-        return;
-    buf_addf(out, "\"%s\":\"", name);
-    buf_add_hex(out, hash, sizeof(hash));
-    buf_adds(out, "\",");
+    if (what && jcs_write(what, &text, NULL) == STATUS_OK) {
+        merkle_sha256(text.ptr, text.len, &hash);
+        buf_addstr(out, name);
+        buf_add_hex(out, hash.b, sizeof(hash.b));
+        BUF_ADD_LIT(out, "\",");
+    }
+    buf_deinit(&text);
 }
 
 /* The first bytes of a text, whole characters only. */
@@ -121,7 +125,7 @@ void batch_payload_write(const struct task_text *x, struct buf *out)
     const struct batch_task *t = x->t;
 
     buf_addc(out, '{');
-    add_hash(out, "artifacts_sha256", t->artifacts);
+    add_hash(out, STR("\"artifacts_sha256\":\""), t->artifacts);
     add_u64(out, STR("\"attempts\":"), t->attempts);
     add_u64(out, STR(",\"duration_ms\":"), t->duration_ms);
     if (t->status != STATUS_OK) {
@@ -129,7 +133,7 @@ void batch_payload_write(const struct task_text *x, struct buf *out)
         jcs_add_str(out, shown(err_text(x->err)));
     }
     buf_addc(out, ',');
-    add_hash(out, "output_sha256", t->output);
+    add_hash(out, STR("\"output_sha256\":\""), t->output);
     add_word(out, STR("\"status\":"), task_state_name(t->state));
     add_word(out, STR(",\"task\":"), t->id);
     BUF_ADD_LIT(out, ",\"url\":");

@@ -6,6 +6,7 @@
 
 #include <curl/curl.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "core/base/list.h"
 #include "core/base/map.h"
@@ -15,9 +16,19 @@
 
 enum { HEADERS_MAX = 256 * 1024, CONNECT_MS = 15000, CONNECTIONS_KEPT = 4096 };
 
+/* A socket that curl uses. curl lets go of it between requests and asks for it again at the next
+ * one; the watch of a connection that we dialled stays, so that this costs no system calls. */
+struct sock {
+    struct loop_watch *watch; /* NULL: none yet */
+    bool dialled;             /* ours until sock_close */
+    bool wanted;              /* by curl, at the moment */
+};
+
 struct http {
     struct loop *loop;
     CURLM *multi;
+    struct sock *socks; /* by descriptor */
+    size_t n_socks;
     struct loop_timer timer;
     struct map *requests; /* id -> struct request */
     uint64_t next_id;
@@ -27,6 +38,7 @@ struct request {
     struct http *http;
     uint64_t id;
     CURL *easy;
+    struct member *member;
     struct curl_slist *headers;
     struct buf head; /* of the last response */
     struct buf body;
@@ -43,47 +55,72 @@ static void multi_reap(struct http *h);
 
 /* --- glue to the loop --- */
 
-struct sock {
-    struct loop_watch *watch;
-};
+static struct sock *sock_at(struct http *h, curl_socket_t fd)
+{
+    size_t n = (size_t)fd + 1, old = h->n_socks;
+
+    if (n > old) {
+        h->n_socks = n < 2 * old ? 2 * old : n;
+        h->socks = xreallocarray(h->socks, h->n_socks, sizeof(*h->socks));
+        memset(h->socks + old, 0, (h->n_socks - old) * sizeof(*h->socks));
+    }
+    return &h->socks[fd];
+}
 
 static void sock_ready(void *arg, int fd, int events)
 {
     struct http *h = arg;
+    struct sock *s = sock_at(h, fd);
     int running;
     int mask = ((events & LOOP_READ) != 0 ? CURL_CSELECT_IN : 0) |
                ((events & LOOP_WRITE) != 0 ? CURL_CSELECT_OUT : 0);
 
+    if (!s->wanted) { /* its end, most likely: curl looks when it wants to use it again */
+        loop_watch_set(s->watch, 0);
+        return;
+    }
     curl_multi_socket_action(h->multi, fd, mask, &running);
     multi_reap(h);
+}
+
+static void sock_let_go(struct sock *s)
+{
+    s->wanted = false;
+    if (!s->dialled)
+        loop_watch_close(&s->watch);
+    else if (s->watch != NULL && loop_watch_events(s->watch) != LOOP_READ)
+        loop_watch_set(s->watch, 0);
 }
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *sock_arg)
 {
     struct http *h = arg;
-    struct sock *s = sock_arg;
+    struct sock *s = sock_at(h, fd);
     int events = (what == CURL_POLL_IN || what == CURL_POLL_INOUT ? LOOP_READ : 0) |
                  (what == CURL_POLL_OUT || what == CURL_POLL_INOUT ? LOOP_WRITE : 0);
 
     (void)easy;
+    (void)sock_arg;
     if (what == CURL_POLL_REMOVE) {
-        if (s != NULL)
-            loop_watch_close(&s->watch);
-        free(s);
-        curl_multi_assign(h->multi, fd, NULL);
+        sock_let_go(s);
         return 0;
     }
-    if (s != NULL) {
+    s->wanted = true;
+    if (s->watch != NULL)
         loop_watch_set(s->watch, events);
-        return 0;
-    }
-    s = xcalloc(1, sizeof *s);
-    if (loop_watch_open(h->loop, fd, events, sock_ready, h, &s->watch, NULL) != STATUS_OK) {
-        free(s);
+    else if (loop_watch_open(h->loop, fd, events, sock_ready, h, &s->watch, NULL) != STATUS_OK)
         return -1;
-    }
-    curl_multi_assign(h->multi, fd, s);
     return 0;
+}
+
+/* curl closes a connection. */
+static int sock_close(void *arg, curl_socket_t fd)
+{
+    struct sock *s = sock_at(arg, fd);
+
+    loop_watch_close(&s->watch);
+    *s = (struct sock){.watch = NULL};
+    return close(fd);
 }
 
 static void timer_fired(struct loop_timer *t)
@@ -416,7 +453,8 @@ static void body_set(struct request *q, const struct http_request *r)
 
 static curl_socket_t dial(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
-    struct member *m = arg;
+    struct request *q = arg;
+    struct member *m = q->member;
     struct err e = ERR_INIT;
     int fd;
 
@@ -424,7 +462,10 @@ static curl_socket_t dial(void *arg, curlsocktype purpose, struct curl_sockaddr 
     (void)address;
     if (forward_port(m->forward) == 0)
         return CURL_SOCKET_BAD;
-    return forward_dial(m->forward, &fd, &e) == STATUS_OK ? fd : CURL_SOCKET_BAD;
+    if (forward_dial(m->forward, &fd, &e) != STATUS_OK)
+        return CURL_SOCKET_BAD;
+    *sock_at(q->http, fd) = (struct sock){.dialled = true};
+    return fd;
 }
 
 /* Each member's proxy has its own port, by which curl keeps connections: members share none. */
@@ -442,7 +483,9 @@ static void proxy_use(struct request *q, struct member *m)
     if (m->forward == NULL)
         return;
     curl_easy_setopt(q->easy, CURLOPT_OPENSOCKETFUNCTION, dial);
-    curl_easy_setopt(q->easy, CURLOPT_OPENSOCKETDATA, m);
+    curl_easy_setopt(q->easy, CURLOPT_OPENSOCKETDATA, q);
+    curl_easy_setopt(q->easy, CURLOPT_CLOSESOCKETFUNCTION, sock_close);
+    curl_easy_setopt(q->easy, CURLOPT_CLOSESOCKETDATA, q->http);
 }
 
 static void request_set_up(struct request *q, const struct http_request *r)
@@ -511,6 +554,9 @@ void http_destroy(struct http **hp)
     }
     loop_timer_stop(&h->timer);
     curl_multi_cleanup(h->multi);
+    for (size_t i = 0; i < h->n_socks; i++)
+        loop_watch_close(&h->socks[i].watch);
+    free(h->socks);
     map_destroy(&h->requests, NULL);
     free(h);
     *hp = NULL;
@@ -528,6 +574,7 @@ uint64_t http_start(struct http *h, const struct http_request *r, http_done_fn *
     struct request *q = xcalloc(1, sizeof *q);
 
     q->http = h;
+    q->member = r->member;
     q->id = h->next_id++;
     q->done = done;
     q->arg = arg;
