@@ -393,6 +393,7 @@ static void on_response(struct hold *h, const struct json *params)
     r.from_proxy = is_of_proxy(h, r.proxy);
     if (h->frame != NULL)
         h->frame->pending = r;
+    h->headers = STR(""); /* the request's, and it is over */
     let_go(h);
     if (h->own) {
         hold_free(h);
