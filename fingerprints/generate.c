@@ -91,11 +91,31 @@ static const struct catalog_locale *locale_choose(const struct identity_params *
     return catalog_locale_find(str_from(p->locales.v[rng_below(r, p->locales.n)]));
 }
 
-static void languages_set(struct arena *a, struct identity *id, const struct catalog_locale *l)
+static bool has_languages(const struct identity *like, const struct catalog_locale *l)
+{
+    struct str rest = str_from(l->languages);
+    size_t n = 0;
+
+    while (like && rest.ptr != NULL && n < IDENTITY_LANGUAGES_MAX) {
+        if (n == like->n_languages || !str_eqz(str_cut(&rest, ','), like->languages[n]))
+            return false;
+        n++;
+    }
+    return like && n == like->n_languages;
+}
+
+static void languages_set(struct arena *a, struct identity *id, const struct catalog_locale *l,
+                          const struct identity *like)
 {
     struct str rest = str_from(l->languages);
 
     id->locale = l->ui;
+    if (has_languages(like, l)) {
+        memcpy(id->languages, like->languages, sizeof(id->languages));
+        id->n_languages = like->n_languages;
+        id->accept_language = like->accept_language;
+        return;
+    }
     while (rest.ptr != NULL && id->n_languages < IDENTITY_LANGUAGES_MAX) {
         struct str one = str_cut(&rest, ',');
 
@@ -248,18 +268,33 @@ double identity_memory_class(uint64_t bytes)
     return lower;
 }
 
-static void agent_set(struct arena *a, struct identity *id, const char *version, uint32_t major)
+static void agent_texts(struct arena *a, struct identity *id, const char *version, uint32_t major)
 {
-    const struct catalog_os *os = &catalog_oses[id->os];
-
-    id->mobile = id->os == OS_ANDROID;
-    id->platform = os->platform;
     id->full_version = arena_strdup(a, version);
     id->user_agent = arena_printf(
         a, "Mozilla/5.0 (%s) AppleWebKit/537.36 (KHTML, like Gecko) %s/%u.0.0.0 %sSafari/537.36",
-        os->ua_platform, id->honest ? "HeadlessChrome" : "Chrome", major,
+        catalog_oses[id->os].ua_platform, id->honest ? "HeadlessChrome" : "Chrome", major,
         id->mobile ? "Mobile " : "");
     id->n_brands = identity_brands(a, major, id->full_version, id->brands);
+}
+
+static void agent_set(struct arena *a, struct identity *id, const struct identity_params *p,
+                      uint32_t major)
+{
+    const struct catalog_os *os = &catalog_oses[id->os];
+    const struct identity *like = p->like;
+
+    id->mobile = id->os == OS_ANDROID;
+    id->platform = os->platform;
+    if (like && like->os == id->os && like->honest == id->honest &&
+        strcmp(like->full_version, p->browser_version) == 0) {
+        id->full_version = like->full_version;
+        id->user_agent = like->user_agent;
+        memcpy(id->brands, like->brands, sizeof(id->brands));
+        id->n_brands = like->n_brands;
+    } else {
+        agent_texts(a, id, p->browser_version, major);
+    }
     id->ch_platform = os->ch_platform;
     id->ch_architecture = os->ch_architecture;
     id->ch_bitness = os->ch_bitness;
@@ -317,9 +352,9 @@ enum status identity_generate(struct arena *a, const struct identity_params *p, 
     id->os = OS_LINUX;
     if (p->os.n > 0 && !catalog_os_find(str_from(p->os.v[rng_below(&r, p->os.n)]), &id->os))
         BUG("os was checked");
-    agent_set(a, id, p->browser_version, major);
+    agent_set(a, id, p, major);
     locale = locale_choose(p, &r);
-    languages_set(a, id, locale);
+    languages_set(a, id, locale, p->like);
     place_set(a, p, locale, id, &r);
     id->color_depth = 24;
     if ((id->mobile ? phone_set(p, id, &r, e) : screen_set(p, id, &r, e)) != STATUS_OK)

@@ -21,6 +21,9 @@ struct identity_params {
     bool no_noise;         /* canvas, WebGL and audio as the browser draws them: pixel-exact */
     bool own_gpu;          /* WebGL says what the browser really draws with */
     uint64_t memory_bytes; /* the machine's */
+    /** Another identity, which lives at least as long: texts that both have are not copied. NULL:
+     * none. It changes nothing else. */
+    const struct identity *like;
 };
 
 /** Checks everything but the version: INVALID names the member of `params` ("locales/1: ...") and

@@ -128,6 +128,15 @@ static const char *country_of(const struct members_env *env, uint32_t member)
     return env->roster ? roster_home(env->roster, member) : "";
 }
 
+/* The member before, whose texts are often the same ones. Not of one that rotated: it may do so
+ * again, and then they go. */
+static const struct identity *neighbour(const struct members *all, uint32_t index)
+{
+    const struct member *m = index > 0 && index <= all->n ? all->v[index - 1] : NULL;
+
+    return m && !m->own && !m->own_before ? m->identity : NULL;
+}
+
 static void params_fill(const struct members *all, uint32_t index, struct identity_params *p)
 {
     const struct members_env *env = all->env;
@@ -146,6 +155,7 @@ static void params_fill(const struct members *all, uint32_t index, struct identi
         .honest = m->honest,
         .no_noise = !m->noise,
         .own_gpu = m->own_gpu,
+        .like = neighbour(all, index),
         .memory_bytes = pages > 0 ? (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0,
     };
 }

@@ -2,6 +2,7 @@
 
 #include "core/base/map.h"
 #include "fingerprints/coherence.h"
+#include "fingerprints/identity_json.h"
 #include "tests/support/testing.h"
 
 static const struct identity_params plain = {
@@ -30,6 +31,33 @@ static void test_same_seed_same_identity(void **state)
     assert_int_equal(x->noise_seed, y->noise_seed);
     assert_int_equal(x->screen_w, y->screen_w);
     assert_string_not_equal(x->id, z->id);
+    arena_destroy(&a);
+}
+
+/* It is the same identity, and what two have in common is there once. */
+static void test_texts_are_shared(void **state)
+{
+    const char *oses[] = {"linux", "windows"}, *locales[] = {"de-DE", "en-GB"};
+    struct arena *a = arena_create(NULL, 0);
+    struct identity_params p = plain, alone = plain;
+    unsigned agents = 0, languages = 0;
+
+    (void)state;
+    p.os = alone.os = (struct json_strs){oses, 2};
+    p.locales = alone.locales = (struct json_strs){locales, 2};
+    for (uint32_t i = 0; i < 100; i++) {
+        const struct identity *x = made(a, &p, i), *like = p.like;
+        struct json *with = identity_to_json(x), *without = identity_to_json(made(a, &alone, i));
+
+        assert_true(json_eq(with, without));
+        agents += like && x->user_agent == like->user_agent &&
+                  x->brands[0].brand == like->brands[0].brand;
+        languages += like && x->accept_language == like->accept_language;
+        p.like = x;
+        json_destroy(&with);
+        json_destroy(&without);
+    }
+    assert_true(agents > 20 && languages > 20);
     arena_destroy(&a);
 }
 
@@ -194,6 +222,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_seed_same_identity),
+        cmocka_unit_test(test_texts_are_shared),
         cmocka_unit_test(test_ten_thousand_identities),
         cmocka_unit_test(test_the_proxys_country_sets_the_clock),
         cmocka_unit_test(test_what_can_be_switched_off),
