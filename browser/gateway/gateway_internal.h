@@ -1,12 +1,13 @@
 /* What the files of the gateway share: gateway.c (leases, tickets, routes), lease.c (a lease's
  * life), lease_host.c (what its clients ask of the browser), client.c (sockets), hub.c (news of an
  * instance), discovery.c (/json/...),
- * files.c (uploads and downloads). */
+ * files.c (uploads and downloads), keep.c (cookies and storage of the store's members). */
 #ifndef BROWSER_GATEWAY_GATEWAY_INTERNAL_H
 #define BROWSER_GATEWAY_GATEWAY_INTERNAL_H
 
 #include "browser/gateway/files.h"
 #include "browser/gateway/gateway.h"
+#include "browser/gateway/keep.h"
 #include "browser/gateway/lease.h"
 #include "core/base/map.h"
 
@@ -69,6 +70,8 @@ struct lease {
     struct view view;
     struct policy_scope scope;
     struct lease_files files;
+    struct lease_keep *keep; /* storage is put in, or read; NULL: not now */
+    struct json *seen;       /* origins of its own context's pages, as names; NULL: none */
     struct json *metrics;
     struct list clients;
     size_t n_clients;

@@ -123,6 +123,7 @@ static void over_step(void *arg)
     loop_timer_stop(&l->first_timer);
     loop_timer_stop(&l->handoff_timer);
     files_deinit(l);
+    keep_deinit(l);
     view_deinit(&l->view);
     json_destroy(&l->metrics);
     json_destroy(&l->own.session.console);
@@ -196,6 +197,12 @@ static void end_own_context(struct lease *l)
     l->own.begun = false;
 }
 
+static void on_kept(struct lease *l)
+{
+    end_own_context(l);
+    maybe_over(l);
+}
+
 static void lease_end(struct lease *l, const char *by)
 {
     if (l->state >= LEASE_ENDING)
@@ -214,9 +221,8 @@ static void lease_end(struct lease *l, const char *by)
             lease_context_drop(lc);
     }
     hub_leave(l);
-    end_own_context(l);
     close_receipt(l);
-    maybe_over(l);
+    keep_store(l, on_kept);
 }
 
 void lease_release(struct lease *l, const char *why)
@@ -440,6 +446,16 @@ static void fill_scope(struct lease *l)
     files_open(l);
 }
 
+static void on_restored(struct lease *l)
+{
+    if (l->state != LEASE_ASKED || l->lost) {
+        maybe_over(l);
+        return;
+    }
+    hub_join(l->gateway, l, context_conn(l->own.ctx));
+    open_first(l);
+}
+
 static void on_pool(void *arg, struct context *c, enum status s, const struct err *e)
 {
     struct lease *l = arg;
@@ -464,8 +480,7 @@ static void on_pool(void *arg, struct context *c, enum status s, const struct er
     if (!view_add_context(&l->view, context_id(c)))
         BUG("a view without room");
     fill_scope(l);
-    hub_join(l->gateway, l, context_conn(c));
-    open_first(l);
+    keep_restore(l, on_restored);
 }
 
 static bool has_context(void *arg, const char *id)

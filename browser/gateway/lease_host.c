@@ -498,10 +498,13 @@ void lease_host(struct lease *l, struct mux_host *out, void *client)
 static bool on_target(void *arg, struct context *c, const struct json *info, const char *session)
 {
     struct lease *l = arg;
-    struct view_target *t = view_update(&l->view, info);
+    struct view_target *t;
     bool waits = false;
 
     (void)c;
+    if (keep_is_own(l, json_str(json_get(info, "targetId"), "")))
+        return false;
+    t = view_update(&l->view, info);
     if (t == NULL || l->state >= LEASE_ENDING)
         return false;
     snprintf(t->hold, sizeof t->hold, "%s", session);
@@ -545,6 +548,7 @@ static void on_lost(void *arg, struct context *c)
     if (l->lost)
         return;
     l->lost = true;
+    keep_lose(l);
     list_for_each (link, &l->clients)
         client_lose(list_entry(link, struct client, link));
     hub_leave(l);
@@ -566,6 +570,8 @@ void lease_target_news(struct lease *l, const struct json *info, bool created)
     if (t == NULL)
         return;
     (void)created;
+    if (view_is_page(t) && strcmp(t->context, l->scope.context) == 0)
+        keep_saw(l, json_str(json_get(info, "url"), ""));
     lease_settle(l);
     list_for_each (link, &l->clients) {
         struct client *c = list_entry(link, struct client, link);
