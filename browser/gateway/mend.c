@@ -1,5 +1,7 @@
 #include "browser/gateway/mend.h"
 
+#include "fingerprints/hints.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -70,27 +72,6 @@ enum status mend_headers(const struct policy_scope *sc, struct json *params, str
     return STATUS_OK;
 }
 
-/* What the identity sends as header `name`, "" when it sends none. */
-static void value_of(const struct identity *id, const char *name, char *out, size_t size)
-{
-    struct str n = str_from(name);
-    size_t len = 0;
-
-    out[0] = '\0';
-    if (str_eq_nocase(n, STR("user-agent")))
-        snprintf(out, size, "%s", id->user_agent != NULL ? id->user_agent : "");
-    else if (str_eq_nocase(n, STR("accept-language")))
-        snprintf(out, size, "%s", id->accept_language != NULL ? id->accept_language : "");
-    else if (str_eq_nocase(n, STR("sec-ch-ua-platform")))
-        snprintf(out, size, "\"%s\"", id->ch_platform != NULL ? id->ch_platform : "");
-    else if (str_eq_nocase(n, STR("sec-ch-ua-mobile")))
-        snprintf(out, size, "?%d", id->mobile ? 1 : 0);
-    else if (str_eq_nocase(n, STR("sec-ch-ua")))
-        for (size_t i = 0; i < id->n_brands && len < size; i++)
-            len += (size_t)snprintf(out + len, size - len, "%s\"%s\";v=\"%s\"", i > 0 ? ", " : "",
-                                    id->brands[i].brand, id->brands[i].major);
-}
-
 /* A list of headers replaces all of the request's: those that are the identity's must stand in it,
  * as it has them. */
 static struct json *headers_of_identity(const struct policy_scope *sc, const struct json *list)
@@ -99,16 +80,14 @@ static struct json *headers_of_identity(const struct policy_scope *sc, const str
 
     for (const struct json *h = json_first(list); h != NULL; h = json_next(h)) {
         const char *name = json_str(json_get(h, "name"), "");
-        char value[1024];
+        struct buf value = BUF_INIT(4096);
 
-        if (!is_of_identity(name)) {
+        if (!is_of_identity(name))
             json_push(out, json_dup(h));
-            continue;
-        }
-        value_of(sc->identity, name, value, sizeof value);
-        if (value[0] != '\0')
-            json_push(out,
-                      json_add_str(json_add_str(json_new_object(), "name", name), "value", value));
+        else if (identity_header(sc->identity, name, &value))
+            json_push(out, json_add_str(json_add_str(json_new_object(), "name", name), "value",
+                                        value.ptr));
+        buf_deinit(&value);
     }
     return out;
 }

@@ -7,6 +7,7 @@
 #include "core/base/log.h"
 #include "core/base/url.h"
 #include "core/op/outcome.h"
+#include "fingerprints/hints.h"
 
 enum hold_state {
     HOLD_GATE, /* waits in the gate; the request is paused */
@@ -257,52 +258,52 @@ static bool take_grant(struct frame *f, const char *url, bool redirected)
 
 /* --- client hints of a tab's first document --- */
 
-/* What the identity says where the header `name` stands, into `out`; false: the header is not one
- * of those. */
-static bool hint_of(const struct identity *id, const char *name, struct buf *out)
+static struct json *mended(const struct identity *id, const struct json *header)
 {
-    struct str n = str_from(name);
+    struct json *out = json_add_str(json_new_object(), "name", json_key(header));
+    struct buf value = BUF_INIT(4096);
+    bool own = identity_header(id, json_key(header), &value);
 
-    if (str_eq_nocase(n, STR("sec-ch-ua"))) {
-        for (size_t i = 0; i < id->n_brands; i++)
-            buf_addf(out, "%s\"%s\";v=\"%s\"", i > 0 ? ", " : "", id->brands[i].brand,
-                     id->brands[i].major);
-    } else if (str_eq_nocase(n, STR("sec-ch-ua-platform"))) {
-        buf_addf(out, "\"%s\"", id->ch_platform);
-    } else if (str_eq_nocase(n, STR("sec-ch-ua-mobile"))) {
-        buf_addf(out, "?%d", id->mobile ? 1 : 0);
-    } else {
-        return false;
-    }
-    return true;
+    json_add_str(out, "value", own ? value.ptr : json_str(header, ""));
+    buf_deinit(&value);
+    return out;
 }
 
-/* headless-shell fills in the client hints of a document that a tab is made with before the
- * session's override reaches it: "HeadlessChrome" and the real platform (156). The request is held
- * here anyway, so they are put right on the way. */
+static bool differs(const struct identity *id, const struct json *headers)
+{
+    bool found = false;
+
+    for (const struct json *x = json_first(headers); x != NULL && !found; x = json_next(x)) {
+        struct buf value = BUF_INIT(4096);
+
+        found =
+            identity_header(id, json_key(x), &value) && !str_eqz(buf_str(&value), json_str(x, ""));
+        buf_deinit(&value);
+    }
+    return found;
+}
+
+/* The client hints of a document that a tab is made with are filled in before the session's
+ * override reaches it: "HeadlessChrome" and the real platform on headless-shell, and of a
+ * `noopener` pop-up to an origin that has asked for hints of high entropy these too, everywhere
+ * (156). The request is held here anyway, so they are put right on the way. */
 static void mend_hints(struct hold *h, const struct json *params)
 {
     const struct identity *id = h->page->ctx->member->identity;
-    struct json *list = json_new_array();
+    const struct json *headers = json_at(params, "request", "headers", NULL);
+    struct json *list;
     struct buf text = BUF_INIT(4 * (size_t)BUF_MAX_LINE);
-    bool differs = false;
 
-    for (const struct json *x = json_first(json_at(params, "request", "headers", NULL)); x != NULL;
-         x = json_next(x)) {
-        const char *value = json_str(x, "");
-        struct json *header = json_add_str(json_new_object(), "name", json_key(x));
-        struct buf hint = BUF_INIT(4096);
-
-        if (hint_of(id, json_key(x), &hint) && !str_eqz(buf_str(&hint), value)) {
-            differs = true;
-            json_push(list, json_add_str(header, "value", buf_str(&hint).ptr));
-        } else {
-            json_push(list, json_add_str(header, "value", value));
-        }
-        buf_deinit(&hint);
-    }
+    if (!differs(id, headers))
+        return;
+    list = json_new_array();
+    /* DevTools tells them by name, and they go out as they are given back. */
+    for (unsigned place = 0; place < IDENTITY_HEADER_PLACES; place++)
+        for (const struct json *x = json_first(headers); x != NULL; x = json_next(x))
+            if (identity_header_place(json_key(x)) == place)
+                json_push(list, mended(id, x));
     json_print(list, 0, &text);
-    if (differs && buf_status(&text) == STATUS_OK) {
+    if (buf_status(&text) == STATUS_OK) {
         h->arena = arena_create(NULL, 0);
         h->headers = arena_str(h->arena, buf_str(&text));
     }
