@@ -269,10 +269,11 @@ static enum status make_reaper(struct engine *e, struct err *er)
 
 enum status engine_make(struct engine *e, struct err *er)
 {
+    /* The reaper as soon as the directory is ours: it looks around while the rest is made. */
     static enum status (*const parts[])(struct engine * e, struct err * er) = {
-        make_state_dir, make_store,  make_audit,       events_open,
-        make_guards,    make_roster, make_gate,        make_members,
-        make_artifacts, make_reaper, engine_make_hook, engine_load_batches,
+        make_state_dir, make_store,     make_reaper,      make_audit,
+        events_open,    make_guards,    make_roster,      make_gate,
+        make_members,   make_artifacts, engine_make_hook, engine_load_batches,
     };
 
     raise_nofile();
