@@ -11,6 +11,9 @@
 #include "core/base/attr.h"
 #include "reaper/mountinfo.h"
 
+/* Where we go when controllers can be enabled for directories beside nobody only. */
+static const char own_leaf[] = "fleet-own";
+
 static const char *const controller_names[CGROUP_CONTROLLERS] = {"memory", "pids", "cpu"};
 
 /* --- where we are --- */
@@ -58,6 +61,10 @@ static void note_place(const struct mountinfo *m, const char *controller, char *
         below = "";
     if (snprintf(out, CGROUP_PATH_MAX, "%s%s", m->point, below) >= CGROUP_PATH_MAX)
         *out = '\0';
+    n = strlen(out);
+    if (n > sizeof(own_leaf) && out[n - sizeof(own_leaf)] == '/' &&
+        strcmp(out + n - sizeof(own_leaf) + 1, own_leaf) == 0)
+        out[n - sizeof(own_leaf)] = '\0'; /* an earlier spawner of ours stepped aside */
 }
 
 static bool note_mount(const struct mountinfo *m, void *arg)
@@ -105,6 +112,44 @@ static int try_dir(const char *base, char *out)
     return mkdir(out, 0755) < 0 ? errno : 0;
 }
 
+/* Nobody but us and the controller is in it. */
+static bool is_ours_alone(const char *dir)
+{
+    char path[CGROUP_PATH_MAX + 64], line[32];
+    bool alone = true;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
+    f = fopen(path, "re");
+    if (!f)
+        return false;
+    while (alone && fgets(line, sizeof(line), f)) {
+        long pid = strtol(line, NULL, 10);
+
+        alone = pid == getpid() || pid == getppid();
+    }
+    fclose(f);
+    return alone;
+}
+
+/* A cgroup with processes of its own hands no controllers down (cgroups(7), "no internal processes
+ * rule"): in one that was delegated to us alone, we move into a leaf of it. The leaf stays for
+ * whoever delegated to remove. */
+static bool step_aside(const struct cgroup_base *b)
+{
+    char leaf[CGROUP_PATH_MAX + sizeof(own_leaf) + 1], pid[32];
+
+    if (!is_ours_alone(b->v2))
+        return false;
+    snprintf(leaf, sizeof(leaf), "%s/%s", b->v2, own_leaf);
+    if (mkdir(leaf, 0755) < 0 && errno != EEXIST)
+        return false;
+    snprintf(pid, sizeof(pid), "%d", (int)getppid());
+    if (write_text(leaf, "cgroup.procs", pid) < 0)
+        return false;
+    return write_text(leaf, "cgroup.procs", "0") == 0;
+}
+
 static void probe_v2(struct cgroup_base *b)
 {
     static const char *const files[CGROUP_CONTROLLERS] = {"memory.max", "pids.max", "cpu.max"};
@@ -117,8 +162,9 @@ static void probe_v2(struct cgroup_base *b)
         return;
     }
     for (int i = 0; i < CGROUP_CONTROLLERS; i++) {
-        /* EBUSY where processes live beside the directories (no internal processes, cgroups(7)) */
-        if (!has_file(dir, files[i]))
+        if (!has_file(dir, files[i]) &&
+            write_text(b->v2, "cgroup.subtree_control", enable[i]) < 0 && errno == EBUSY &&
+            step_aside(b))
             (void)write_text(b->v2, "cgroup.subtree_control", enable[i]);
         b->v2_has[i] = has_file(dir, files[i]);
     }
