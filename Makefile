@@ -284,7 +284,7 @@ embed_of = $(EMBED_OBJ_$(call room_of,$(1)))
 # integration tests with a browser, but for those named here, and none that runs itself inside a sandbox: the
 # sanitizer's run time does not pass its filter.
 ASAN_INTEGRATION :=
-ASAN_WITHOUT := tests/integration/test_reaper_network.c
+ASAN_WITHOUT := tests/integration/test_reaper_network.c tests/fault/test_page_soak.c
 ifeq ($(T)$(BUILD),tsan)
 TESTS := $(filter $(shell grep -rlE --include='*.c' 'base/(loop|work)\.h|pthread\.h|record/(audit|logdb)\.h' tests/unit),$(TESTS))
 endif
@@ -436,12 +436,16 @@ bench: need-browser $(PROGRAMS) $(call bins,$(BENCH_C)) $(if $(wildcard tests/be
 $(call bins,$(BENCH_C)): $(B)/%: $(B)/%.o $(B)/tests/support/testing.o $$(call mates_of,$$*) $$(call embed_of,$$*) $$(call archives_of,$$*)
 	$(call say,LINK,$@)$(call link) $(call libs_of,$(call room_of,$*)) $(LIBS_cmocka)
 
-# 1,000 rounds of kill -9 (SOAK=), then the tests with real processes, again and again for SECONDS; stops
+# 1,000 rounds of kill -9 (SOAK=), 100,000 pages (PAGES=), then the tests with real processes, again and
+# again for SECONDS; stops
 # at the first failure.
 SOAK ?= 1000
+PAGES ?= 100000
 soak: build-integration build-fault
 	+$(Q)FLEET_ROUNDS=$(SOAK) $(MAKE) BUILD=$(BUILD) BUILT=1 TEST_TIMEOUT=3600 check-fault T=fault/test_reap_
 	$(Q)grep -h "rounds\|made to fail" $(B)/log/fault.test_reap_*.log
+	+$(Q)SOAK_PAGES=$(PAGES) $(MAKE) BUILD=$(BUILD) BUILT=1 TEST_TIMEOUT=86400 check-fault T=fault/test_page_soak
+	$(Q)grep -h "^soak\|recycled\|with a leak" $(B)/log/fault.test_page_soak.log
 	+$(Q)end=$$(($$(date +%s) + $(SECONDS))); n=0; \
 	while [ $$(date +%s) -lt $$end ]; do \
 		$(MAKE) BUILD=$(BUILD) BUILT=1 check-integration check-fault -j1 || exit 1; \
@@ -533,7 +537,7 @@ help:
 	'  PARTIAL=1             link what compiles, in a tree that others are working on' \
 	'make fuzz-NAME          search with libFuzzer for SECONDS=60: $(FUZZ_NAMES)' \
 	'make bench              the table of measurements (ARGS=...)' \
-	'make soak               kill -9 at SOAK=1000 moments; integration and fault tests for SECONDS' \
+	'make soak               kill -9 at SOAK=1000 moments, PAGES=100000 pages; other tests for SECONDS' \
 	'make nightly            the fault tests with ROUNDS=200' \
 	'make cov                which lines the unit tests reach' \
 	'' \

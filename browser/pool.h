@@ -20,13 +20,13 @@ struct pool_lease;
 struct pool_limits {
     uint64_t memory_bytes; /* PSS of its processes; 0: POOL_MEMORY_BYTES */
     uint64_t age_ms;       /* 0: POOL_AGE_MS */
-    size_t pages;          /* tabs made; 0: POOL_PAGES */
+    size_t pages;          /* documents that tabs had; 0: POOL_PAGES */
     uint64_t measure_ms; /* how often memory is looked at (the kernel walks all its pages: 10 ms of
                             CPU); 0: POOL_MEASURE_MS */
 };
 #define POOL_MEMORY_BYTES (1536ull * 1024 * 1024)
 #define POOL_AGE_MS       (4ull * 60 * 60 * 1000)
-enum { POOL_PAGES = 5000, POOL_MEASURE_MS = 60000 };
+enum { POOL_PAGES = 20000, POOL_MEASURE_MS = 60000 };
 
 struct pool_opts {
     struct loop *loop;

@@ -33,8 +33,10 @@ void home_retire(struct home *h, const char *why)
         return;
     h->due = true;
     instance_drain(h->instance);
-    if (why != NULL)
+    if (why != NULL) {
+        log_info(NULL, "pool.recycled", LOG_STR("instance", h->name), LOG_STR("why", why));
         pool_tell(p, "instance recycled", h->owner, why);
+    }
     for (size_t i = 0; i < p->opts.n_members; i++)
         if (p->seats[i].home == h && p->seats[i].ctx != NULL &&
             (p->seats[i].lease == NULL || p->seats[i].lease->state == LEASE_WAITS))

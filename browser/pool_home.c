@@ -242,6 +242,7 @@ size_t home_pages(const struct home *h)
 struct json *home_describe(const struct home *h)
 {
     struct json *j = json_new_object();
+    char words[SANDBOX_WORDS_MAX];
 
     json_add_str(j, "name", h->name);
     if (h->instance == NULL)
@@ -253,6 +254,7 @@ struct json *home_describe(const struct home *h)
     json_add_num(j, "processes", h->processes);
     json_add_num(j, "pages", (double)home_pages(h));
     json_add_num(j, "leases", (double)h->n_leases);
+    json_add_str(j, "sandbox", sandbox_words(instance_layers(h->instance), words));
     sandbox_describe(instance_layers(h->instance), j);
     return j;
 }

@@ -237,7 +237,7 @@ const struct applied *context_applied(const struct context *c)
 
 size_t context_pages_made(const struct context *c)
 {
-    return c->n_pages_made;
+    return c->n_documents;
 }
 
 /* --- sessions --- */

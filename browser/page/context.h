@@ -105,7 +105,7 @@ pid_t context_browser_pid(const struct context *c);
 struct cdp_conn *context_conn(struct context *c);
 const struct applied *context_applied(const struct context *c);
 
-/** Pages made so far: for recycling. */
+/** Documents that its tabs showed so far: for recycling. */
 size_t context_pages_made(const struct context *c);
 
 #endif

@@ -50,7 +50,7 @@ struct context {
     void *ready_arg;
     struct err err; /* why it could not be asked for */
     struct loop_timer idle;
-    size_t n_pages_made;
+    size_t n_pages_made, n_documents; /* tabs; what they showed, but about:blank */
     struct downloads *downloads; /* NULL: denied */
     struct netlog *net;          /* NULL: nothing is recorded of what its pages ask for */
     size_t n_strays; /* tabs that were asked for by pages that are dropped; tabs come in the order

@@ -85,6 +85,24 @@ static void print_targets(const struct json *targets)
     more(n);
 }
 
+/* Of an executor that has instances: what they are, and at which level of the sandbox they run. */
+static void print_instances(const struct json *instances)
+{
+    size_t n = 0;
+
+    if (json_len(instances) == 0)
+        return;
+    printf("\n%-12s %-10s %8s %6s %6s  %s\n", "INSTANCE", "STATE", "MEMORY", "PAGES", "LEASES",
+           "SANDBOX");
+    for (const struct json *i = json_first(instances); i; i = json_next(i)) {
+        if (n++ < ROWS_SHOWN)
+            printf("%-12s %-10s %4.0f MiB %6.0f %6.0f  %s\n", remote_cut(word(i, "name"), 12),
+                   word(i, "state"), num(i, "memory_bytes") / (1 << 20), num(i, "pages"),
+                   num(i, "leases"), word(i, "sandbox"));
+    }
+    more(n);
+}
+
 static int run(struct cli *c)
 {
     struct json *j;
@@ -96,6 +114,7 @@ static int run(struct cli *c)
         print_engine(j);
         print_slots(json_get(j, "slots"));
         print_targets(json_get(j, "targets"));
+        print_instances(json_get(json_get(j, "executor"), "instances"));
     }
     json_destroy(&j);
     return code;

@@ -132,6 +132,13 @@ struct conf_deadlines {
     uint64_t queued_ms, run_ms, heartbeat_ms, total_ms; /* 0: none */
 };
 
+/** When a browser instance is due. */
+struct conf_recycle {
+    uint64_t memory_mb; /* PSS of its processes, MiB */
+    uint64_t age_s;
+    uint64_t pages;
+};
+
 struct conf_retry {
     uint32_t max; /* retries after the first attempt */
     uint64_t base_ms, cap_ms;
@@ -180,6 +187,7 @@ struct campaign_conf {
     struct conf_audit audit;
     struct conf_deadlines deadlines;
     struct conf_retry retry;
+    struct conf_recycle recycle;
     struct conf_output output;
 
     const struct json *tree; /* file, environment and flags together, as decoded; borrowed */

@@ -413,6 +413,34 @@ static const struct json_schema audit_schema = {
     .size = sizeof(struct conf_audit),
 };
 
+static const struct json_field recycle_fields[] = {
+    {.name = "memory_mb",
+     .kind = JK_INT,
+     IN(conf_recycle, memory_mb),
+     .min = 64,
+     .max = 1024 * 1024,
+     .doc =
+         "an instance whose processes take more memory (PSS, in MiB) is replaced; default: 1536"},
+    {.name = "age_s",
+     .kind = JK_INT,
+     IN(conf_recycle, age_s),
+     .min = 1,
+     .max = WEEK_MS / 1000,
+     .doc = "an instance that is older is replaced; default: 14400"},
+    {.name = "pages",
+     .kind = JK_INT,
+     IN(conf_recycle, pages),
+     .min = 1,
+     .max = 1000 * 1000 * 1000,
+     .doc = "an instance that showed more documents is replaced; default: 20000"},
+};
+static const struct json_schema recycle_schema = {
+    .name = "recycle",
+    .fields = recycle_fields,
+    .n = ARRAY_LEN(recycle_fields),
+    .size = sizeof(struct conf_recycle),
+};
+
 static const struct json_field deadlines_fields[] = {
     {.name = "queued_ms",
      .kind = JK_INT,
@@ -569,6 +597,11 @@ static const struct json_field fields[] = {
      .max = CONF_SLOTS_MAX,
      .doc = "how many members run at a time; default: the fewer of members.count and 1.5 times the "
             "cores"},
+    {.name = "recycle",
+     .kind = JK_OBJECT,
+     CONF(recycle),
+     .sub = &recycle_schema,
+     .doc = "when a browser instance is replaced by a new one: it is drained first"},
     {.name = "autoscale",
      .kind = JK_OBJECT,
      CONF(scale),
@@ -667,6 +700,7 @@ void campaign_defaults(struct campaign_conf *out)
         .deadlines = {.run_ms = 60000, .heartbeat_ms = 10000},
         .retry = {.max = 2, .base_ms = 500, .cap_ms = 30000},
         .scale = {.min = 1},
+        .recycle = {.memory_mb = 1536, .age_s = 4 * 60 * 60, .pages = 20000},
         .output = {.results = "results.ndjson",
                    .artifacts = "out/",
                    .console = CONSOLE_KEPT_ERRORS},
