@@ -37,7 +37,7 @@ static void add_value(const struct json *params, const char *name, struct buf *o
 static void add_marks(const struct flow_step *s, struct buf *out)
 {
     static const char *const shown[] = {"url",   "value", "key", "expression", "text",
-                                        "title", "name",  "ms",  "count"};
+                                        "title", "name",  "ms",  "count",      "end"};
 
     for (size_t i = 0; i < ARRAY_LEN(shown); i++)
         add_value(s->params, shown[i], out);

@@ -439,6 +439,19 @@ static struct json *parse(struct arena *a, const char *text)
     return j;
 }
 
+static void (*look)(const char *path);
+static const struct campaign_conf *campaign;
+
+void flow_conf(const struct campaign_conf *conf)
+{
+    campaign = conf;
+}
+
+void flow_look(void (*fn)(const char *path))
+{
+    look = fn;
+}
+
 static void begin(struct arena *a, const struct json *row)
 {
     fx.attempt = (struct attempt){.task_id = "t-000001",
@@ -450,6 +463,7 @@ static void begin(struct arena *a, const struct json *row)
                                   .error_step = -1};
     fx.session = (struct page_session){.member = &fx.member,
                                        .attempt = &fx.attempt,
+                                       .conf = campaign,
                                        .gate = fx.gate,
                                        .ops = fx.ops,
                                        .loop = fx.loop,
@@ -460,13 +474,6 @@ static void begin(struct arena *a, const struct json *row)
                                        .timeout_ms = 5000,
                                        .heartbeat_ms = fx.heartbeat_ms};
     context_begin(fx.ctx, &fx.session);
-}
-
-static void (*look)(const char *path);
-
-void flow_look(void (*fn)(const char *path))
-{
-    look = fn;
 }
 
 static void remove_artifacts(void)

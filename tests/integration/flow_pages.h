@@ -40,6 +40,10 @@ void flow_expect(const char *steps, const char *output);
 /** It ends with this status, and `text` is in what is said. */
 void flow_expect_fail(const char *steps, enum status s, const char *text);
 
+/** What the campaign of the flows to come says, borrowed; NULL: there is none. */
+struct campaign_conf;
+void flow_conf(const struct campaign_conf *conf);
+
 /** From the next flow on, `fn` looks at each artifact before it is removed; NULL: nobody does. */
 void flow_look(void (*fn)(const char *path));
 

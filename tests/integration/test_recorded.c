@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/base/json.h"
+#include "core/conf/campaign.h"
 #include "tests/integration/flow_pages.h"
 #include "tests/support/testing.h"
 
@@ -129,6 +130,40 @@ static void test_har_of_failure(void **state)
     flow_expect_fail("{'type': 'har'}, {'type': 'har'}", STATUS_INVALID, "one at a time");
 }
 
+/* --- what the campaign asks for --- */
+
+/* The values of what pages log are looked into by Runtime.enable alone: nobody's trap springs. */
+static void test_campaign(void **state)
+{
+    static const struct campaign_conf conf = {
+        .dir = "", .output = {.har = HAR_KEPT_OMIT, .console = CONSOLE_KEPT_ERRORS}};
+    static const char steps[] =
+        GO("logs") "{'type': 'waitForExpression', 'expression': 'window.got'}, {'type': 'set', "
+                   "'name': 'seen', 'expression': 'seen', 'output': true}";
+    char without[sizeof tried.output];
+
+    (void)state;
+    flow_serve("/logs", 200, "",
+               PAGE("<script>seen='';const trap=new Proxy({},{get(t,k){seen+=String(k)+' '},"
+                    "ownKeys(){seen+='keys ';return[]}}),e=new Error('x');Object.setPrototypeOf(e,"
+                    "trap);console.log(e);console.error('bad',7);got=1</script>"));
+    ok(steps);
+    assert_string_equal(tried.artifacts, "[]");
+    (void)snprintf(without, sizeof without, "%s", tried.output);
+    flow_conf(&conf);
+    flow_look(read_har);
+    ok(steps);
+    flow_conf(NULL);
+    flow_look(NULL);
+    has(tried.artifacts, "-console.ndjson");
+    has(tried.artifacts, "-traffic.har");
+    assert_string_equal(tried.output, without);
+    expect_entry("http://a.test/logs", 200, "text/html", NULL);
+    json_destroy(&har);
+    ok(steps); /* the kept page says no more */
+    assert_string_equal(tried.artifacts, "[]");
+}
+
 /* --- bodies --- */
 
 static void test_bodies(void **state)
@@ -220,11 +255,8 @@ static void test_screencast(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        FLOW_CASE(test_har),
-        FLOW_CASE(test_har_of_failure),
-        FLOW_CASE(test_bodies),
-        FLOW_CASE(test_bodies_to_come),
-        FLOW_CASE(test_bodies_missing),
+        FLOW_CASE(test_har),        FLOW_CASE(test_har_of_failure), FLOW_CASE(test_campaign),
+        FLOW_CASE(test_bodies),     FLOW_CASE(test_bodies_to_come), FLOW_CASE(test_bodies_missing),
         FLOW_CASE(test_screencast),
     };
 
