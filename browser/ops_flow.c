@@ -98,7 +98,7 @@ static void click_run(struct op_call *call)
     char more[160], at[96] = "";
 
     if (a->has_x || a->has_y)
-        (void)snprintf(at, sizeof(at), ",\"ox\":%.3f,\"oy\":%.3f", a->offsetX, a->offsetY);
+        (void)snprintf(at, sizeof(at), ",\"ox\":%.6f,\"oy\":%.6f", a->offsetX, a->offsetY);
     (void)snprintf(more, sizeof(more), "\"need\":\"%s\"%s%s", hover ? "hover" : "click", at,
                    a->await_change ? ",\"watch\":true" : "");
     d->settled = a->await_change ? click_settled : NULL;

@@ -154,7 +154,10 @@ struct input *input_type(struct page *p, struct loop *l, struct keys *keys, stru
     return i;
 }
 
-/* --- the pointer --- */
+/* --- the pointer ---
+ *
+ * Points have six decimals: Chromium lays out in units of 1/64 px, and a point that is cut off is
+ * one whole pixel short in the events of the mouse, which have whole ones. */
 
 static const char *const button_names[] = {"left", "middle", "right", "back", "forward"};
 static const unsigned button_bits[] = {1, 4, 2, 8, 16};
@@ -167,7 +170,7 @@ static void send_mouse(struct input *i, const char *type, unsigned count, bool l
 
     buf_addf(
         &b,
-        "{\"type\":\"%s\",\"x\":%.3f,\"y\":%.3f,\"modifiers\":%u,\"button\":\"%s\",\"buttons\":%u,"
+        "{\"type\":\"%s\",\"x\":%.6f,\"y\":%.6f,\"modifiers\":%u,\"button\":\"%s\",\"buttons\":%u,"
         "\"clickCount\":%u,\"pointerType\":\"%s\"}",
         type, i->x, i->y, i->modifiers, moved ? "none" : button_names[c->button],
         pressed ? button_bits[c->button] : 0, count, c->pointer == POINTER_PEN ? "pen" : "mouse");
@@ -182,7 +185,7 @@ static void send_touch(struct input *i, bool down, bool last)
     if (down)
         buf_addf(
             &b,
-            "{\"type\":\"touchStart\",\"touchPoints\":[{\"x\":%.3f,\"y\":%.3f}],\"modifiers\":%u}",
+            "{\"type\":\"touchStart\",\"touchPoints\":[{\"x\":%.6f,\"y\":%.6f}],\"modifiers\":%u}",
             i->x, i->y, i->modifiers);
     else
         buf_addf(&b, "{\"type\":\"touchEnd\",\"touchPoints\":[],\"modifiers\":%u}", i->modifiers);
