@@ -24,7 +24,6 @@ enum {
     FOREVER_MS = 3600 * 1000, /* attempts without a deadline */
 };
 
-static void step_begin(struct flow_run *r);
 static void step_over(struct flow_run *r, enum status s, const struct err *e);
 
 /* --- the end --- */
@@ -397,7 +396,7 @@ static void on_retry(struct loop_timer *t)
         run_fail(r, &e);
         return;
     }
-    step_begin(r);
+    run_step_begin(r);
 }
 
 static void step_over(struct flow_run *r, enum status s, const struct err *e)
@@ -407,6 +406,8 @@ static void step_over(struct flow_run *r, enum status s, const struct err *e)
     BUG_ON(step == NULL);
     if (s == STATUS_OK) {
         run_next(r);
+    } else if (run_wants_person(r, s)) {
+        run_hand_over(r);
     } else if (r->tries <= step->retries && s != STATUS_INVALID &&
                page_state(r->session->page) != PAGE_GONE) {
         log_debug(NULL, "flow.retry", LOG_STR("step", step->path), LOG_ERR(e));
@@ -520,7 +521,7 @@ static void on_target_poll(struct loop_timer *t)
     step_target(r);
 }
 
-static void step_begin(struct flow_run *r)
+void run_step_begin(struct flow_run *r)
 {
     struct page_session *s = r->session;
     uint64_t now = loop_now_ms(s->loop), deadline = deadline_of(r);
@@ -558,7 +559,7 @@ static void on_next(struct loop_timer *t)
     if (l->at < l->steps->n) {
         r->step = &l->steps->v[l->at++];
         r->tries = 0;
-        step_begin(r);
+        run_step_begin(r);
     } else if (l->owner != NULL) {
         r->session->page = r->session->main;
         run_round_over(r, l);

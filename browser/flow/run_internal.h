@@ -44,6 +44,8 @@ struct flow_run {
     struct arena *arena; /* the step's */
     struct loop_timer timer;
     enum status cancelled;
+    uint64_t handoff_until_ms;  /* a person is waited for; 0: not */
+    bool handoff_again;         /* the step did not do what it was to: it is begun again */
     bool happened;              /* an irreversible step was done */
     struct json *member, *task; /* for variables */
     struct json *output;        /* NULL while there is none */
@@ -58,8 +60,18 @@ void run_next(struct flow_run *r);
 /** Calls the op with these parameters, expanded; call_done goes on as `phase` says. */
 void run_call_with(struct flow_run *r, const struct op *op, const struct json *params,
                    enum phase phase);
+/** The step at hand is begun (again). */
+void run_step_begin(struct flow_run *r);
 /** The run ends, at r->step. */
 void run_fail(struct flow_run *r, const struct err *e);
+
+/* --- run_handoff.c --- */
+
+/** A block page that is a person's to deal with: the campaign says so, and the page is there. */
+bool run_wants_person(const struct flow_run *r, enum status s);
+/** The page stays as it is until the block page is gone, then the run goes on; else it ends HANDOFF
+ * after handoff_ms. Both the begin and the end are receipts. */
+void run_hand_over(struct flow_run *r);
 
 /* --- run_loop.c --- */
 

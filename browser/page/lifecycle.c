@@ -13,7 +13,6 @@
 
 #include <stdio.h>
 
-#include "core/op/outcome.h"
 #include "proxies/forward.h"
 
 enum nav_kind { NAV_GO, NAV_WAIT, NAV_SETTLE };
@@ -167,25 +166,11 @@ static void nav_failed(struct nav_task *n, const char *text, const struct respon
 
 /* --- looking for a block page --- */
 
-/* One evaluation. Text nodes are walked up to 4 KiB instead of asking for innerText, which would
- * lay out the whole page. */
-static const char look_script[] =
-    "(function(){var d=document,x='',n,w,u=[],i,e,s=0;"
-    "try{w=d.createTreeWalker(d.body||d.documentElement,4,{acceptNode:function(n){"
-    "return /^(SCRIPT|STYLE|NOSCRIPT|TEMPLATE)$/.test(n.parentNode.nodeName)?2:1}});"
-    "while(x.length<4096&&(n=w.nextNode()))if(n.data.trim())x+=n.data+' ';"
-    "e=d.querySelectorAll('iframe[src],frame[src],script[src]');"
-    "for(i=0;i<e.length&&i<100;i++)u.push(e[i].src);"
-    "s=performance.getEntriesByType('navigation')[0].responseStatus||0}catch(_){}"
-    "return{t:d.title,x:x.slice(0,4096),u:u.join('\\n'),s:s}})()";
-
 static void nav_looked(void *arg, enum status s, const struct json *result, const struct err *e)
 {
     struct nav_task *n = arg;
     const struct json *v = json_at(result, "result", "value", NULL);
-    struct frame *f = nav_frame(n);
     struct err ok = ERR_INIT;
-    struct outcome_page page;
 
     (void)e;
     n->base.call = 0;
@@ -200,15 +185,8 @@ static void nav_looked(void *arg, enum status s, const struct json *result, cons
     }
     if (n->nav.http_status == 0)
         n->nav.http_status = (int)json_int(json_get(v, "s"), 0);
-    page = (struct outcome_page){
-        .url = str_from(f != NULL ? f->url : ""),
-        .title = str_from(json_str(json_get(v, "t"), "")),
-        .text = str_from(json_str(json_get(v, "x"), "")),
-        .frames = str_from(json_str(json_get(v, "u"), "")),
-        .http_status = n->nav.http_status,
-    };
-    n->nav.block = outcome_block_page(&page);
-    n->nav.title = page.title.ptr;
+    n->nav.block = look_judge(n->base.page, v, n->nav.http_status);
+    n->nav.title = json_str(json_get(v, "t"), "");
     if (n->nav.block == NULL && n->base.page->refused.at > n->since)
         nav_over(n, n->base.page->refused.err.status, &n->base.page->refused.err);
     else
@@ -217,15 +195,17 @@ static void nav_looked(void *arg, enum status s, const struct json *result, cons
 
 static void nav_look(struct nav_task *n)
 {
-    struct buf b = BUF_INIT(BUF_MAX_LINE);
+    struct buf b = BUF_INIT(BUF_MAX_FILE), e = BUF_INIT(BUF_MAX_FILE);
 
     n->looking = true;
     loop_timer_stop(&n->base.timer);
     buf_adds(&b, "{\"returnByValue\":true,\"expression\":");
-    json_print_str(str_from(look_script), &b);
+    look_expression(n->base.page, &e);
+    json_print_str(buf_str(&e), &b);
     buf_addc(&b, '}');
     task_call(&n->base, n->base.page->main_realm.session, "Runtime.evaluate", buf_str(&b),
               nav_looked);
+    buf_deinit(&e);
     buf_deinit(&b);
 }
 

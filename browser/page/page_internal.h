@@ -301,4 +301,11 @@ void network_abandon(struct frame *f);
 /** A committed document that was not held (enforce "charge"): takes its token afterwards. */
 void network_charge(struct frame *f);
 
+/* --- look.c --- */
+
+/** The expression that looks at a page for a block page or CAPTCHA. */
+void look_expression(const struct page *p, struct buf *out);
+/** What its value says: as page_look_fn. http_status 0: as the value says. */
+const char *look_judge(const struct page *p, const struct json *v, int http_status);
+
 #endif

@@ -86,14 +86,50 @@ static void end_op(struct op_call *call, enum status s, const struct err *e, str
     op_call_finish(call, refused.status, &refused, NULL);
 }
 
+static void end_over(struct ending *end)
+{
+    end_op(end->call, end->err.status, &end->err, end->result);
+    free(end);
+}
+
+/* What the step looked for is not there: because of a CAPTCHA that came meanwhile? */
+static void looked(void *arg, enum status s, const char *block)
+{
+    struct ending *end = arg;
+    struct op_call *call = end->call;
+    struct url url;
+
+    (void)s;
+    if (block != NULL && call->seen.block == NULL) {
+        call->seen.block = block;
+        call->seen.accounted = false;
+        if (url_parse(call->arena, str_from(page_url(session_of(call)->page)), "http https", &url,
+                      NULL) == STATUS_OK)
+            call->seen.host = url.host;
+    }
+    end_over(end);
+}
+
+static void look_then_end(struct ending *end)
+{
+    struct page *p = session_of(end->call)->page;
+    enum status s = end->err.status;
+
+    if ((s == STATUS_TIMEOUT || s == STATUS_ELEMENT_NOT_FOUND || s == STATUS_ASSERTION_FAILED) &&
+        page_state(p) == PAGE_OPEN && !page_is_waiting(p) && end->call->seen.block == NULL &&
+        strcmp(end->call->op->name, "page.navigate") != 0)
+        page_look(p, looked, end);
+    else
+        end_over(end);
+}
+
 static void verdict_known(void *arg, enum status verdict)
 {
     struct ending *end = arg;
 
     if (verdict != end->err.status)
         err_set(&end->err, verdict, "the page's script hung; the page was killed");
-    end_op(end->call, verdict, &end->err, end->result);
-    free(end);
+    look_then_end(end);
 }
 
 static void say_waiting(const struct page *p, struct err *e)
@@ -108,7 +144,8 @@ void session_finish(struct op_call *call, enum status s, const struct err *e, st
 {
     struct ending *end;
 
-    if (s != STATUS_TIMEOUT && s != STATUS_CANCELLED) {
+    if (s != STATUS_TIMEOUT && s != STATUS_CANCELLED && s != STATUS_ELEMENT_NOT_FOUND &&
+        s != STATUS_ASSERTION_FAILED) {
         end_op(call, s, e, result);
         return;
     }
@@ -119,6 +156,10 @@ void session_finish(struct op_call *call, enum status s, const struct err *e, st
     if (e != NULL)
         end->err = *e;
     end->err.status = s;
+    if (s == STATUS_ELEMENT_NOT_FOUND || s == STATUS_ASSERTION_FAILED) {
+        look_then_end(end);
+        return;
+    }
     if (s == STATUS_TIMEOUT && strcmp(call->op->name, "page.navigate") != 0)
         say_waiting(session_of(call)->page, &end->err);
     page_verdict(session_of(call)->page, s, verdict_known, end);

@@ -16,6 +16,7 @@
 #include "core/guard/breaker.h"
 #include "core/guard/limit.h"
 #include "core/guard/policy.h"
+#include "core/op/block.h"
 #include "core/record/audit.h"
 #include "proxies/roster.h"
 
@@ -183,6 +184,7 @@ struct campaign_conf {
     struct conf_proxies proxies;
     struct conf_limits limits;
     struct breaker_conf breaker;
+    struct block_conf captcha;
     struct policy_conf policy;
     struct conf_audit audit;
     struct conf_deadlines deadlines;

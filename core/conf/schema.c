@@ -17,7 +17,7 @@ const char *const rotate_hit_names[] = {"429", "403", "captcha", NULL};
 const char *const har_names[] = {"off", "omit", "embed", NULL};
 const char *const console_names[] = {"off", "errors", "all", NULL};
 
-enum { DAY_MS = 24 * 60 * 60 * 1000, WEEK_MS = 7 * DAY_MS };
+enum { DAY_MS = 24 * 60 * 60 * 1000, WEEK_MS = 7 * DAY_MS, HANDOFF_DEFAULT_MS = 300000 };
 
 /* --- values that take more than one form --- */
 
@@ -646,6 +646,11 @@ static const struct json_field fields[] = {
      CONF(breaker),
      .sub = &breaker_schema,
      .doc = "when a target is left alone"},
+    {.name = "captcha",
+     .kind = JK_OBJECT,
+     CONF(captcha),
+     .sub = &captcha_schema,
+     .doc = "block pages and CAPTCHAs: what they look like, and what is done then"},
     {.name = "policy",
      .kind = JK_OBJECT,
      CONF(policy),
@@ -695,6 +700,7 @@ void campaign_defaults(struct campaign_conf *out)
         .proxies = {.max_failures = 3, .max_demerits = 6, .cooldown_s = 60},
         .limits = {.rate = {LIMIT_DEFAULT_MAX_REQUESTS, LIMIT_DEFAULT_WINDOW_MS}, .robots = true},
         .breaker = {.failure_rate = 0.10, .window_ms = 60000, .min_samples = 20},
+        .captcha = {.handoff_ms = HANDOFF_DEFAULT_MS},
         .policy = {.hook_ms = HOOK_TIMEOUT_MS},
         .audit = {.sink = "audit.ndjson"},
         .deadlines = {.run_ms = 60000, .heartbeat_ms = 10000},

@@ -37,11 +37,19 @@ static void engine_move(struct engine *e, enum engine_state to)
 
 /* --- making --- */
 
+/* A task that waits for a person is not late. */
+static uint64_t run_ms_of(const struct campaign_conf *c)
+{
+    bool handoff = c->captcha.on_detected == BLOCK_HANDOFF && c->deadlines.run_ms > 0;
+
+    return c->deadlines.run_ms + (handoff ? c->captcha.handoff_ms : 0);
+}
+
 static struct engine_settings settings_of(const struct campaign_conf *c)
 {
     return (struct engine_settings){
         .slots = c->slots,
-        .deadlines = {c->deadlines.queued_ms, c->deadlines.run_ms, c->deadlines.total_ms},
+        .deadlines = {c->deadlines.queued_ms, run_ms_of(c), c->deadlines.total_ms},
         .retry = {c->retry.max, c->retry.base_ms, c->retry.cap_ms},
         .target_concurrency = c->limits.concurrency,
     };

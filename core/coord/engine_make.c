@@ -164,6 +164,7 @@ static enum status make_gate(struct engine *e, struct err *er)
         .proxy_or_fail = e->conf->proxies.on_none == NONE_FAIL,
         .group_by_site = e->conf->limits.group_by == GROUP_SITE,
         .http = e->http,
+        .captcha = &e->conf->captcha,
         .audit = e->audit,
         .on_op = on_op,
         .on_breaker = on_breaker,

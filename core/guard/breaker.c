@@ -259,6 +259,17 @@ static void window_sum(const struct breaker *b, const struct breaker_target *t, 
     }
 }
 
+static void target_open(struct breaker *b, struct breaker_target *t, uint32_t samples,
+                        uint32_t failures, uint64_t wall_ms, struct err *e)
+{
+    t->open = true;
+    t->opened_wall_ms = wall_ms > 0 ? wall_ms : 1;
+    t->open_samples = samples;
+    t->open_failures = failures;
+    if (store_write(b, e) != STATUS_OK)
+        err_prefix(e, "the breaker of %s is open, but that could not be saved", t->name);
+}
+
 bool breaker_record(struct breaker *b, struct str target, bool failed, enum status why,
                     uint64_t now_ms, uint64_t wall_ms, struct err *e)
 {
@@ -284,12 +295,22 @@ bool breaker_record(struct breaker *b, struct str target, bool failed, enum stat
     if (samples < b->conf.min_samples ||
         (double)failures <= b->conf.failure_rate * (double)samples + 1e-9)
         return false;
-    t->open = true;
-    t->opened_wall_ms = wall_ms > 0 ? wall_ms : 1;
-    t->open_samples = samples;
-    t->open_failures = failures;
-    if (store_write(b, e) != STATUS_OK)
-        err_prefix(e, "the breaker of %s is open, but that could not be saved", t->name);
+    target_open(b, t, samples, failures, wall_ms, e);
+    return true;
+}
+
+bool breaker_trip(struct breaker *b, struct str target, enum status why, uint64_t now_ms,
+                  uint64_t wall_ms, struct err *e)
+{
+    struct breaker_target *t = target_get(b, target);
+    uint32_t samples, failures;
+
+    err_clear(e);
+    if (t->open)
+        return false;
+    t->why = why;
+    window_sum(b, t, now_ms, &samples, &failures);
+    target_open(b, t, samples, failures, wall_ms, e);
     return true;
 }
 

@@ -33,6 +33,9 @@ bool breaker_target_allow(const struct breaker_target *t);
  * breaker is open all the same, and *e says so). */
 bool breaker_record(struct breaker *b, struct str target, bool failed, enum status why,
                     uint64_t now_ms, uint64_t wall_ms, struct err *e);
+/** Opens it whatever its samples are, as breaker_record does. False: it was open. */
+bool breaker_trip(struct breaker *b, struct str target, enum status why, uint64_t now_ms,
+                  uint64_t wall_ms, struct err *e);
 /** Closes it and forgets its samples. NOT_FOUND when it is not open. The caller writes the receipt
  * first. */
 must_check enum status breaker_reset(struct breaker *b, struct str target, struct err *e);

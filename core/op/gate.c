@@ -18,6 +18,7 @@
 #include "core/base/map.h"
 #include "core/guard/breaker.h"
 #include "core/guard/limit.h"
+#include "core/op/block.h"
 #include "core/op/gate_internal.h"
 #include "core/op/outcome.h"
 #include "proxies/roster.h"
@@ -144,15 +145,26 @@ void gate_pass_wake(struct pass *p)
 
 /* --- the end of a run --- */
 
+static enum block_reaction reaction_of(const struct gate *g, const struct op_call *call)
+{
+    if (call->status != STATUS_CAPTCHA_DETECTED || g->deps.captcha == NULL)
+        return BLOCK_COUNT;
+    return (enum block_reaction)g->deps.captcha->on_detected;
+}
+
 static void tell_breaker(struct gate *g, const struct op_call *call)
 {
-    bool failed = outcome_is_target_failure(call->status);
+    bool failed = outcome_is_target_failure(call->status), opened;
     struct err e = ERR_INIT;
 
     if (!outcome_is_sample(call->status, &call->seen))
         return;
-    if (!breaker_record(g->deps.breaker, call->target, failed, call->status, now_ms(g),
-                        loop_wall_ms(g->deps.loop), &e))
+    opened = breaker_record(g->deps.breaker, call->target, failed, call->status, now_ms(g),
+                            loop_wall_ms(g->deps.loop), &e);
+    if (!opened && reaction_of(g, call) == BLOCK_STOP)
+        opened = breaker_trip(g->deps.breaker, call->target, call->status, now_ms(g),
+                              loop_wall_ms(g->deps.loop), &e);
+    if (!opened)
         return;
     if (e.status != STATUS_OK)
         log_error(NULL, "breaker.unsaved", LOG_S("target", call->target), LOG_ERR(&e));
@@ -167,7 +179,7 @@ static void tell_limiter(struct gate *g, const struct op_call *call)
 {
     uint64_t until;
 
-    if (call->status != STATUS_HTTP_429 &&
+    if (call->status != STATUS_HTTP_429 && reaction_of(g, call) != BLOCK_SLOW &&
         !(call->seen.http_status == 503 && call->seen.retry_after_ms > 0))
         return;
     until = limiter_slow(g->deps.limiter, call->target, call->seen.retry_after_ms, now_ms(g));
@@ -229,7 +241,7 @@ static void sentence_complete(struct op_call *call, enum status run_status)
         return;
     if (call->seen.block != NULL)
         err_set(&call->err, call->status, "%.*s shows a block page or CAPTCHA (%s)",
-                STR_ARG(call->url), call->seen.block);
+                STR_ARG(call->url.len > 0 ? call->url : STR("the page")), call->seen.block);
     else if (call->seen.http_status >= 400 && call->seen.retry_after_ms >= 0)
         err_set(&call->err, call->status, "%.*s answered HTTP %d, Retry-After %.1f s",
                 STR_ARG(call->url), call->seen.http_status,

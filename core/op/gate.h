@@ -11,6 +11,7 @@
 #include "core/op/op.h"
 
 struct audit;
+struct block_conf;
 struct breaker;
 struct http;
 struct limiter;
@@ -31,7 +32,8 @@ struct gate_deps {
     bool proxy_or_fail;    /* no fit proxy: the call ends at once, instead of waiting */
     bool group_by_site;    /* the target is the registrable domain (libpsl), not the host */
     struct http *http;     /* for the http ops and robots.txt; may be NULL where neither is used */
-    struct audit *audit;   /* NULL: no receipts (unit tests of executors) */
+    const struct block_conf *captcha; /* NULL: the table alone, and block pages just count */
+    struct audit *audit;              /* NULL: no receipts (unit tests of executors) */
     /** What a watcher wants to know (progress, metrics, report); any may be NULL. */
     void (*on_op)(void *arg, const struct op_call *call); /* finished, receipt durable */
     void (*on_breaker)(void *arg, struct str target, bool open);

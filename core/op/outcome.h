@@ -17,18 +17,6 @@ bool outcome_is_target_failure(enum status s);
 /** 429, 403, CAPTCHA: a demerit for the proxy, which is rotated for the member's next op. */
 bool outcome_is_reputation_hit(enum status s);
 
-/** Block pages and CAPTCHA widgets, by what can be seen of a page. Rows can be added by
- * configuration. */
-struct outcome_page {
-    struct str url;    /* of the document */
-    struct str title;  /* of the document */
-    struct str text;   /* the first 4 KiB of the visible text, may be empty */
-    struct str frames; /* URLs of its frames and scripts, separated by newlines */
-    int http_status;
-};
-/** The name of the first rule that matches, or NULL. */
-const char *outcome_block_page(const struct outcome_page *p);
-
 /** Retry-After (RFC 9110 §10.2.3: seconds or a date) as milliseconds from `wall_ms`; -1 when it is
  * neither. Capped at one day. */
 int64_t outcome_retry_after_ms(struct str value, uint64_t wall_ms);

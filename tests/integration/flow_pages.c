@@ -12,6 +12,7 @@
 #include "core/guard/limit.h"
 #include "core/guard/policy.h"
 #include "core/guard/robots.h"
+#include "core/op/block.h"
 #include "tests/integration/browser_site.h"
 #include "tests/support/testing.h"
 
@@ -27,6 +28,7 @@ static struct fx {
     struct breaker *breaker;
     struct limiter *limiter;
     struct gate *gate;
+    struct block_conf captcha;
     struct arena *arena;
     char *state;
     struct browser_program program;
@@ -37,7 +39,7 @@ static struct fx {
     struct context *ctx;
     struct page_session session;
     struct attempt attempt;
-    char *bodies[32];
+    char *bodies[64];
     size_t n_bodies;
     bool ready, over, made, stopped, done;
     struct err err;
@@ -185,18 +187,24 @@ static void make_gate(void)
         .robots = fx.robots,
         .breaker = fx.breaker,
         .limiter = fx.limiter,
+        .captcha = &fx.captcha,
         .on_op = on_op,
     });
 }
 
-static void serve(const char *name)
+static void serve(const char *file, const char *name, int status)
 {
     const char *path = arena_printf(fx.arena, "/%s", name);
-    char file[128];
 
-    snprintf(file, sizeof file, "tests/site/cases/flow/%s", name);
-    fx.bodies[fx.n_bodies] = test_read_file(test_source(file), NULL);
-    site_answer(fx.site, path, 200, "Content-Type: text/html\r\n", fx.bodies[fx.n_bodies++]);
+    assert_true(fx.n_bodies < ARRAY_LEN(fx.bodies));
+    fx.bodies[fx.n_bodies] =
+        test_read_file(test_source(arena_printf(fx.arena, "tests/site/%s", file)), NULL);
+    site_answer(fx.site, path, status, "Content-Type: text/html\r\n", fx.bodies[fx.n_bodies++]);
+}
+
+void flow_serve_file(const char *name, int status)
+{
+    serve(name, name, status);
 }
 
 static void make_site(void)
@@ -207,7 +215,7 @@ static void make_site(void)
 
     fx.site = site_open(fx.loop);
     for (size_t i = 0; i < ARRAY_LEN(pages); i++)
-        serve(pages[i]);
+        serve(arena_printf(fx.arena, "cases/flow/%s", pages[i]), pages[i], 200);
     site_answer(fx.site, "/around", 302, "Location: /second.html?around\r\n", "");
     site_answer(fx.site, "/missing", 404, "", "<title>No such page</title>");
     site_answer(fx.site, "/too-many", 429, "Retry-After: 0\r\n", "slow down");
@@ -325,6 +333,7 @@ int flow_setup(void **state)
     (void)state;
     fx.made = false;
     fx.heartbeat_ms = 0;
+    fx.captcha = (struct block_conf){0};
     fx.events[0] = '\0';
     context_create(instance_targets(fx.instance), &fx.member, &fx.applied, on_context, NULL);
     assert_true(turn_until(&fx.made, SOON_MS));
@@ -363,6 +372,16 @@ void flow_wait_events(const char *events)
     while (strcmp(fx.events, events) != 0 && test_now_ms() < end)
         loop_run_once(fx.loop, 50);
     assert_string_equal(fx.events, events);
+}
+
+void flow_captcha(const struct block_conf *c)
+{
+    fx.captcha = *c;
+}
+
+bool flow_breaker_was_open(void)
+{
+    return breaker_reset(fx.breaker, STR("a.test"), &fx.err) == STATUS_OK;
 }
 
 void flow_heartbeat(uint64_t every_ms)

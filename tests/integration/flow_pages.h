@@ -52,6 +52,13 @@ void flow_look(void (*fn)(const char *path));
 void flow_serve(const char *path, int status, const char *headers, const char *body);
 /** Requests that came for this host since the program began. */
 size_t flow_asked(const char *host);
+/** What campaigns say of block pages, for the flows of this case; NULL (at its begin): nothing. */
+struct block_conf;
+void flow_captcha(const struct block_conf *c);
+/** A page of tests/site, such as "guarded/later.html", answers at "/NAME" from now on. */
+void flow_serve_file(const char *name, int status);
+/** The breaker of a.test is open; closes it. */
+bool flow_breaker_was_open(void);
 /** heartbeat_ms of the flows of this case; 0 (at its begin): none. */
 void flow_heartbeat(uint64_t every_ms);
 /** What on_event was told in this case: words separated by ", ". */

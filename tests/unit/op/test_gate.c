@@ -1,6 +1,7 @@
 /* The gate with ops of the test, a clock that stands still, and no audit log (test_gate_receipts in
  * tests/integration has one): order of the stages, tokens in line, breaker, deadlines, cancel,
  * exactly one on_done, never from inside. */
+#include "core/op/block.h"
 #include "core/op/gate.h"
 
 #include "core/guard/breaker.h"
@@ -367,6 +368,29 @@ static void test_a_block_page_is_a_captcha(void **state)
     assert_non_null(strstr(x.c.err.text, "hcaptcha"));
 }
 
+/* What the campaign says is done about it. */
+static void test_reactions(void **state)
+{
+    struct world *w = *state;
+    struct gate_deps deps = *gate_deps(w->gate);
+    struct block_conf captcha = {.on_detected = BLOCK_STOP};
+    struct call hit = {.http_status = 200, .block = "captcha-page"}, later = {0};
+    struct call other = {.http_status = 200, .block = "captcha-page"};
+
+    gate_destroy(&w->gate);
+    deps.captcha = &captcha;
+    w->gate = gate_create(&deps);
+    run(w, &hit, &touching, "a.example");
+    assert_int_equal(hit.c.status, STATUS_CAPTCHA_DETECTED);
+    assert_int_equal(w->breaker_told, 1);
+    run(w, &later, &touching, "a.example");
+    assert_int_equal(later.c.status, STATUS_BREAKER_OPEN);
+    captcha.on_detected = BLOCK_SLOW;
+    run(w, &other, &touching, "b.example");
+    assert_int_equal(w->slowed_told, 1);
+    assert_int_equal(w->breaker_told, 1);
+}
+
 static void test_shut(void **state)
 {
     struct world *w = *state;
@@ -394,6 +418,7 @@ int main(void)
         CASE_OF(test_429_slows_everybody),
         CASE_OF(test_the_breaker_opens_and_lets_nobody_by),
         CASE_OF(test_a_block_page_is_a_captcha),
+        CASE_OF(test_reactions),
         CASE_OF(test_shut),
     };
 

@@ -113,46 +113,6 @@ static void test_samples(void **state)
     }
 }
 
-static void test_block_pages(void **state)
-{
-    static const struct {
-        const char *url, *title, *text, *frames;
-        int status;
-        const char *want;
-    } cases[] = {
-        {"https://x/", "Shop", "Welcome", "https://x/app.js", 200, NULL},
-        {"https://x/", "Just a moment...", "", "", 403, "cloudflare-challenge"},
-        {"https://x/", "Shop", "", "https://www.google.com/recaptcha/api2/bframe?k=1", 200,
-         "recaptcha"},
-        /* the script alone protects many ordinary forms */
-        {"https://x/", "Sign in", "", "https://www.google.com/recaptcha/api.js", 200, NULL},
-        {"https://x/", "Sign in", "", "https://js.hcaptcha.com/1/api.js", 200, NULL},
-        {"https://x/", "Shop", "", "https://newassets.hcaptcha.com/captcha/v1/x", 200, "hcaptcha"},
-        {"https://x/", "Shop", "", "https://challenges.cloudflare.com/turnstile/v0/x", 200,
-         "turnstile"},
-        {"https://x/", "Attention Required! | Cloudflare", "", "", 403, "cloudflare-block"},
-        {"https://x/", "", "Please VERIFY YOU ARE HUMAN to continue", "", 200, "captcha-page"},
-        {"https://x/story", "How CAPTCHAs work", "", "", 200, NULL},
-        {"https://x/captcha?back=/", "", "", "", 403, "captcha-page"},
-        {"https://x/blog", "How we built our shop", "A captcha is a puzzle", "", 200, NULL},
-        {"https://www.google.com/sorry/index?q=x", "", "", "", 429, "google-sorry"},
-        {"https://x/", "Access Denied", "", "", 403, "access-denied"},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct outcome_page p = {
-            str_from(cases[i].url),    str_from(cases[i].title), str_from(cases[i].text),
-            str_from(cases[i].frames), cases[i].status,
-        };
-        const char *got = outcome_block_page(&p);
-
-        if ((got == NULL) != (cases[i].want == NULL) ||
-            (got != NULL && strcmp(got, cases[i].want) != 0))
-            fail_msg("case %zu: %s", i, got != NULL ? got : "none");
-    }
-}
-
 static void test_retry_after(void **state)
 {
     const uint64_t wall = 1700000000000; /* Tue, 14 Nov 2023 22:13:20 GMT */
@@ -184,7 +144,6 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_classify),
         cmocka_unit_test(test_samples),
-        cmocka_unit_test(test_block_pages),
         cmocka_unit_test(test_retry_after),
     };
 
