@@ -253,12 +253,26 @@
         return e;
     }
 
+    /* Does a box around `el` cut it off at the point? What is there is then the page behind. */
+    function isCutOff(el, p) {
+        for (let n = parentOf(el); n; n = parentOf(n)) {
+            if (!isElement(n) || n === n.ownerDocument.body) continue;
+            const style = styleOf(n);
+            if (style.overflowX === 'visible' && style.overflowY === 'visible') continue;
+            const r = n.getBoundingClientRect();
+            if (p.x < r.left || p.y < r.top || p.x >= r.right || p.y >= r.bottom)
+                return n !== n.ownerDocument.documentElement;
+        }
+        return false;
+    }
+
     /* Would a click on `hit` be one on `el`? Also when the pointer goes through `el` to what it
      * lies in (pointer-events, rounded corners, lines of text with a gap), or to its label. */
-    function isHit(hit, el) {
+    function isHit(hit, el, p) {
         if (!hit) return false;
         if (isWithin(hit, el)) return true;
-        if (isWithin(el, hit) && hit !== hit.ownerDocument.documentElement) return true;
+        if (isWithin(el, hit) && hit !== hit.ownerDocument.documentElement)
+            return !isCutOff(el, p);
         const label = hit.closest && hit.closest('label');
         if (label && label.control === el) return true;
         if (el.localName === 'label' && el.control && isWithin(hit, el.control)) return true;
@@ -273,7 +287,7 @@
         const hit = hitAt(p, el.ownerDocument);
         at.x = p.x;
         at.y = p.y;
-        if (!isHit(hit, el)) return describe(hit);
+        if (!isHit(hit, el, p)) return describe(hit);
         for (let view = viewOf(el); view !== window; view = view.parent) {
             const owner = view.frameElement;
             const r = owner.getBoundingClientRect();
@@ -621,7 +635,8 @@
                 return isChecked(el) === !OFF.has(spec.value.toLowerCase())
                     ? { done: true }
                     : { click: true };
-            if (kind === 'file') return { fault: 'a file field takes no text' };
+            if (kind === 'file')
+                return { fault: 'a file field takes no text, use a step "upload" with "files"' };
             if (kind === 'none')
                 return { fault: describe(el) + ' is no field that can be filled in' };
             const r = kind === 'value' ? setValue(el, spec.value) : typing(el, spec.value);

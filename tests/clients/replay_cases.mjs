@@ -83,6 +83,7 @@ export const cases = [
   // --- waiting ---
   {what: 'late, moving, enabled later, shown later, drawn anew', steps: [go('late.html'), click('#late'), click('#moving'),
     click('#sleeper'), click('#hidden'), click('#anew')]},
+  {what: 'what a box around it cuts off', steps: [go('late.html'), click('#cut')]},
   {what: 'what lies under something', differs: {replay: true, fleet: false}, steps: [go('late.html'), click('#covered', soon)]},
   {what: 'rows are counted', steps: [go('late.html'), click('#late'), click('#late'), wait('.row', {operator: '==', count: 2}),
     wait('.row', {operator: '>=', count: 2}), wait('.row', {operator: '<=', count: 2}), click('#late')]},
