@@ -280,7 +280,7 @@ static void not_yet(struct doing *d, unsigned claim)
 
 static bool is_syntax_error(const struct err *e)
 {
-    return strncmp(e->text, "SyntaxError", 11) == 0;
+    return e != NULL && strncmp(e->text, "SyntaxError", 11) == 0;
 }
 
 static void expression_known(void *arg, enum status s, const struct json *value, const char *handle,

@@ -24,6 +24,7 @@
 enum {
     PAGES = 2000,
     PAGES_LEAKING = 300,
+    PAGES_WARM = 10000, /* of so many the second half has warm caches */
     SAMPLE_MS = 150,
     SAMPLES_MAX = 200000,
     BUDGET_MS = 65000,
@@ -33,11 +34,12 @@ enum {
     FAMILY_MAX = 256,
 };
 
-/* What may be gained over the second half of the pages, whatever the noise: an allocator's,
- * SQLite's and the event ring's last pages. Of 2,000 pages half a KiB each would be found, of
- * 100,000 ten bytes each. */
-#define FLOOR_BYTES (512.0 * 1024)
-#define FLOOR_FDS   3.0
+/* What may be gained over the second half of the pages, whatever the noise. Caches that have a
+ * bound (SQLite's, the history of tasks) fill over the first 4,000 tasks and more, by up to 3 KiB a
+ * task: a short run finds leaks of 6 KiB a page, one of 100,000 pages such of 21 bytes. */
+#define FLOOR_BYTES      (1024.0 * 1024)
+#define FLOOR_PAGE_BYTES (6.0 * 1024)
+#define FLOOR_FDS        3.0
 
 struct series {
     double *x, *y; /* pages so far; bytes or descriptors */
@@ -240,10 +242,9 @@ static struct line fit(const struct series *s, double pages)
     return (struct line){slope * (last - first), root_of(rest / n), (size_t)n};
 }
 
-/* Of fewer pages the half that is looked at is warming up still. */
 static double floor_of(unsigned pages)
 {
-    return pages > 0 && pages < PAGES ? FLOOR_BYTES * PAGES / pages : FLOOR_BYTES;
+    return pages < PAGES_WARM ? FLOOR_BYTES + FLOOR_PAGE_BYTES * pages / 2 : FLOOR_BYTES;
 }
 
 static bool grows(const struct line *l, double floor)
