@@ -1,5 +1,6 @@
-/* What the files of the mux share: mux.c (messages in and out), mux_target.c (the Target domain),
- * mux_browser.c (the rest that is answered here). */
+/* What the files of the mux share: mux.c (messages in and out), mux_target.c (commands of the
+ * Target domain), mux_attach.c (targets that are told of and attached), mux_browser.c (the rest
+ * that is answered here). */
 #ifndef BROWSER_GATEWAY_MUX_INTERNAL_H
 #define BROWSER_GATEWAY_MUX_INTERNAL_H
 
@@ -81,6 +82,18 @@ bool mux_is_attach(const struct mux_call *c);
 void mux_unpark(struct mux *m);
 /** Events about sessions below an adopted one. */
 void mux_child_event(struct mux *m, struct mux_session *s, struct str method, struct str params);
+/* mux_attach.c */
+void mux_filter_read(const struct json *j, struct filter *f);
+bool mux_filter_has(const struct filter *f, const char *type);
+void mux_say_created(struct mux *m, struct mux_session *s, void *target);
+void mux_tell_detached(struct mux *m, const char *parent, const char *session, const char *target);
+bool mux_has_session(const struct mux *m, enum session_kind k, const char *parent,
+                     const char *target);
+void mux_ask_attach(struct mux *m, struct mux_call *c, const char *target);
+void mux_attach_page(struct mux *m, struct mux_session *s, struct view_target *t);
+void mux_auto_attach(struct mux *m, struct mux_session *s, void *target);
+/** Its answer waits until the attachments that go before it are told. */
+void mux_park(struct mux_call *c, struct str result);
 /** Its target is not waited for by this session any more. `c` (may be NULL): answered in time. */
 void mux_let_run(struct mux *m, struct mux_session *s, struct mux_call *c);
 

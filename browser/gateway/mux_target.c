@@ -1,322 +1,7 @@
-/* The Target domain as a client sees it.
- *
- * A session of the browser kind that attaches by itself gets each target of the view that its
- * filter lets in: pages (or, for those who ask for them as Puppeteer does, a tab around each, whose
- * own session attaches the page), and the workers that belong to no page. The attachment is made
- * with an explicit Target.attachToTarget, which takes a turn; answers that clients expect after the
- * event (createTarget, setAutoAttach) wait for it. */
+/* The commands of the Target domain, as a client may give them. */
 #include <stdio.h>
 
 #include "browser/gateway/mux_internal.h"
-
-/* --- filters --- */
-
-static const struct filter usual = {
-    .v = {{"browser", true}, {"tab", true}, {"", false}},
-    .n = 3,
-};
-
-static void filter_read(const struct json *j, struct filter *f)
-{
-    *f = usual;
-    if (j == NULL || json_type(j) != JSON_ARRAY)
-        return;
-    f->n = 0;
-    for (const struct json *x = json_first(j); x != NULL && f->n < FILTER_MAX; x = json_next(x)) {
-        snprintf(f->v[f->n].type, VIEW_TYPE_MAX, "%s", json_str(json_get(x, "type"), ""));
-        f->v[f->n++].exclude = json_bool(json_get(x, "exclude"), false);
-    }
-}
-
-static bool filter_has(const struct filter *f, const char *type)
-{
-    for (size_t i = 0; i < f->n; i++)
-        if (f->v[i].type[0] == '\0' || strcmp(f->v[i].type, type) == 0)
-            return !f->v[i].exclude;
-    return false;
-}
-
-/* --- telling of targets --- */
-
-/* Frames and workers of a page are found on the page's session; these stand by themselves. */
-static bool is_of_browser(const struct view_target *t)
-{
-    return view_is_page(t) || strcmp(t->type, "service_worker") == 0 ||
-           strcmp(t->type, "shared_worker") == 0;
-}
-
-static void tell_info(struct mux *m, const char *session, const char *method,
-                      const struct view_target *t, bool tab)
-{
-    struct buf b = BUF_INIT(BUF_MAX_FILE);
-
-    buf_adds(&b, "{\"targetInfo\":");
-    if (tab)
-        view_print_tab(t, &b);
-    else
-        view_print(t, &b);
-    buf_addc(&b, '}');
-    mux_emit(m, session, method, buf_str(&b));
-    buf_deinit(&b);
-}
-
-static void tell_id(struct mux *m, const char *session, const char *method, const char *id)
-{
-    struct buf b = BUF_INIT(BUF_MAX_LINE);
-
-    buf_addf(&b, "{\"targetId\":\"%s\"}", id);
-    mux_emit(m, session, method, buf_str(&b));
-    buf_deinit(&b);
-}
-
-/* `fn` for the connection's own session and further ones of the browser. */
-static void each_browser(struct mux *m, void (*fn)(struct mux *m, struct mux_session *s, void *arg),
-                         void *arg)
-{
-    if (!m->is_page)
-        fn(m, &m->root, arg);
-    list_for_each_safe (l, &m->sessions) {
-        struct mux_session *s = list_entry(l, struct mux_session, link);
-
-        if (s->kind == SESSION_BROWSER)
-            fn(m, s, arg);
-    }
-}
-
-static void say_created(struct mux *m, struct mux_session *s, void *arg)
-{
-    struct view_target *t = arg;
-
-    if (s->discover && t->tab[0] != '\0' && filter_has(&s->discover_filter, "tab"))
-        tell_info(m, s->id, "Target.targetCreated", t, true);
-    if (s->discover && filter_has(&s->discover_filter, t->type))
-        tell_info(m, s->id, "Target.targetCreated", t, false);
-}
-
-static void say_changed(struct mux *m, struct mux_session *s, void *arg)
-{
-    struct view_target *t = arg;
-
-    if (s->discover && t->tab[0] != '\0' && filter_has(&s->discover_filter, "tab"))
-        tell_info(m, s->id, "Target.targetInfoChanged", t, true);
-    if (s->discover && filter_has(&s->discover_filter, t->type))
-        tell_info(m, s->id, "Target.targetInfoChanged", t, false);
-}
-
-static void say_destroyed(struct mux *m, struct mux_session *s, void *arg)
-{
-    struct view_target *t = arg;
-
-    if (s->discover && filter_has(&s->discover_filter, t->type))
-        tell_id(m, s->id, "Target.targetDestroyed", t->id);
-    if (s->discover && t->tab[0] != '\0' && filter_has(&s->discover_filter, "tab"))
-        tell_id(m, s->id, "Target.targetDestroyed", t->tab);
-}
-
-/* --- attaching --- */
-
-static void tell_attached(struct mux *m, const struct mux_session *s, const struct view_target *t,
-                          bool waits)
-{
-    struct buf b = BUF_INIT(BUF_MAX_FILE);
-
-    buf_addf(&b, "{\"sessionId\":\"%s\",\"targetInfo\":", s->id);
-    if (s->kind == SESSION_TAB)
-        view_print_tab(t, &b);
-    else
-        view_print(t, &b);
-    buf_addf(&b, ",\"waitingForDebugger\":%s}", waits ? "true" : "false");
-    mux_emit(m, s->parent, "Target.attachedToTarget", buf_str(&b));
-    buf_deinit(&b);
-}
-
-static void tell_detached(struct mux *m, const char *parent, const char *session,
-                          const char *target)
-{
-    struct buf b = BUF_INIT(BUF_MAX_LINE);
-
-    buf_addf(&b, "{\"sessionId\":\"%s\",\"targetId\":\"%s\"}", session, target);
-    mux_emit(m, parent, "Target.detachedFromTarget", buf_str(&b));
-    buf_deinit(&b);
-}
-
-bool mux_is_attach(const struct mux_call *c)
-{
-    return strcmp(c->method, "Target.attachToTarget") == 0;
-}
-
-static void ask_attach(struct mux *m, struct mux_call *c, const char *target)
-{
-    struct buf b = BUF_INIT(BUF_MAX_LINE);
-
-    snprintf(c->target, sizeof c->target, "%s", target);
-    buf_addf(&b, "{\"targetId\":\"%s\",\"flatten\":true}", target);
-    m->host.to_browser(m->host.arg, c, "", buf_str(&b));
-    buf_deinit(&b);
-}
-
-/* By itself, for a played session: the target waits meanwhile. */
-static void attach_page(struct mux *m, struct mux_session *s, struct view_target *t)
-{
-    struct mux_call *c = mux_call_new(m, "Target.attachToTarget");
-
-    snprintf(c->session, sizeof c->session, "%s", s->id);
-    c->parked = false;
-    s->attaching++;
-    if (t->hold[0] != '\0')
-        t->waiters++;
-    ask_attach(m, c, t->id);
-}
-
-static void attach_tab(struct mux *m, struct mux_session *s, struct view_target *t)
-{
-    char id[VIEW_ID_MAX];
-    struct mux_session *tab;
-
-    view_new_id(id);
-    tab = mux_session_add(m, SESSION_TAB, id, s->id, t->id);
-    if (tab == NULL)
-        return;
-    tab->wait = s->wait;
-    tab->waits = s->wait && t->hold[0] != '\0';
-    if (tab->waits)
-        t->waiters++;
-    tell_attached(m, tab, t, tab->waits);
-}
-
-static bool has_session(const struct mux *m, enum session_kind k, const char *parent,
-                        const char *target)
-{
-    list_for_each (l, &m->sessions) {
-        const struct mux_session *s = list_entry(l, struct mux_session, link);
-
-        if (s->kind == k && strcmp(s->parent, parent) == 0 && strcmp(s->target, target) == 0)
-            return true;
-    }
-    return false;
-}
-
-static void auto_attach(struct mux *m, struct mux_session *s, void *arg)
-{
-    struct view_target *t = arg;
-    bool tabs = view_is_page(t) && filter_has(&s->attach_filter, "tab");
-
-    if (!s->auto_attach || !t->ready || !is_of_browser(t))
-        return;
-    if (tabs && !has_session(m, SESSION_TAB, s->id, t->id))
-        attach_tab(m, s, t);
-    else if (!tabs && filter_has(&s->attach_filter, t->type) &&
-             !has_session(m, SESSION_REAL, s->id, t->id))
-        attach_page(m, s, t);
-}
-
-/* The attachment that was asked for: told, and whoever waited for it is answered. */
-void mux_attached(struct mux *m, struct mux_call *c, enum status s, struct str text)
-{
-    struct mux_session *owner = mux_session_find(m, c->session), *made = NULL;
-    struct view_target *t = view_find(m->view, c->target);
-    struct json *result = s == STATUS_OK ? json_parse(text, false, NULL) : NULL;
-    const char *id = json_str(json_get(result, "sessionId"), "");
-    bool by_itself = c->silent, paused = t != NULL && t->hold[0] != '\0';
-    bool waits = by_itself && paused && owner != NULL && owner->wait;
-
-    if (by_itself && owner != NULL && owner->attaching > 0)
-        owner->attaching--;
-    if (t != NULL && id[0] != '\0' && (owner != NULL || m->is_page) &&
-        m->host.adopt(m->host.arg, id))
-        made = mux_session_add(m, SESSION_REAL, id, c->session, t->id);
-    if (made != NULL) {
-        made->waits = waits;
-        if (m->is_page && !m->attached)
-            snprintf(m->main, sizeof m->main, "%s", id);
-        else
-            tell_attached(m, made, t, waits);
-    }
-    if (by_itself && paused && (made == NULL || !waits) && t->waiters > 0 && --t->waiters == 0)
-        m->host.run(m->host.arg, t, NULL);
-    if (!by_itself && made != NULL)
-        mux_reply(c, text);
-    else if (!by_itself)
-        mux_refuse(c, MUX_REFUSED, "No target with given id found");
-    else
-        mux_call_free(c);
-    json_destroy(&result);
-    if (m->is_page && !m->attached)
-        mux_main_ready(m);
-    mux_unpark(m);
-}
-
-void mux_attach_main(struct mux *m, const char *page)
-{
-    ask_attach(m, mux_call_new(m, "Target.attachToTarget"), page);
-}
-
-/* --- answers that wait --- */
-
-static void park(struct mux_call *c, struct str result)
-{
-    c->parked = true;
-    c->answer = xcalloc(1, result.len + 1);
-    memcpy(c->answer, result.ptr, result.len);
-}
-
-static bool is_attaching(const struct mux *m, const char *target)
-{
-    list_for_each (l, &m->calls) {
-        const struct mux_call *c = list_entry(l, struct mux_call, link);
-
-        if (c->silent && mux_is_attach(c) && strcmp(c->target, target) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool may_unpark(struct mux *m, const struct mux_call *c)
-{
-    struct mux_session *s;
-    struct view_target *t;
-
-    if (c->target[0] == '\0') { /* setAutoAttach */
-        s = mux_session_find(m, c->session);
-        return s == NULL || s->attaching == 0;
-    }
-    t = view_find(m->view, c->target);
-    return t == NULL || (t->ready && !is_attaching(m, c->target) && (t->running || t->waiters > 0));
-}
-
-void mux_running(struct mux *m)
-{
-    mux_unpark(m);
-}
-
-void mux_unpark(struct mux *m)
-{
-    bool again = true;
-
-    while (again) {
-        again = false;
-        list_for_each (l, &m->calls) {
-            struct mux_call *c = list_entry(l, struct mux_call, link);
-
-            if (!c->parked || !may_unpark(m, c))
-                continue;
-            c->parked = false;
-            mux_reply(c, str_from(c->answer));
-            again = true;
-            break;
-        }
-    }
-}
-
-void mux_opened(struct mux *m, struct mux_call *c, struct str text)
-{
-    struct json *result = json_parse(text, false, NULL);
-
-    snprintf(c->target, sizeof c->target, "%s", json_str(json_get(result, "targetId"), ""));
-    json_destroy(&result);
-    park(c, text);
-    mux_unpark(m);
-}
 
 /* --- commands --- */
 
@@ -327,10 +12,10 @@ static void set_discover(struct mux *m, struct mux_session *s, struct mux_call *
 
     if (s->kind == SESSION_BROWSER) {
         s->discover = json_bool(json_get(params, "discover"), false);
-        filter_read(json_get(params, "filter"), &s->discover_filter);
+        mux_filter_read(json_get(params, "filter"), &s->discover_filter);
     }
     if (s->discover && !was) {
-        if (filter_has(&s->discover_filter, "browser")) {
+        if (mux_filter_has(&s->discover_filter, "browser")) {
             struct buf b = BUF_INIT(BUF_MAX_LINE);
 
             buf_adds(&b, "{\"targetInfo\":");
@@ -343,7 +28,7 @@ static void set_discover(struct mux *m, struct mux_session *s, struct mux_call *
             struct view_target *t = list_entry(l, struct view_target, link);
 
             if (t->ready || !view_is_page(t))
-                say_created(m, s, t);
+                mux_say_created(m, s, t);
         }
     }
     mux_reply(c, STR_NONE);
@@ -376,17 +61,17 @@ static void set_auto_attach(struct mux *m, struct mux_session *s, struct mux_cal
     }
     s->auto_attach = json_bool(json_get(params, "autoAttach"), false);
     s->wait = json_bool(json_get(params, "waitForDebuggerOnStart"), false);
-    filter_read(json_get(params, "filter"), &s->attach_filter);
+    mux_filter_read(json_get(params, "filter"), &s->attach_filter);
     if (s->kind == SESSION_TAB) {
         struct view_target *t = view_find(m->view, s->target);
 
-        if (s->auto_attach && t != NULL && !has_session(m, SESSION_REAL, s->id, t->id))
-            attach_page(m, s, t);
+        if (s->auto_attach && t != NULL && !mux_has_session(m, SESSION_REAL, s->id, t->id))
+            mux_attach_page(m, s, t);
     } else if (s->auto_attach) {
         list_for_each (l, &m->view->targets)
-            auto_attach(m, s, list_entry(l, struct view_target, link));
+            mux_auto_attach(m, s, list_entry(l, struct view_target, link));
     }
-    park(c, STR("{}"));
+    mux_park(c, STR("{}"));
     mux_unpark(m);
 }
 
@@ -429,7 +114,7 @@ static void attach_to(struct mux *m, struct mux_session *s, struct mux_call *c,
     else if (t == NULL)
         mux_refuse(c, MUX_PARAMS, "No target with given id found");
     else
-        ask_attach(m, c, t->id);
+        mux_ask_attach(m, c, t->id);
 }
 
 /* What is played below it goes first. */
@@ -470,7 +155,7 @@ static void detach_from(struct mux *m, struct mux_session *s, struct mux_call *c
     } else {
         struct view_target *t = view_find(m->view, gone->target);
 
-        tell_detached(m, gone->parent, gone->id, t != NULL ? t->tab : m->view->lease);
+        mux_tell_detached(m, gone->parent, gone->id, t != NULL ? t->tab : m->view->lease);
         drop_played(m, gone);
         mux_reply(c, STR_NONE);
     }
@@ -485,9 +170,9 @@ static void get_targets(struct mux *m, struct mux_session *s, struct mux_call *c
     const char *comma = "";
 
     (void)s;
-    filter_read(json_get(params, "filter"), &f);
+    mux_filter_read(json_get(params, "filter"), &f);
     buf_adds(&b, "{\"targetInfos\":[");
-    if (filter_has(&f, "browser")) {
+    if (mux_filter_has(&f, "browser")) {
         view_print_browser(m->view, &b);
         comma = ",";
     }
@@ -496,12 +181,12 @@ static void get_targets(struct mux *m, struct mux_session *s, struct mux_call *c
 
         if (view_is_page(t) && !t->ready)
             continue;
-        if (filter_has(&f, t->type)) {
+        if (mux_filter_has(&f, t->type)) {
             buf_adds(&b, comma);
             view_print(t, &b);
             comma = ",";
         }
-        if (t->tab[0] != '\0' && filter_has(&f, "tab")) {
+        if (t->tab[0] != '\0' && mux_filter_has(&f, "tab")) {
             buf_adds(&b, comma);
             view_print_tab(t, &b);
             comma = ",";
@@ -643,88 +328,4 @@ own_fn *mux_own_target(const char *method)
         if (strcmp(own[i].method, method) == 0)
             return own[i].fn;
     return NULL;
-}
-
-/* --- sessions that the browser makes and ends --- */
-
-static void child_attached(struct mux *m, struct mux_session *s, const struct json *params)
-{
-    const char *id = json_str(json_get(params, "sessionId"), "");
-    const char *target = json_str(json_at(params, "targetInfo", "targetId", NULL), "");
-    struct mux_session *child =
-        m->host.adopt(m->host.arg, id) ? mux_session_add(m, SESSION_REAL, id, s->id, target) : NULL;
-
-    if (child != NULL)
-        snprintf(child->upstream, sizeof child->upstream, "%s", s->id);
-}
-
-void mux_child_event(struct mux *m, struct mux_session *s, struct str method, struct str text)
-{
-    struct json *params = json_parse(text, false, NULL);
-    const char *id = json_str(json_get(params, "sessionId"), "");
-    struct mux_session *child = id[0] != '\0' ? map_find(m->by_id, str_from(id)) : NULL;
-
-    if (str_eqz(method, "Target.attachedToTarget")) {
-        if (s->id[0] != '\0') { /* those of the browser's session are told when they are answered */
-            child_attached(m, s, params);
-            mux_emit(m, s->id, "Target.attachedToTarget", text);
-        }
-    } else if (child != NULL && child->kind == SESSION_REAL) {
-        char parent[VIEW_ID_MAX], target[VIEW_ID_MAX];
-        bool is_main = m->is_page && strcmp(child->id, m->main) == 0;
-
-        snprintf(parent, sizeof parent, "%s", child->parent);
-        snprintf(target, sizeof target, "%s", child->target);
-        if (is_main)
-            mux_emit(m, m->main, "Inspector.detached", STR("{\"reason\":\"target_closed\"}"));
-        else
-            tell_detached(m, parent, child->id, target);
-        mux_session_remove(m, child);
-    }
-    json_destroy(&params);
-}
-
-/* --- news of the view --- */
-
-void mux_created(struct mux *m, struct view_target *t)
-{
-    each_browser(m, say_created, t);
-}
-
-bool mux_ready(struct mux *m, struct view_target *t)
-{
-    unsigned before = t->waiters;
-
-    each_browser(m, say_created, t);
-    each_browser(m, auto_attach, t);
-    mux_unpark(m);
-    return t->waiters > before;
-}
-
-void mux_changed(struct mux *m, struct view_target *t)
-{
-    if (t->ready || !view_is_page(t))
-        each_browser(m, say_changed, t);
-}
-
-/* Tabs end with their page; its real sessions were ended by the browser. */
-void mux_gone(struct mux *m, struct view_target *t)
-{
-    bool again = true;
-
-    while (again) {
-        again = false;
-        list_for_each (l, &m->sessions) {
-            struct mux_session *s = list_entry(l, struct mux_session, link);
-
-            if (strcmp(s->target, t->id) != 0)
-                continue;
-            tell_detached(m, s->parent, s->id, s->kind == SESSION_TAB ? t->tab : t->id);
-            mux_session_remove(m, s);
-            again = true;
-            break;
-        }
-    }
-    each_browser(m, say_destroyed, t);
-    mux_unpark(m);
 }
