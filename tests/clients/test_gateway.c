@@ -40,6 +40,12 @@ static void test_others(void **state)
     suite("tests/clients/others.mjs");
 }
 
+static void test_mcp(void **state)
+{
+    (void)state;
+    suite("tests/clients/mcp.mjs");
+}
+
 static void test_hostile(void **state)
 {
     (void)state;
@@ -137,10 +143,15 @@ static void hold(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_puppeteer),        cmocka_unit_test(test_playwright),
-        cmocka_unit_test(test_others),           cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_full_browser),     cmocka_unit_test(test_rude_is_slowed),
-        cmocka_unit_test(test_private_networks), cmocka_unit_test(test_stopped_instance),
+        cmocka_unit_test(test_puppeteer),
+        cmocka_unit_test(test_playwright),
+        cmocka_unit_test(test_others),
+        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_full_browser),
+        cmocka_unit_test(test_rude_is_slowed),
+        cmocka_unit_test(test_private_networks),
+        cmocka_unit_test(test_stopped_instance),
+        cmocka_unit_test(test_mcp),
     };
 
     if (getenv("GATEWAY_HOLD") != NULL)
