@@ -2,11 +2,12 @@
 //
 //   node peer.mjs PEER MODE BINARY TASKS IN_FLIGHT URL...
 //
-// PEER: puppeteer | cluster | playwright   MODE: fresh (a browser context per task) | kept (a page per worker) | first (one page, then the end)
+// PEER: puppeteer | cluster | playwright | raw   MODE: fresh (a browser context per task) | kept (a page per worker) | first (one page, then the end)
 // A task visits the article, waits for load, and takes title, five links and the length of the text.
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { raw } from './raw.mjs';
 
 const require = createRequire(resolve(process.env.FLEET_NPM) + '/');
 const [peer, mode, executablePath, tasksText, inFlightText, ...urls] = process.argv.slice(2);
@@ -41,6 +42,7 @@ async function workers(each) {
 }
 
 const peers = {
+    raw: () => raw(executablePath, args, extract),
     async puppeteer() {
         const puppeteer = require('puppeteer-core');
         const browser = await puppeteer.launch({ executablePath, args, pipe: true, headless: mode === 'shell' ? 'shell' : true });
