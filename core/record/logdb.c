@@ -40,6 +40,8 @@ struct logdb {
     struct err failed; /* status OK as long as commits succeed */
 };
 
+enum { GROUP_SMALL = 256, CACHE_SMALL = 2 << 20 }; /* jobs; bytes: see shed_cache */
+
 /* Jobs that were committed, or failed, together: posted to the loop once. */
 struct group {
     struct logdb *db;
@@ -221,10 +223,23 @@ static enum status run_hooked(struct logdb *db, struct group *g, struct err *e)
     return s;
 }
 
+/* The log is only added to, so pages behind its end are of no use again. A large group has the
+ * cache for itself and keeps it; of small ones (a browser's pages) it would only ever grow. */
+static void shed_cache(struct logdb *db, size_t n)
+{
+    int used = 0, high = 0;
+
+    if (n < GROUP_SMALL &&
+        sqlite3_db_status(db->db, SQLITE_DBSTATUS_CACHE_USED, &used, &high, 0) == SQLITE_OK &&
+        used > CACHE_SMALL)
+        (void)sqlite3_db_release_memory(db->db);
+}
+
 static void run_group(struct logdb *db, struct group *g)
 {
     struct err e = ERR_INIT;
     struct logdb_hook *next;
+    size_t n = g->n;
 
     run_control(g);
     if (db->failed.status != STATUS_OK) {
@@ -243,6 +258,7 @@ static void run_group(struct logdb *db, struct group *g)
         if (h->after_commit)
             h->after_commit(h, db->db, e.status == STATUS_OK);
     }
+    shed_cache(db, n);
 }
 
 static uint64_t next_idle_ms(const struct logdb *db)
