@@ -536,10 +536,12 @@ static void test_identity_reaches_workers_and_frames(void **state)
 static void test_second_member_has_its_own(void **state)
 {
     struct context *first = fx.ctx;
+    struct page *tab;
 
     (void)state;
     site_answer(fx.site, "/set", 200, "Set-Cookie: who=first\r\n", "<title>set</title>");
     go_ok("http://a.test/set");
+    tab = fx.session.page;
     end_session(true);
     open_context(1);
     go_ok("http://a.test/other");
@@ -553,7 +555,8 @@ static void test_second_member_has_its_own(void **state)
     begin();
     go_ok("http://a.test/again");
     assert_string_equal(site_last(fx.site, "/again")->cookie, "who=first");
-    assert_int_equal(context_pages_made(fx.ctx), 1);
+    assert_ptr_equal(fx.session.page, tab);
+    assert_int_equal(context_pages_made(fx.ctx), 2); /* documents */
 }
 
 /* --- documents held --- */
