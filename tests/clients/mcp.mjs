@@ -8,8 +8,10 @@ import {FLEET_TOKEN, FLEET_URL, SITE, gone, is, lease, ok, release, run} from '.
 const program = `${process.env.FLEET_NPM}/node_modules/@playwright/mcp/cli.js`;
 
 class Agent {
-  constructor(...args) {
-    this.child = spawn(process.execPath, [program, ...args], {stdio: ['pipe', 'pipe', 'inherit']});
+  /** `dir`: what it takes for its home, where it leaves a cache. */
+  constructor(dir, ...args) {
+    const env = {...process.env, HOME: dir, XDG_CACHE_HOME: dir, TMPDIR: dir};
+    this.child = spawn(process.execPath, [program, ...args], {env, stdio: ['pipe', 'pipe', 'inherit']});
     this.calls = new Map();
     this.last = 0;
     createInterface({input: this.child.stdout}).on('line', (line) => {
@@ -50,7 +52,7 @@ const page = `data:text/html,${encodeURIComponent(`<title>Form</title><label>Nam
 
 async function session(...args) {
   const dir = mkdtempSync(`${tmpdir()}/mcp-`);
-  const agent = new Agent(...args, '--output-dir', dir);
+  const agent = new Agent(dir, ...args, '--output-dir', dir);
   try {
     is((await agent.begin()).serverInfo.name.length > 0, true);
     ok((await agent.ask('tools/list', {})).result.tools.length > 10, 'tools');

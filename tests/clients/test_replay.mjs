@@ -74,7 +74,8 @@ async function replayed(kind) {
   const puppeteer = await load('puppeteer-core');
   const {PuppeteerRunnerExtension, createRunner} = await load('@puppeteer/replay');
   const args = ['--no-sandbox', '--disable-dev-shm-usage', '--disable-popup-blocking'];
-  const browser = await puppeteer.launch({executablePath: programs[kind], args, defaultViewport: {width: 1000, height: 800}});
+  const env = {...process.env, HOME: `${process.cwd()}/campaign`}; // it leaves settings there
+  const browser = await puppeteer.launch({executablePath: programs[kind], args, env, defaultViewport: {width: 1000, height: 800}});
   const [first] = await browser.pages();
   for (const [i, c] of chosen.entries()) {
     if (kindOf(c) !== kind) continue;
@@ -141,6 +142,6 @@ for (const [i, c] of chosen.entries()) {
     if (!c.fails && !c.differs && !/\n/.test(b)) throw new Error('nothing happened');
   });
 }
-rmSync('campaign', {recursive: true});
+rmSync('campaign', {recursive: true, maxRetries: 5, retryDelay: 200});
 server.close();
 done();
