@@ -145,7 +145,8 @@ async function ours(name, mode, n, flight) {
         const all = urls(mode);
         writeFileSync(join(dir, 'campaign.json'), JSON.stringify({
             name: 'bench', flow: 'article.flow.json', targets: Array.from({ length: n }, (_, i) => all[i % all.length]),
-            members: { count: flight }, slots: flight, isolation: 'context', browser: 'headless-shell', context: mode === 'kept' ? 'kept' : 'fresh',
+            members: { count: flight, identities: { viewport: '800x600' } }, slots: flight, // as large as the peers' pages
+            isolation: 'context', browser: 'headless-shell', context: mode === 'kept' ? 'kept' : 'fresh',
             limits: { max_requests: 1000, window_ms: 1000 }, policy: { private_networks: true },
             audit: { sink: 'audit.ndjson' }, output: { results: 'results.ndjson' },
         }));

@@ -69,13 +69,13 @@ const peers = {
             return page.evaluate(extract);
         };
         return { browser, fresh: async (url) => {
-            const context = await browser.newContext();
+            const context = await browser.newContext({ viewport: { width: 800, height: 600 } });
             const page = await context.newPage();
             const out = await visit(page, url);
             await context.close();
             return out;
         }, kept: async (url, w, pages) => {
-            pages[w] ??= await (await browser.newContext()).newPage();
+            pages[w] ??= await (await browser.newContext({ viewport: { width: 800, height: 600 } })).newPage();
             return visit(pages[w], url);
         } };
     },
