@@ -28,7 +28,7 @@ struct idstore {
     struct map *leased;  /* id -> this store: a set */
     struct map *pending; /* id -> struct save */
     size_t pending_bytes;
-    sqlite3_stmt *lease_st; /* kept: parsing takes longer than the row */
+    sqlite3_stmt *lease_st;    /* kept: parsing takes longer than the row */
     int64_t last_leased;       /* n of it: the next lease looks behind it first */
     struct save_group *flying; /* under way; NULL: none */
     sqlite3 *save_db; /* the saves' own connection; a worker's while a group is under way */

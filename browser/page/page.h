@@ -120,8 +120,8 @@ uint64_t page_evaluate(struct page *p, struct frame *f, const struct page_eval *
 /** Gives handles back (nobody waits). Handles end by themselves with their document. */
 void page_release(struct page *p, struct frame *f, const char *handle);
 
-/** What a look at the page gave: the name of the rule (core/op/block.h) that says it is a block page
- * or CAPTCHA, NULL when there is none or the page could not be looked at (status). */
+/** What a look at the page gave: the name of the rule (core/op/block.h) that says it is a block
+ * page or CAPTCHA, NULL when there is none or the page could not be looked at (status). */
 typedef void page_look_fn(void *arg, enum status s, const char *block);
 /** Within 2 s. */
 void page_look(struct page *p, page_look_fn *fn, void *arg);

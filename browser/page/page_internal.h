@@ -51,8 +51,8 @@ struct context {
     struct err err; /* why it could not be asked for */
     struct loop_timer idle;
     size_t n_pages_made, n_documents; /* tabs; what they showed, but about:blank */
-    struct downloads *downloads; /* NULL: denied */
-    struct netlog *net;          /* NULL: nothing is recorded of what its pages ask for */
+    struct downloads *downloads;      /* NULL: denied */
+    struct netlog *net;               /* NULL: nothing is recorded of what its pages ask for */
     size_t n_strays; /* tabs that were asked for by pages that are dropped; tabs come in the order
                         they are asked for */
     bool destroyed;  /* a session still has it */

@@ -369,7 +369,9 @@ static void emit_repeats(uint64_t now_ms, const struct repeat *except, bool all)
     for (size_t i = 0; i < REPEATS; i++) {
         struct repeat *r = &the_log.repeats[i];
 
-        if (r->held && r != except && (all || now_ms - r->since_ms >= REPEAT_WINDOW_MS))
+        if (except != NULL && r == except)
+            continue;
+        if (r->held && (all || now_ms - r->since_ms >= REPEAT_WINDOW_MS))
             emit_repeat(r);
     }
 }

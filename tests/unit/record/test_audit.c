@@ -978,8 +978,8 @@ static void test_many(void **state)
     assert_int_equal(v.payloads, 5000);
 }
 
-/* Receipts that nobody waits for are written all the same: by themselves after a while, at once with
- * one that is waited for, and when the log is closed; in the order of the appends. */
+/* Receipts that nobody waits for are written all the same: by themselves after a while, at once
+ * with one that is waited for, and when the log is closed; in the order of the appends. */
 static void test_lazy(void **state)
 {
     struct fixture *f = *state;
