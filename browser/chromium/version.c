@@ -55,7 +55,7 @@ static bool version_at(const char *start, const char *dot, const char *end, char
 }
 
 /* The file names older versions too (features that came with them): the newest is its own. A dot is
- * rare in 15 MB of strings: to look for one is a twentieth of the work of looking for ".0.". */
+ * rare in 15 MB of strings: to look for one is a fifteenth of the work of looking for ".0.". */
 static void scan(const char *text, size_t len, unsigned *best, char out[32])
 {
     const char *end = text + len, *p = text;
