@@ -139,7 +139,8 @@ static bool check_link(struct verify *v, const struct record *r, bool is_signed)
                     r->seq - 1, r->seq);
 }
 
-static bool check_place(struct verify *v, const struct logread_item *it, const struct record *r)
+static bool check_place(struct verify *v, const struct logread_item *it, const struct record *r,
+                        bool is_signed)
 {
     char *id = v->v->log_id;
 
@@ -147,6 +148,9 @@ static bool check_place(struct verify *v, const struct logread_item *it, const s
         return TAMPERED(v, it->row, "row %" PRIu64 " holds record %" PRIu64, it->row, r->seq);
     if (v->v->size == 0)
         (void)snprintf(id, sizeof(v->v->log_id), "%.*s", STR_ARG(r->log));
+    if (!check_link(v, r,
+                    is_signed)) /* first: a record 0 of another name fails record 1's "prev" */
+        return false;
     if (!str_eqz(r->log, id))
         return TAMPERED(v, r->seq, "record %" PRIu64 " is of log \"%.*s\", the log is \"%s\"",
                         r->seq, r->log.len > 64 ? 64 : (int)r->log.len, r->log.ptr, id);
@@ -185,8 +189,7 @@ bool verify_record(struct verify *v, const struct job *j, size_t i)
     if (!c->decoded)
         return TAMPERED(v, place, "record %" PRIu64 ": %s (byte %zu of the line)", place,
                         c->fault.what, c->fault.at);
-    if (!take_signature(v, j, c, line, &is_signed) || !check_place(v, it, &c->r) ||
-        !check_link(v, &c->r, is_signed))
+    if (!take_signature(v, j, c, line, &is_signed) || !check_place(v, it, &c->r, is_signed))
         return false;
     if (!c->payload_ok)
         return TAMPERED(v, c->r.seq, "record %" PRIu64 ": its stored payload has another hash",
