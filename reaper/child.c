@@ -306,6 +306,8 @@ static void on_message(struct reaper_child *c, const union wire_any *m, const in
         c->pid = pid;
         break;
     case WIRE_STARTED:
+        if (c->init_pid == 0) /* who says so is its init: fleet-reaper's word may be read after */
+            c->init_pid = pid;
         if (!c->started) {
             on_started(c, &m->started, fds, n_fds);
             fds_taken = true;

@@ -73,6 +73,18 @@ void wire_say(int sock, const void *msg, size_t len, const int *fds, size_t n_fd
     }
 }
 
+static ssize_t receive(int sock, struct msghdr *h)
+{
+    ssize_t n;
+
+    do
+        n = recvmsg(sock, h, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
+/* A peer that ended without having read all of ours leaves ECONNRESET, once, before what it said
+ * itself. */
 long wire_recv(int sock, union wire_any *m, int fds[FDS_MAX], size_t *n_fds, int *pid)
 {
     union control c;
@@ -83,9 +95,9 @@ long wire_recv(int sock, union wire_any *m, int fds[FDS_MAX], size_t *n_fds, int
 
     *n_fds = 0;
     memset(m, 0, sizeof(*m));
-    do
-        n = recvmsg(sock, &h, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
+    n = receive(sock, &h);
+    if (n < 0 && errno == ECONNRESET)
+        n = receive(sock, &h);
     if (n < 0)
         return -1;
     take_control(&h, fds, n_fds, pid);

@@ -223,6 +223,7 @@ static void test_the_count_sees_who_stays(void **state)
     close(t[1]);
     assert_int_equal(read(t[0], pids, sizeof pids), sizeof pids);
     close(t[0]);
+    assert_true(pids[0] > 0 && pids[1] > 0);
     kill(pids[1], SIGSTOP); /* so that it does not see what comes */
     kill(pids[0], SIGKILL);
     kill(p, SIGKILL);

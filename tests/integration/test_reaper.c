@@ -302,6 +302,7 @@ static size_t kill_round(struct as *a, const struct controller *c, unsigned vict
     close(t[1]);
     assert_int_equal(read(t[0], pids, sizeof(pids)), sizeof(pids));
     close(t[0]);
+    assert_true(pids[0] > 0 && pids[1] > 0); /* 0 would be ourselves and all of our group */
     assert_true(ground_count(a->ground) >= 8);
     if (victims & KILL_INIT)
         kill(pids[1], SIGSTOP); /* so that it does not see what comes */
@@ -550,6 +551,8 @@ static void family_round(struct as *a, const char *browser, enum victim v, unsig
     close(t[1]);
     assert_int_equal(read(t[0], pids, sizeof(pids)), sizeof(pids));
     close(t[0]);
+    for (size_t i = 0; i < VICTIM_RENDERER; i++)
+        assert_true(pids[i] > 0);
     test_sleep_ms(after_ms);
     if (v == VICTIM_RENDERER)
         kill_some_child(pids[VICTIM_BROWSER]);
@@ -691,6 +694,28 @@ static void test_spawner_killed(void **state)
     launch_and_wait(&m, &y, "exit 3"); /* and the next launch starts another */
     assert_int_equal(y.exit.code, 3);
     member_close(&y);
+    members_close(&m);
+}
+
+/* The controller was busy, and finds all that was said of a launch at once: that the member has
+ * started may then be read before fleet-reaper's word of its launch, and tells its init all the
+ * same. (An init_pid of 0 is everybody in our own process group to who signals it.) */
+static void test_init_is_told_when_heard_late(void **state)
+{
+    struct reaper_spec s = stayer_spec();
+    struct members m;
+    struct member x;
+
+    (void)state;
+    members_open(&m, NULL, NULL, 0);
+    member_launch(&m, &x, &s, true);
+    test_sleep_ms(300);
+    assert_true(member_wait_started(&x, SLOW_MS));
+    assert_true(x.started.init_pid > 0);
+    assert_int_equal(kill(x.started.init_pid, SIGKILL), 0);
+    assert_true(member_wait_gone(&x, SLOW_MS));
+    assert_int_equal(x.exit.cause, REAPER_CAUSE_LOST);
+    member_close(&x);
     members_close(&m);
 }
 
@@ -939,6 +964,7 @@ int main(void)
         cmocka_unit_test(test_tells_how_it_ended),
         cmocka_unit_test(test_says_what_it_could_not_execute),
         cmocka_unit_test(test_spawner_killed),
+        cmocka_unit_test(test_init_is_told_when_heard_late),
         cmocka_unit_test(test_init_killed),
         cmocka_unit_test(test_fork_bomb),
         cmocka_unit_test(test_out_of_memory_is_told),
