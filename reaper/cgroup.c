@@ -202,18 +202,31 @@ void cgroup_find(struct cgroup_base *b)
 
 /* --- a member's own --- */
 
-static bool make_dir(struct report *r, const char *base, const char *name, struct cgroup *c)
+static bool make_dir(struct report *r, const char *base, const char *name, const char *enter,
+                     struct cgroup *c)
 {
     char *dir = c->dirs[c->n];
-    char procs[CGROUP_PATH_MAX + 16];
+    char path[CGROUP_PATH_MAX + 16];
 
     if (snprintf(dir, CGROUP_PATH_MAX, "%s/%s", base, name) >= CGROUP_PATH_MAX)
         return report_fail(r, STEP_CGROUP, base, ENAMETOOLONG);
     if (!TRY(r, STEP_CGROUP, dir, mkdir(dir, 0755)))
         return false;
-    snprintf(procs, sizeof(procs), "%s/cgroup.procs", dir);
-    c->procs[c->n++] = -1;
-    return TRY(r, STEP_CGROUP, procs, c->procs[c->n - 1] = open(procs, O_WRONLY | O_CLOEXEC));
+    snprintf(path, sizeof(path), "%s/%s", dir, enter);
+    c->enter[c->n++] = -1;
+    return TRY(r, STEP_CGROUP, path, c->enter[c->n - 1] = open(path, O_WRONLY | O_CLOEXEC));
+}
+
+static bool make_v2(struct report *r, const struct cgroup_base *b, const char *name,
+                    struct cgroup *c)
+{
+    if (!make_dir(r, b->v2, name, "cgroup.procs", c))
+        return false;
+    c->has_v2 = true;
+    if (b->kill_errno == 0)
+        snprintf(c->kill, sizeof(c->kill), "%s/cgroup.kill", c->dirs[0]);
+    return TRY(r, STEP_CGROUP, c->dirs[0],
+               c->v2 = open(c->dirs[0], O_PATH | O_DIRECTORY | O_CLOEXEC));
 }
 
 static bool set(struct report *r, const char *dir, const char *file, const char *text)
@@ -263,21 +276,30 @@ static bool is_limited(const struct wire_numbers *n, int controller)
     return limited[controller];
 }
 
+static bool needs_v2(const struct cgroup_base *b, const struct wire_numbers *n, unsigned uses)
+{
+    bool needed = (uses & CGROUP_FOR_KILL) != 0;
+
+    for (int i = 0; i < CGROUP_CONTROLLERS && (uses & CGROUP_FOR_LIMITS) != 0; i++)
+        needed = needed || (is_limited(n, i) && b->v2_has[i]);
+    return needed && b->v2[0] != '\0';
+}
+
 static bool create_limits(struct report *r, const struct cgroup_base *b, const char *name,
-                          const struct wire_numbers *n, const char *v2_dir, struct cgroup *c)
+                          const struct wire_numbers *n, struct cgroup *c)
 {
     static bool (*const limit[CGROUP_CONTROLLERS])(
         struct report *, const char *, bool, const struct wire_numbers *) = {limit_memory,
                                                                              limit_pids, limit_cpu};
 
     for (int i = 0; i < CGROUP_CONTROLLERS; i++) {
-        bool v2 = v2_dir && b->v2_has[i];
-        const char *dir = v2_dir;
+        bool v2 = c->has_v2 && b->v2_has[i];
+        const char *dir = c->dirs[0];
 
         if (!is_limited(n, i) || (!v2 && b->v1[i][0] == '\0'))
             continue;
         if (!v2) {
-            if (!make_dir(r, b->v1[i], name, c))
+            if (!make_dir(r, b->v1[i], name, "tasks", c))
                 return false;
             dir = c->dirs[c->n - 1];
         }
@@ -291,20 +313,16 @@ static bool create_limits(struct report *r, const struct cgroup_base *b, const c
 }
 
 bool cgroup_create(struct report *r, const struct cgroup_base *b, const char *name,
-                   const struct wire_numbers *n, bool limits, struct cgroup *out)
+                   const struct wire_numbers *n, unsigned uses, struct cgroup *out)
 {
-    const char *v2_dir = NULL;
     bool ok = true;
 
     memset(out, 0, sizeof(*out));
-    if (b->v2[0] != '\0') {
-        ok = make_dir(r, b->v2, name, out);
-        if (ok && b->kill_errno == 0)
-            snprintf(out->kill, sizeof(out->kill), "%s/cgroup.kill", out->dirs[0]);
-        v2_dir = out->dirs[0];
-    }
-    if (ok && limits)
-        ok = create_limits(r, b, name, n, v2_dir, out);
+    out->v2 = -1;
+    if (needs_v2(b, n, uses))
+        ok = make_v2(r, b, name, out);
+    if (ok && (uses & CGROUP_FOR_LIMITS) != 0)
+        ok = create_limits(r, b, name, n, out);
     if (!ok) {
         cgroup_close(out);
         (void)cgroup_remove(out);
@@ -312,10 +330,10 @@ bool cgroup_create(struct report *r, const struct cgroup_base *b, const char *na
     return ok;
 }
 
-bool cgroup_enter(struct report *r, const struct cgroup *c)
+bool cgroup_enter(struct report *r, const struct cgroup *c, bool in_v2)
 {
-    for (size_t i = 0; i < c->n; i++)
-        if (!TRY(r, STEP_CGROUP, c->dirs[i], write(c->procs[i], "0", 1)))
+    for (size_t i = in_v2 ? 1 : 0; i < c->n; i++)
+        if (!TRY(r, STEP_CGROUP, c->dirs[i], write(c->enter[i], "0", 1)))
             return false;
     return true;
 }
@@ -323,8 +341,10 @@ bool cgroup_enter(struct report *r, const struct cgroup *c)
 void cgroup_close(struct cgroup *c)
 {
     for (size_t i = 0; i < c->n; i++)
-        if (c->procs[i] >= 0)
-            close(steal_fd(&c->procs[i]));
+        if (c->enter[i] >= 0)
+            close(steal_fd(&c->enter[i]));
+    if (c->has_v2 && c->v2 >= 0)
+        close(steal_fd(&c->v2));
 }
 
 unsigned cgroup_oom_kills(const struct cgroup *c)

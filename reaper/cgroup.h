@@ -21,21 +21,29 @@ struct cgroup_base {
 /** Finds out, by making a directory and removing it. */
 void cgroup_find(struct cgroup_base *b);
 
-/** One member's directories; the controllers of v1 have one each. */
+/** One member's directories; the controllers of v1 have one each, v2 one, which is the first. */
 struct cgroup {
     char dirs[CGROUP_CONTROLLERS + 1][CGROUP_PATH_MAX];
-    int procs[CGROUP_CONTROLLERS + 1]; /* cgroup.procs, open: write "0" to enter */
+    int enter[CGROUP_CONTROLLERS + 1]; /* a file of each, open: write "0" to enter */
     size_t n;
+    bool has_v2;
+    int v2;                            /* that directory, for CLONE_INTO_CGROUP; -1: none */
     char events[CGROUP_PATH_MAX + 32]; /* file that counts OOM kills; "" : none */
     char kill[CGROUP_PATH_MAX + 16];   /* cgroup.kill; "": none */
 };
 
-/** Makes directories called `name` and sets the spec's limits. With `limits` false only the v2
- * directory for killing. On failure nothing is left. */
+/** What a member's cgroup is for. */
+enum { CGROUP_FOR_LIMITS = 1, CGROUP_FOR_KILL = 2 };
+
+/** Makes directories called `name` where they are needed for `uses`, and sets the spec's limits. On
+ * failure nothing is left. */
 bool cgroup_create(struct report *r, const struct cgroup_base *b, const char *name,
-                   const struct wire_numbers *n, bool limits, struct cgroup *out);
-/** In the member, before it becomes anything: moves the calling process in. */
-bool cgroup_enter(struct report *r, const struct cgroup *c);
+                   const struct wire_numbers *n, unsigned uses, struct cgroup *out);
+/** In the member, while it has one thread and before it becomes anything: moves the calling process
+ * in. in_v2: it was cloned into that one. Moving is dear where the kernel has to stop all forks and
+ * exits of the machine for it (cgroup.procs: 13 ms, a grace period of RCU); a clone into v2, and
+ * one thread by itself in v1, go without. */
+bool cgroup_enter(struct report *r, const struct cgroup *c, bool in_v2);
 /** The spawner's descriptors are not needed once the member is in. */
 void cgroup_close(struct cgroup *c);
 /** Processes killed for memory so far. */

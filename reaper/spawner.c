@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -301,8 +302,7 @@ static bool make_lock_file(struct request *q, struct member *m, char name[64])
 
 static bool wants_group(const struct member *m)
 {
-    return has(m->layers, REAPER_LAYER_CGROUP) ||
-           (!has(m->layers, REAPER_LAYER_PIDNS) && has(m->layers, REAPER_LAYER_CGROUP_KILL));
+    return has(m->layers, REAPER_LAYER_CGROUP) || has(m->layers, REAPER_LAYER_CGROUP_KILL);
 }
 
 /* What the next start has to know to clear away after this member, should we not live to do it:
@@ -344,7 +344,8 @@ static bool make_tmp(struct request *q, struct member *m)
 
 static bool make_places(struct spawner *s, struct request *q, struct member *m)
 {
-    bool limits = has(m->layers, REAPER_LAYER_CGROUP);
+    unsigned uses = (has(m->layers, REAPER_LAYER_CGROUP) ? CGROUP_FOR_LIMITS : 0u) |
+                    (has(m->layers, REAPER_LAYER_CGROUP_KILL) ? CGROUP_FOR_KILL : 0u);
     char name[64], group[80];
 
     if (!make_lock_file(q, m, name))
@@ -353,8 +354,8 @@ static bool make_places(struct spawner *s, struct request *q, struct member *m)
         snprintf(m->tmp_path, PATH_MAX, "%s/fleet-%s", tmp_base(), name);
     snprintf(group, sizeof(group), "fleet-%s", name);
     return write_notes(s, q, m, group) && make_tmp(q, m) &&
-           (!wants_group(m) ||
-            cgroup_create(&q->report, &s->probe.cgroups, group, &q->spec->n, limits, &m->cgroup));
+           (uses == 0 ||
+            cgroup_create(&q->report, &s->probe.cgroups, group, &q->spec->n, uses, &m->cgroup));
 }
 
 /* --- between clone and exec --- */
@@ -417,8 +418,9 @@ static unsigned long clone_flags(const struct spawner *s, uint32_t layers)
     return f != 0 && s->probe.userns ? f | CLONE_NEWUSER : f;
 }
 
+/* in_v2: it was cloned into its v2 cgroup. */
 static _Noreturn void become_init(struct spawner *s, struct request *q, struct member *m,
-                                  uint32_t uid, uint32_t gid)
+                                  uint32_t uid, uint32_t gid, bool in_v2)
 {
     struct report *r = &q->report;
     struct init_args a = {.id = m->id,
@@ -436,7 +438,7 @@ static _Noreturn void become_init(struct spawner *s, struct request *q, struct m
         a.owner_uid = probe_inside_id(uid);
         a.owner_gid = probe_inside_id(gid);
     }
-    if (cgroup_enter(r, &m->cgroup) &&
+    if (cgroup_enter(r, &m->cgroup, in_v2) &&
         (!in_userns ||
          (privs_map_ids(r, a.owner_uid, a.owner_gid, uid, gid) && privs_keep_caps(r))) &&
         arrange_fds(s, q, m, &self, &socket)) {
@@ -451,20 +453,37 @@ static _Noreturn void become_init(struct spawner *s, struct request *q, struct m
     _exit(1);
 }
 
+/* Like clone(2), but into the member's v2 cgroup: -1 where that cannot be had (before Linux 5.7,
+ * and where a container's profile does not know clone3). */
+static long clone_into_cgroup(unsigned long flags, const struct cgroup *c, int *pidfd)
+{
+    struct clone_args a = {.flags = flags | CLONE_PIDFD | CLONE_INTO_CGROUP,
+                           .pidfd = (uint64_t)(uintptr_t)pidfd,
+                           .exit_signal = SIGCHLD,
+                           .cgroup = (uint64_t)(unsigned)c->v2};
+
+    return c->has_v2 ? syscall(SYS_clone3, &a, sizeof(a)) : -1;
+}
+
 static bool clone_init(struct spawner *s, struct request *q, struct member *m, int *pidfd)
 {
-    unsigned long flags = clone_flags(s, m->layers) | SIGCHLD;
+    unsigned long flags = clone_flags(s, m->layers);
     uint32_t uid = geteuid(), gid = getegid();
+    bool in_v2 = true;
     long pid;
 
     *pidfd = -1;
     if (report_is_fault(&q->report, STEP_CLONE, NULL))
         return false;
-    pid = syscall(SYS_clone, flags | CLONE_PIDFD, NULL, pidfd, NULL, 0);
+    pid = clone_into_cgroup(flags, &m->cgroup, pidfd);
+    if (pid < 0) {
+        in_v2 = false;
+        pid = syscall(SYS_clone, flags | SIGCHLD | CLONE_PIDFD, NULL, pidfd, NULL, 0);
+    }
     if (pid < 0 && errno == EINVAL) /* before Linux 5.2 */
-        pid = syscall(SYS_clone, flags, NULL, NULL, NULL, 0);
+        pid = syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, 0);
     if (pid == 0)
-        become_init(s, q, m, uid, gid);
+        become_init(s, q, m, uid, gid, in_v2);
     if (pid < 0)
         return report_fail(&q->report, STEP_CLONE, NULL, errno);
     m->pid = (pid_t)pid;

@@ -1,8 +1,9 @@
 /* What the sandbox costs: milliseconds from a launch to the answer to Browser.getVersion, and from
- * kill to the end of every process. Taken in turns, in one run: bare (Chromium's own sandbox, an
- * unprivileged uid, nothing else); all layers as root; all layers through user namespaces (by a
- * second controller, which is nobody). Not as root: bare and user namespaces alone. Then the memory
- * of the reaper's own processes for a member. Argument: rounds (default 20). */
+ * kill to the end of every process (of a bare one: of its first). Taken in turns that rotate, with
+ * a pause before each, as what ended goes on being cleared away by the kernel: bare (Chromium's own
+ * sandbox, an unprivileged uid, nothing else); all layers as root; all layers through user
+ * namespaces (by a second controller, which is nobody). Not as root: bare and user namespaces
+ * alone. Then the end of a fork bomb, and memory a member. Argument: rounds (default 20). */
 #include "reaper/reaper.h"
 
 #include <errno.h>
@@ -19,8 +20,16 @@
 #include <unistd.h>
 
 #include "core/base/str.h"
+#include "tests/support/testing.h"
 
-enum { ROUNDS_MAX = 500, BARE_UID = 63999, NOBODY = 65534, MEMBERS = 16 };
+enum {
+    ROUNDS_MAX = 500,
+    BARE_UID = 63999,
+    NOBODY = 65534,
+    MEMBERS = 32,
+    BOMBS = 10,
+    SETTLE_MS = 150,
+};
 
 static const char *const browsers[] = {"/usr/lib/chromium/chromium-headless-shell",
                                        "/usr/lib/chromium/chromium"};
@@ -42,6 +51,13 @@ static double now_ms(void)
 
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static void settle(void)
+{
+    const struct timespec t = {.tv_nsec = SETTLE_MS * 1000000L};
+
+    nanosleep(&t, NULL);
 }
 
 static int compare(const void *a, const void *b)
@@ -208,11 +224,12 @@ struct second {
 
 static enum status open_run(struct run *r)
 {
+    const struct reaper_opts opts = {.program = test_program("fleet-reaper")};
     struct err e = ERR_INIT;
     enum status s = loop_create(&r->loop, NULL, &e);
 
     if (s == STATUS_OK)
-        s = reaper_start(r->loop, NULL, &r->reaper, &e);
+        s = reaper_start(r->loop, &opts, &r->reaper, &e);
     if (s != STATUS_OK)
         (void)fprintf(stderr, "%s\n", err_text(&e));
     return s;
@@ -312,10 +329,15 @@ static void bench(struct run *r, const struct second *second, size_t which, size
     }
     run_bare(browser, &bare); /* what is read from disk is in memory for all */
     bare.n = 0;
-    for (size_t i = 0; i < rounds; i++) {
-        run_bare(browser, &bare);
-        run_layered(r, browser, &own);
-        if (second)
+    for (size_t i = 0; i < 3 * rounds; i++) {
+        size_t whose = (i + i / 3) % 3;
+
+        settle();
+        if (whose == 0)
+            run_bare(browser, &bare);
+        else if (whose == 1)
+            run_layered(r, browser, &own);
+        else if (second)
             run_second(second, which, &nobody);
     }
     base = at(bare.ready, bare.n, 0.5);
@@ -326,7 +348,76 @@ static void bench(struct run *r, const struct second *second, size_t which, size
         print("all layers, user namespaces", &nobody, base);
 }
 
+/* --- a fork bomb --- */
+
+/* A pipe of which every process of the member holds the write end: its end is the last one's. */
+static void bench_bomb(struct run *r)
+{
+    static const char bomb[] =
+        "i=0; while [ $i -lt 400 ]; do sleep 1000 & i=$((i+1)); done; printf up >&3; wait";
+    static const char *const argv[] = {"/bin/sh", "-c", bomb, NULL};
+    struct reaper_callbacks cb = {.on_exit = on_exit_of, .arg = r};
+    double pipe_ms[BOMBS], told_ms[BOMBS];
+
+    for (size_t i = 0; i < BOMBS; i++) {
+        struct reaper_spec spec = {.name = "bomb", .kind = REAPER_AUTOMATION, .argv = argv};
+        struct reaper_child *c;
+        struct reaper_fd fd;
+        struct err e = ERR_INIT;
+        char up[8];
+        double since;
+        int end[2];
+
+        settle();
+        if (pipe2(end, O_CLOEXEC) < 0)
+            die("pipe");
+        fd = (struct reaper_fd){end[1], 3};
+        spec.fds = &fd;
+        spec.n_fds = 1;
+        r->gone = false;
+        if (reaper_launch(r->reaper, &spec, &cb, &c, &e) != STATUS_OK) {
+            (void)fprintf(stderr, "%s\n", err_text(&e));
+            exit(1);
+        }
+        close(end[1]);
+        if (read(end[0], up, sizeof(up)) != 2)
+            die("the bomb did not come up");
+        for (int k = 0; k < 5; k++)
+            loop_run_once(r->loop, 0);
+        since = now_ms();
+        reaper_child_kill(c);
+        if (read(end[0], up, sizeof(up)) != 0)
+            die("the bomb speaks");
+        pipe_ms[i] = now_ms() - since;
+        while (!r->gone)
+            loop_run_once(r->loop, 1000);
+        told_ms[i] = now_ms() - since;
+        close(end[0]);
+    }
+    printf("fork bomb of 400, %d rounds: closed their pipe after p50 %.0f max %.0f ms, told gone "
+           "after p50 %.0f max %.0f ms\n",
+           BOMBS, at(pipe_ms, BOMBS, 0.5), at(pipe_ms, BOMBS, 1), at(told_ms, BOMBS, 0.5),
+           at(told_ms, BOMBS, 1));
+}
+
 /* --- memory --- */
+
+/* What the kernel itself holds for processes, mounts, namespaces and sockets. */
+static double kernel_kib(void)
+{
+    static const char *const rows[] = {"Slab:", "KernelStack:", "PageTables:", "Percpu:"};
+    char line[256];
+    double kib = 0;
+    FILE *f = fopen("/proc/meminfo", "re");
+
+    while (f && fgets(line, sizeof(line), f))
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+            if (strncmp(line, rows[i], strlen(rows[i])) == 0)
+                kib += strtod(line + strlen(rows[i]), NULL);
+    if (f)
+        fclose(f);
+    return kib;
+}
 
 /* Pss of smaps_rollup in KiB; 0 when it cannot be read. */
 static double pss_kib(pid_t pid)
@@ -363,8 +454,10 @@ static void bench_memory(struct run *r)
     struct reaper_child *child[MEMBERS];
     pid_t init[MEMBERS] = {0};
     struct err e = ERR_INIT;
-    double sum = 0;
+    double sum = 0, kernel;
 
+    settle();
+    kernel = kernel_kib();
     for (size_t i = 0; i < MEMBERS; i++) {
         struct reaper_callbacks cb = {.on_started = on_started, .arg = &init[i]};
 
@@ -377,8 +470,10 @@ static void bench_memory(struct run *r)
     }
     for (size_t i = 0; i < MEMBERS; i++)
         sum += pss_kib(init[i]);
-    printf("memory, %d members: init %.0f KiB a member, fleet-reaper's share %.0f KiB (Pss)\n",
-           MEMBERS, sum / MEMBERS, pss_kib(reaper_pid(r->reaper)) / MEMBERS);
+    printf("memory, %d members: init %.0f KiB a member, fleet-reaper's share %.0f KiB (Pss), the "
+           "kernel's %.0f KiB (with the program's own)\n",
+           MEMBERS, sum / MEMBERS, pss_kib(reaper_pid(r->reaper)) / MEMBERS,
+           (kernel_kib() - kernel) / MEMBERS);
 }
 
 int main(int argc, char **argv)
@@ -398,6 +493,7 @@ int main(int argc, char **argv)
         return 1;
     for (size_t i = 0; i < ARRAY_LEN(browsers); i++)
         bench(&r, root ? &second : NULL, i, i == 0 ? rounds : rounds / 4 + 1);
+    bench_bomb(&r);
     bench_memory(&r);
     close_run(&r);
     if (root)

@@ -158,7 +158,7 @@ static void test_limits_of_a_member(void **state)
     assert_true(b.v2_has[CGROUP_MEMORY] && b.v2_has[CGROUP_PIDS] && b.v2_has[CGROUP_CPU]);
     assert_int_equal(b.kill_errno, 0);
     assert_string_equal(content(tree.root, "cgroup.subtree_control"), "+memory+pids+cpu");
-    assert_true(cgroup_create(&r, &b, "m-1", &limited, true, &c));
+    assert_true(cgroup_create(&r, &b, "m-1", &limited, CGROUP_FOR_LIMITS, &c));
     assert_int_equal(c.n, 1); /* one directory for all */
     assert_string_equal(content(c.dirs[0], "memory.max"), "1073741824");
     assert_string_equal(content(c.dirs[0], "memory.swap.max"), "0");
@@ -166,7 +166,7 @@ static void test_limits_of_a_member(void **state)
     assert_string_equal(content(c.dirs[0], "pids.max"), "100");
     assert_string_equal(content(c.dirs[0], "cpu.max"), "150000 100000");
     assert_int_equal(cgroup_oom_kills(&c), 3);
-    assert_true(cgroup_enter(&r, &c));
+    assert_true(cgroup_enter(&r, &c, false));
     assert_string_equal(content(c.dirs[0], "cgroup.procs"), "0");
     cgroup_close(&c);
     cgroup_kill(&c);
@@ -185,7 +185,7 @@ static void test_no_limits_asked(void **state)
 
     (void)state;
     probe_v2(&b);
-    assert_true(cgroup_create(&r, &b, "m-1", &limited, false, &c));
+    assert_true(cgroup_create(&r, &b, "m-1", &limited, CGROUP_FOR_KILL, &c));
     assert_string_equal(content(c.dirs[0], "pids.max"), "max");
     assert_true(c.kill[0] != '\0' && c.events[0] == '\0');
     cgroup_close(&c);
@@ -225,7 +225,8 @@ static void test_shared_with_others(void **state)
     assert_false(b.v2_has[CGROUP_MEMORY] || b.v2_has[CGROUP_PIDS] || b.v2_has[CGROUP_CPU]);
     assert_int_equal(b.kill_errno, ENOSYS);
     assert_string_equal(content(tree.root, "fleet-own/cgroup.procs"), "(none)");
-    assert_true(cgroup_create(&r, &b, "m-1", &limited, true, &c)); /* nothing to limit with */
+    assert_true(
+        cgroup_create(&r, &b, "m-1", &limited, CGROUP_FOR_LIMITS, &c)); /* nothing to limit with */
     assert_string_equal(c.kill, "");
     cgroup_close(&c);
     assert_true(cgroup_remove(&c));
