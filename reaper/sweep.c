@@ -85,6 +85,13 @@ static bool is_being_made(int fd, const char *name)
 
 /* --- processes --- */
 
+/* Lines are ours, but files can be edited: only what has our names is ever removed, or
+ * tells a process of ours. */
+static bool is_ours(struct str path)
+{
+    return str_find(path, STR("/fleet-m-")) >= 0 && str_find(path, STR("..")) < 0;
+}
+
 static bool environ_names(pid_t pid, struct str tmp, struct buf *b)
 {
     char path[64];
@@ -103,6 +110,22 @@ static bool has_uid(pid_t pid, uid_t uid)
     return stat(path, &st) == 0 && st.st_uid == uid;
 }
 
+/* Ended, and not waited for: where PID 1 is no reaper it stays so. */
+static bool is_zombie(pid_t pid)
+{
+    struct buf b = BUF_INIT(BUF_MAX_LINE);
+    char path[64];
+    const char *end = NULL;
+    bool is;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    if (file_read(path, &b, NULL) == STATUS_OK && b.ptr)
+        end = strrchr(b.ptr, ')');
+    is = end && strncmp(end, ") Z", 3) == 0;
+    buf_deinit(&b);
+    return is;
+}
+
 /* Kills what is found once; how many. The uid is held, so it is nobody else's; without one the
  * member's directory, whose name is random, stands in its environment (HOME, TMPDIR). */
 static unsigned kill_found(const struct sweep_notes *w)
@@ -119,7 +142,7 @@ static unsigned kill_found(const struct sweep_notes *w)
         if (!isdigit((unsigned char)e->d_name[0]) ||
             !str_to_u64(str_from(e->d_name), INT32_MAX, &pid) || (pid_t)pid == getpid())
             continue;
-        if ((w->uid != 0 && has_uid((pid_t)pid, w->uid)) ||
+        if ((w->uid != 0 && has_uid((pid_t)pid, w->uid) && !is_zombie((pid_t)pid)) ||
             (w->uid == 0 && w->tmp.len > 0 && environ_names((pid_t)pid, w->tmp, &b)))
             n += kill((pid_t)pid, SIGKILL) == 0 ? 1u : 0u;
     }
@@ -139,6 +162,8 @@ static unsigned kill_left(const struct sweep_notes *w)
 
     if (uids >= 0 && !uids_take(uids, w->uid))
         mine.uid = 0;
+    if (!is_ours(mine.tmp))
+        mine.tmp = STR_NONE;
     n = first = kill_found(&mine);
     for (unsigned i = 0; n > 0 && i < KILL_ROUNDS; i++) {
         nanosleep(&wait, NULL);
@@ -158,12 +183,6 @@ static void write_kill(struct str dir)
     fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd >= 0 && write(fd, "1", 1) < 0)
         return; /* the other ways remain */
-}
-
-/* Lines are ours, but files can be edited: only what has our names is ever removed. */
-static bool is_ours(struct str path)
-{
-    return str_find(path, STR("/fleet-m-")) >= 0 && str_find(path, STR("..")) < 0;
 }
 
 /* True when it is not there any more. The kernel takes the last process out of it some time after
@@ -216,6 +235,7 @@ static void sweep_one(const char *dir, const char *name, struct reaper_swept *ou
     bool clean = true;
     struct buf b = BUF_INIT(NOTES_MAX);
     struct sweep_notes w;
+    struct stat st;
     cleanup_fd int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 
     if (fd < 0 || is_being_made(fd, name))
@@ -226,6 +246,8 @@ static void sweep_one(const char *dir, const char *name, struct reaper_swept *ou
     }
     if (file_read(path, &b, NULL) == STATUS_OK) {
         sweep_parse(buf_str(&b), &w);
+        if (fstat(fd, &st) < 0 || st.st_uid != geteuid())
+            w.uid = 0; /* not for somebody else to say whose processes we kill */
         clean = clear(&w, out);
         log_info(NULL, "reaper.swept", LOG_S("name", w.name), LOG_STR("file", name),
                  LOG_BOOL("clean", clean));
