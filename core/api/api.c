@@ -6,6 +6,7 @@
 /* API.md has the same rows, in this order: tests/unit/api/test_api_doc.c. */
 static const struct route routes[] = {
     {HTTP_GET, "/healthz", api_health, .doc = "whether the engine takes work"},
+    {HTTP_GET, "/metrics", api_metrics, .doc = "the engine's counts, as Prometheus reads them"},
     {HTTP_GET, "/v1", api_index, .doc = "the routes"},
     {HTTP_GET, "/v1/status", api_status,
      .doc = "statistics, busy slots, targets, members, executor"},

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "core/api/api_internal.h"
+#include "core/api/metrics.h"
 #include "core/fleet/member.h"
 #include "version.h"
 
@@ -64,10 +65,20 @@ static struct json *members_json(struct engine *e)
     return json_add(j, "members", all); /* the first MEMBERS_SHOWN */
 }
 
+/* What status and metrics both tell. */
+static void add_counts(const struct api *a, struct json *into)
+{
+    struct json *executor = engine_describe(a->engine);
+
+    json_add(into, "engine", engine_stats_json(a->engine));
+    json_add(into, "targets", api_targets_json(a->engine));
+    json_add(into, "executor", executor ? executor : json_new_null());
+}
+
 void api_status(struct exchange *x, void *arg)
 {
     const struct api *a = arg;
-    struct json *j, *executor;
+    struct json *j;
 
     if (!api_check_query(x, no_query))
         return;
@@ -76,13 +87,25 @@ void api_status(struct exchange *x, void *arg)
     json_add_num(j, "pid", getpid());
     json_add_str(j, "name", engine_conf(a->engine)->name);
     json_add_str(j, "state_dir", engine_state_dir(a->engine));
-    json_add(j, "engine", engine_stats_json(a->engine));
+    add_counts(a, j);
     json_add(j, "slots", engine_slots_json(a->engine));
-    json_add(j, "targets", api_targets_json(a->engine));
     json_add(j, "members", members_json(a->engine));
-    executor = engine_describe(a->engine);
-    json_add(j, "executor", executor ? executor : json_new_null());
     exchange_answer_json(x, 200, j);
+}
+
+void api_metrics(struct exchange *x, void *arg)
+{
+    const struct api *a = arg;
+    struct buf text = BUF_INIT(BUF_MAX_FILE);
+    struct json *j;
+
+    if (!api_check_query(x, no_query))
+        return;
+    j = json_new_object();
+    add_counts(a, j);
+    metrics_write(j, &text);
+    json_destroy(&j);
+    exchange_answer_buf(x, 200, METRICS_TYPE, &text);
 }
 
 /* --- settings --- */

@@ -23,6 +23,7 @@ void api_answer_errors(struct exchange *x, const struct err *e, const struct buf
 void api_health(struct exchange *x, void *arg);
 void api_index(struct exchange *x, void *arg);
 void api_status(struct exchange *x, void *arg);
+void api_metrics(struct exchange *x, void *arg);
 void api_config(struct exchange *x, void *arg);
 void api_config_patch(struct exchange *x, void *arg);
 void api_scale(struct exchange *x, void *arg);

@@ -125,6 +125,10 @@ static void test_cancel_pause_scale(void **state)
     wait_finished("b-0000001", 1);
     j = ask("GET", "/v1/status", "", 200);
     assert_true(json_int(json_at(j, "engine", "busy", NULL), 99) <= 2);
+    text = ask_text("GET", "/metrics", "", 200);
+    assert_non_null(strstr(text, "\nfleet_slots 2\n"));
+    assert_non_null(strstr(text, "\nfleet_target_ops_total{target=\"127.0.0.1\"} "));
+    free(text);
     assert_int_equal(json_int(json_at(j, "members", "count", NULL), 0), 4);
     json_destroy(&j);
     j = ask("DELETE", "/v1/batches/b-0000001", "", 202);
