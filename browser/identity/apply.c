@@ -137,6 +137,7 @@ static void prepare_realm(struct applied *a, enum realm_kind realm, const struct
 static void prepare_honest(struct applied *a)
 {
     add_text(a, REALM_PAGE, "Emulation.setAutomationOverride", "{\"enabled\":true}");
+    add_text(a, REALM_PLACED, "Emulation.setAutomationOverride", "{\"enabled\":true}");
     add_text(a, REALM_FRAME, "Emulation.setAutomationOverride", "{\"enabled\":true}");
 }
 
@@ -158,9 +159,12 @@ static void prepare_patch(struct applied *a, const struct identity *id, bool own
     buf_adds(&head, "\"\""); /* documents know their site */
     buf_addstr(&head, buf_str(&tail));
     buf_reset(&params);
-    buf_adds(&params, "{\"runImmediately\":true,\"source\":");
+    buf_adds(&params, "{\"source\":");
     json_print_str(buf_str(&head), &params);
     buf_addc(&params, '}');
+    add(a, REALM_PLACED, "Page.addScriptToEvaluateOnNewDocument", &params);
+    buf_truncate(&params, params.len - 1);
+    buf_adds(&params, ",\"runImmediately\":true}");
     add(a, REALM_PAGE, "Page.addScriptToEvaluateOnNewDocument", &params);
     add(a, REALM_FRAME, "Page.addScriptToEvaluateOnNewDocument", &params);
     buf_deinit(&params);
@@ -182,11 +186,13 @@ void identity_prepare(struct arena *arena, const struct identity *id, bool own_p
         prepare_realm(out, (enum realm_kind)r, id, &agent);
     buf_deinit(&agent);
     add_text(out, REALM_PAGE, "Emulation.setFocusEmulationEnabled", "{\"enabled\":true}");
+    add_text(out, REALM_PLACED, "Emulation.setFocusEmulationEnabled", "{\"enabled\":true}");
     if (id->max_touch_points > 0) {
         struct buf b = BUF_INIT(BUF_MAX_LINE);
 
         buf_addf(&b, "{\"enabled\":true,\"maxTouchPoints\":%u}", id->max_touch_points);
         add(out, REALM_PAGE, "Emulation.setTouchEmulationEnabled", &b);
+        add(out, REALM_PLACED, "Emulation.setTouchEmulationEnabled", &b);
         buf_deinit(&b);
     }
     if (id->honest)

@@ -11,6 +11,8 @@
 
 enum realm_kind {
     REALM_PAGE,   /* main session of a tab or popup */
+    REALM_PLACED, /* of a tab made with its URL: its initial empty document stays without a script,
+                     which would cost a realm that nobody sees */
     REALM_FRAME,  /* frame in a process of its own */
     REALM_WORKER, /* dedicated, shared and service workers */
     REALM_COUNT,

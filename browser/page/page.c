@@ -100,6 +100,7 @@ void page_open(struct page *p, const char *url)
 
     p->state = PAGE_OPENING;
     p->blank = url == NULL;
+    p->placed = url != NULL;
     buf_adds(&b, "{\"url\":");
     json_print_str(str_from(url != NULL ? url : "about:blank"), &b);
     buf_addf(&b, ",\"browserContextId\":\"%s\"}", p->ctx->id);
@@ -139,7 +140,7 @@ void page_attached(struct page *p, struct cdp_session *s, const char *target_id)
     cdp_tell(s, "Target.setAutoAttach",
              STR("{\"autoAttach\":true,\"waitForDebuggerOnStart\":true,\"flatten\":true}"));
     cdp_tell(s, "Page.enable", STR_NONE);
-    identity_apply(p->ctx->applied, REALM_PAGE, s, NULL);
+    identity_apply(p->ctx->applied, p->placed ? REALM_PLACED : REALM_PAGE, s, NULL);
     page_send_viewport(p);
     page_send_rules(p);
     console_send(p);

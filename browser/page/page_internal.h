@@ -137,6 +137,7 @@ struct page {
     struct list tasks;
     uint64_t clock;                 /* counts events that navigations are told by */
     bool blank;                     /* opened on about:blank */
+    bool placed;                    /* opened on a URL: nobody sees its initial empty document */
     char stray_in[DEVTOOLS_ID_MAX]; /* context that it was dropped from before its tab was there */
     bool lifecycle_events;
     /* the grant of an op that the gate admitted: the first document request of the main frame to
