@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "core/base/file.h"
+#include "browser/chromium/peer.h"
 #include "core/base/log.h"
 #include "core/base/map.h"
 #include "proxies/forward.h"
@@ -18,13 +18,13 @@ enum {
     BACKLOG = 1024,
     ACCEPTS_A_TURN = 64,
     RETRY_MS = 100,
-    TABLE_MAX = 16 * 1024 * 1024, /* of /proc/net/tcp: 100,000 sockets */
 };
 
 struct door {
     struct loop *loop;
     bool inside, admits;
     uid_t uid;
+    struct peers peers;
     struct map *entries; /* index -> struct entry */
     struct list listening;
     struct loop_timer retry; /* after accept ran out of descriptors */
@@ -45,91 +45,6 @@ struct listener {
     struct loop_watch *watch;
 };
 
-/* --- who comes --- */
-
-static bool parse_hex(struct str *rest, char until, uint64_t *out)
-{
-    struct str word = str_cut(rest, until);
-    uint64_t v = 0;
-
-    if (word.len == 0 || word.len > 16)
-        return false;
-    for (size_t i = 0; i < word.len; i++) {
-        char c = word.ptr[i];
-        unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
-                         : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A' + 10)
-                                                : 16u;
-
-        if (digit == 16)
-            return false;
-        v = v << 4 | digit;
-    }
-    *out = v;
-    return true;
-}
-
-static struct str next_word(struct str *rest)
-{
-    *rest = str_trim(*rest);
-    return str_cut(rest, ' ');
-}
-
-/* "0100007F:0C38", the address as the machine has it in memory. */
-static bool is_address(struct str word, const struct sockaddr_in *a)
-{
-    uint64_t ip, port;
-
-    return parse_hex(&word, ':', &ip) && parse_hex(&word, '\0', &port) &&
-           ip == a->sin_addr.s_addr && port == ntohs(a->sin_port);
-}
-
-/* "  0: 0100007F:0C38 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000 ..." */
-static bool line_uid(struct str line, const struct sockaddr_in *peer,
-                     const struct sockaddr_in *local, uid_t *out)
-{
-    struct str word;
-    uint64_t state, uid;
-
-    (void)next_word(&line);
-    word = next_word(&line);
-    if (!is_address(word, peer))
-        return false;
-    word = next_word(&line);
-    if (!is_address(word, local))
-        return false;
-    word = next_word(&line);
-    /* 6 TIME_WAIT, 7 CLOSE: these belong to nobody any more, and show uid 0 */
-    if (!parse_hex(&word, '\0', &state) || state == 6 || state == 7)
-        return false;
-    for (int i = 0; i < 3; i++)
-        (void)next_word(&line);
-    if (!str_to_u64(next_word(&line), UINT32_MAX, &uid))
-        return false;
-    *out = (uid_t)uid;
-    return true;
-}
-
-bool door_find_uid(struct str table, const struct sockaddr_in *peer,
-                   const struct sockaddr_in *local, uid_t *out)
-{
-    while (table.ptr != NULL)
-        if (line_uid(str_cut(&table, '\n'), peer, local, out))
-            return true;
-    return false;
-}
-
-static bool is_browser(const struct door *d, const struct sockaddr_in *peer,
-                       const struct sockaddr_in *local)
-{
-    struct buf table = BUF_INIT(TABLE_MAX);
-    uid_t uid = 0;
-    bool ok = d->admits && file_read("/proc/net/tcp", &table, NULL) == STATUS_OK &&
-              door_find_uid(buf_str(&table), peer, local, &uid) && uid == d->uid;
-
-    buf_deinit(&table);
-    return ok;
-}
-
 /* --- coming in --- */
 
 static struct entry *entry_of(const struct door *d, const struct sockaddr_in *local)
@@ -149,6 +64,14 @@ static void refuse(struct door *d, int fd, const struct sockaddr_in *local, cons
     log_warn(NULL, "door.refused", LOG_STR("address", address), LOG_STR("why", why));
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     close(fd);
+}
+
+static bool is_browser(struct door *d, const struct sockaddr_in *peer,
+                       const struct sockaddr_in *local)
+{
+    uid_t uid = 0;
+
+    return d->admits && peer_uid(&d->peers, peer, local, &uid) && uid == d->uid;
 }
 
 static void admit(struct door *d, int fd, const struct sockaddr_in *peer)

@@ -5,7 +5,7 @@
  *   inside    the instance is in a network namespace with loopback alone, where one socket listens
  *             on all of 127.0.0.0/8: there is no other way out, and nobody outside can reach it
  *   outside   no namespace can be had: a listener for each member, which every user of the machine
- *             can reach. The peer's uid is looked up (/proc/net/tcp) and must be the browser's
+ *             can reach. The peer's uid is looked up (peer.h) and must be the browser's
  *
  * Members must have forwarders (member.h), which outlive the door. Loop thread only. */
 #ifndef BROWSER_CHROMIUM_DOOR_H
@@ -37,12 +37,5 @@ must_check enum status door_proxy(struct door *d, struct member *m, char out[DOO
 uint64_t door_refused(const struct door *d);
 /** Connections that are open go on. Sets *d to NULL; NULL is fine. */
 void door_destroy(struct door **d);
-
-/** The uid that owns the socket bound to peer and connected to local, as /proc/net/tcp (text) has
- * it; false when it is not there, or is closed already. Pure, for tests. Both in network order. */
-struct sockaddr_in;
-struct str;
-bool door_find_uid(struct str table, const struct sockaddr_in *peer,
-                   const struct sockaddr_in *local, uid_t *out);
 
 #endif

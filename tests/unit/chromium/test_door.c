@@ -1,55 +1,7 @@
 #include "browser/chromium/door.h"
 
-#include <arpa/inet.h>
-
 #include "core/base/str.h"
 #include "tests/support/testing.h"
-
-/* As the kernel prints it, on a little-endian machine. */
-static const char table[] =
-    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout "
-    "inode\n"
-    "   0: 0700807F:9C40 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1\n"
-    "   1: 0100007F:8001 0700807F:9C40 01 00000000:00000000 00:00000000 00000000 64003        0 2\n"
-    "   2: 0700807F:9C40 0100007F:8001 01 00000000:00000000 00:00000000 00000000     0        0 3\n"
-    "   3: 0100007F:8002 0700807F:9C40 06 00000000:00000000 03:00000000 00000000     0        0 0\n"
-    "   4: 0100007F:8003 0700807F:9C40 08 00000000:00000000 00:00000000 00000000  1000        0 4\n"
-    "   5: 0100007F:8004 0700807F:9C40 01 nonsense\n";
-
-static struct sockaddr_in address(const char *ip, uint16_t port)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
-
-    assert_int_equal(inet_pton(AF_INET, ip, &a.sin_addr), 1);
-    return a;
-}
-
-static void test_finds_the_owner_of_a_connection(void **state)
-{
-    static const struct {
-        uint16_t port; /* of the peer */
-        uint16_t to;
-        bool found;
-        uid_t uid;
-    } rows[] = {
-        {0x8001, 0x9c40, true, 64003}, {0x8001, 0x9c41, false, 0}, /* another listener */
-        {0x8002, 0x9c40, false, 0},   /* TIME_WAIT is nobody's: it must not pass for root's */
-        {0x8003, 0x9c40, true, 1000}, /* half closed: still its owner's */
-        {0x8004, 0x9c40, false, 0},    {0x8005, 0x9c40, false, 0},
-    };
-
-    (void)state;
-    if (htonl(1) == 1)
-        test_skip("the table is of a little-endian machine");
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct sockaddr_in peer = address("127.0.0.1", rows[i].port);
-        struct sockaddr_in local = address("127.128.0.7", rows[i].to);
-        uid_t uid = 0;
-
-        assert_int_equal(door_find_uid(str_from(table), &peer, &local, &uid), rows[i].found);
-        assert_int_equal(uid, rows[i].uid);
-    }
-}
 
 static void test_proxies_of_members(void **state)
 {
@@ -84,7 +36,6 @@ static void test_proxies_of_members(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_finds_the_owner_of_a_connection),
         cmocka_unit_test(test_proxies_of_members),
     };
 
