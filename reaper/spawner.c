@@ -507,6 +507,7 @@ static void launch(struct spawner *s, struct request *q)
     q->report.fail_at = q->spec->n.fail_at;
     q->report.fail_errno = (int)q->spec->n.fail_errno;
     if (!choose_layers(s, q, &m->layers) || !make_places(s, q, m) || !clone_init(s, q, m, &pidfd)) {
+        cgroup_close(&m->cgroup);
         clear_away(m);
         goto fail;
     }
