@@ -133,7 +133,7 @@ static bool is_in(const struct one *family, size_t n, pid_t pid)
     return false;
 }
 
-/* Fleet's own: the program and what of fleet-reaper descends from it. Parents come before their
+/* Fleet's own: the program, and fleet-reaper with its inits (fleet-init). Parents come before their
  * children in a second look, if not in the first. */
 static size_t find_family(pid_t fleet, struct one *family)
 {
@@ -149,7 +149,7 @@ static size_t find_family(pid_t fleet, struct one *family)
             pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
 
             if (pid > 0 && !is_in(family, n, pid) && read_one(pid, &family[n]) &&
-                strcmp(family[n].name, "fleet-reaper") == 0 && is_in(family, n, family[n].parent))
+                strncmp(family[n].name, "fleet-", 6) == 0 && is_in(family, n, family[n].parent))
                 n++;
         }
         if (d != NULL)
