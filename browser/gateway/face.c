@@ -52,27 +52,38 @@ enum status gateway_parse_listen(const char *text, char **host, uint16_t *port, 
 
 /* --- members --- */
 
-static enum status take(void *arg, const char *identity, struct member **out, struct err *e)
+static bool fits(const struct member *m, const char *identity, const char *proxy)
+{
+    return (identity == NULL || strcmp(m->identity->id, identity) == 0) &&
+           (proxy == NULL || strcmp(m->proxy_id, proxy) == 0);
+}
+
+static enum status take(void *arg, const char *identity, const char *proxy, struct member **out,
+                        struct err *e)
 {
     struct face *f = arg;
     struct sched *s = engine_sched(f->engine);
-    bool known = identity == NULL;
     struct member **members;
-    size_t n;
+    size_t n, n_fit = 0;
 
     members = engine_members(f->engine, &n);
     for (size_t i = 0; i < n && s != NULL; i++) {
-        if (identity != NULL && strcmp(members[i]->identity->id, identity) != 0)
+        if (!fits(members[i], identity, proxy))
             continue;
-        known = true;
+        n_fit++;
         if (!sched_member_take(s, members[i]))
             continue;
         *out = members[i];
         return STATUS_OK;
     }
-    if (!known)
-        return err_set(e, STATUS_NOT_FOUND, "no member has the identity %s", identity);
-    return err_set(e, STATUS_BUSY, "all %zu members are in use", n);
+    if (n_fit == 0 && n > 0)
+        return err_set(e, STATUS_NOT_FOUND, "no member %s%s%s%s%s",
+                       identity != NULL ? "has the identity " : "",
+                       identity != NULL ? identity : "",
+                       identity != NULL && proxy != NULL ? " and " : "",
+                       proxy != NULL ? "goes out by the proxy " : "", proxy != NULL ? proxy : "");
+    return err_set(e, STATUS_BUSY, "all %zu members%s are in use", n_fit,
+                   proxy != NULL ? " of that proxy" : "");
 }
 
 static void give(void *arg, struct member *m)

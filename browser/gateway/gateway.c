@@ -51,7 +51,7 @@ static enum status lease_open(struct gateway *g, const struct lease_want *want, 
         return err_set(e, STATUS_UNAVAILABLE, "the browser is not there yet");
     if (map_len(g->leases) >= LEASES_MAX)
         return err_set(e, STATUS_BUSY, "%d leases are held already", LEASES_MAX);
-    s = g->deps.take(g->deps.arg, want->identity, &m, e);
+    s = g->deps.take(g->deps.arg, want->identity, want->proxy, &m, e);
     if (s != STATUS_OK)
         return s;
     *out = lease_create(g, m, want, id);
@@ -93,7 +93,7 @@ static struct ticket *ticket_make(struct gateway *g, const struct lease_want *wa
     new_id(t->id);
     t->until_ms = now_ms(g) + TICKET_MS;
     t->want = *want;
-    t->want.identity = NULL;
+    t->want.identity = t->want.proxy = NULL;
     list_push(&g->tickets, &t->link);
     g->n_tickets++;
     return t;
@@ -119,7 +119,7 @@ static bool is_host(const char *z)
                strlen(z);
 }
 
-static const char *base_of(const struct gateway *g, const struct exchange *x)
+const char *gateway_base_of(const struct gateway *g, const struct exchange *x)
 {
     const char *forwarded = exchange_header(x, "x-forwarded-host");
     const char *host = exchange_header(x, "host");
@@ -129,7 +129,7 @@ static const char *base_of(const struct gateway *g, const struct exchange *x)
     return is_host(forwarded) ? forwarded : is_host(host) ? host : "127.0.0.1";
 }
 
-static bool is_tls(const struct exchange *x)
+bool gateway_is_tls(const struct exchange *x)
 {
     const char *proto = exchange_header(x, "x-forwarded-proto");
 
@@ -138,8 +138,8 @@ static bool is_tls(const struct exchange *x)
 
 static const char *address_of(const struct gateway *g, struct exchange *x, const char *id)
 {
-    return arena_printf(exchange_arena(x), "%s://%s/devtools/browser/%s", is_tls(x) ? "wss" : "ws",
-                        base_of(g, x), id);
+    return arena_printf(exchange_arena(x), "%s://%s/devtools/browser/%s",
+                        gateway_is_tls(x) ? "wss" : "ws", gateway_base_of(g, x), id);
 }
 
 /* --- what is asked for --- */
@@ -152,7 +152,7 @@ static const struct lease_want usual = {
 
 struct lease_body {
     int64_t ttl_ms, idle_ms, grace_ms;
-    const char *identity, *fleet;
+    const char *identity, *fleet, *proxy;
     int context, isolation;
     bool has_isolation;
 };
@@ -171,6 +171,8 @@ static const struct json_field body_fields[] = {
      .doc = "Id of the identity; default any that is free."},
     {JF_COMMON(struct lease_body, fleet), .kind = JK_STR, .min = 1, .max = 128,
      .doc = "Name of the fleet; there is the server's own."},
+    {JF_COMMON(struct lease_body, proxy), .kind = JK_STR, .min = 1, .max = 63,
+     .doc = "Id of the proxy that the member goes out by, as leases tell it; default any."},
     {JF_COMMON(struct lease_body, context), .kind = JK_ENUM, .names = lease_contexts,
      .doc = "\"kept\": cookies stay with the member afterwards; default \"fresh\"."},
     {JF_COMMON(struct lease_body, isolation), .kind = JK_ENUM, .names = lease_isolations,
@@ -215,6 +217,7 @@ static enum status want_of_body(const struct gateway *g, struct exchange *x, str
         .idle_ms = (uint64_t)b.idle_ms,
         .grace_ms = (uint64_t)b.grace_ms,
         .identity = b.identity,
+        .proxy = b.proxy,
         .keep = b.context == 1,
     };
     return s;
@@ -358,7 +361,7 @@ static void root_list(struct exchange *x, void *arg)
 
 static void protocol(struct exchange *x, void *arg)
 {
-    struct buf b = BUF_INIT(BUF_MAX_LINE);
+    struct buf b = BUF_INIT(BUF_MAX_FILE);
 
     (void)arg;
     discovery_protocol_print(&b);
@@ -386,7 +389,7 @@ static void lease_list(struct exchange *x, void *arg)
 
     if (l == NULL)
         return;
-    discovery_list(l, base_of(l->gateway, x), is_tls(x), &b);
+    discovery_list(l, gateway_base_of(l->gateway, x), gateway_is_tls(x), &b);
     answer_text(x, &b);
 }
 
@@ -486,6 +489,9 @@ const struct route gateway_routes[] = {
     {HTTP_GET, "/devtools/browser/{id}/json", lease_list, false, NULL},
     {HTTP_GET, "/devtools/browser/{id}/json/list", lease_list, false, NULL},
     {HTTP_GET, "/devtools/browser/{id}/json/protocol", protocol, false, NULL},
+    {HTTP_PUT, "/devtools/browser/{id}/json/new", pages_new, false, "A page: ?URL."},
+    {HTTP_GET, "/devtools/browser/{id}/json/activate/{page}", pages_activate, false, NULL},
+    {HTTP_GET, "/devtools/browser/{id}/json/close/{page}", pages_close, false, NULL},
     {HTTP_GET, "/devtools/browser/{id}", browser_socket, true, "A client's connection."},
     {HTTP_GET, "/devtools/page/{id}/{page}", page_socket, true, NULL},
     {HTTP_GET, "/devtools/page/{page}", page_socket, true, NULL},
@@ -497,7 +503,8 @@ const struct route gateway_routes[] = {
 
 bool gateway_path_is_own(const char *path)
 {
-    return strncmp(path, "/devtools/", 10) == 0;
+    return strncmp(path, "/devtools/", 10) == 0 || strcmp(path, "/json/protocol") == 0 ||
+           strcmp(path, "/json/protocol/") == 0;
 }
 
 /* --- life --- */

@@ -25,9 +25,10 @@ struct gateway_deps {
     struct audit *audit;
     struct op_table *ops;
     const struct campaign_conf *conf;
-    /** A member nobody uses; `identity` is one's id, or NULL for any. BUSY: all are in use;
-     * NOT_FOUND. */
-    enum status (*take)(void *arg, const char *identity, struct member **out, struct err *e);
+    /** A member nobody uses; `identity` is one's id, `proxy` that of the way out it has, or NULL
+     * for any. BUSY: all are in use; NOT_FOUND. */
+    enum status (*take)(void *arg, const char *identity, const char *proxy, struct member **out,
+                        struct err *e);
     void (*give)(void *arg, struct member *m);
     void *arg;
     /** What Browser.getVersion's product is in /json/version before a browser was asked:
@@ -52,8 +53,8 @@ size_t gateway_leases(const struct gateway *g);
 /** Its rows for a server's table of routes; `arg` of the handlers is the gateway. Ended by a row
  * with pattern NULL. */
 extern const struct route gateway_routes[];
-/** True for paths that carry their own right: /devtools/... with the id of a lease or ticket. All
- * others want the server's token. */
+/** True for paths that carry their own right, /devtools/... with the id of a lease or ticket, and
+ * for the protocol, which is the same for all. All others want the server's token. */
 bool gateway_path_is_own(const char *path);
 
 #endif

@@ -1,7 +1,8 @@
 /* What the files of the gateway share: gateway.c (leases, tickets, routes), lease.c (a lease's
  * life), lease_host.c (what its clients ask of the browser), client.c (sockets), hub.c (news of an
  * instance), discovery.c (/json/...),
- * files.c (uploads and downloads), keep.c (cookies and storage of the store's members). */
+ * files.c (uploads and downloads), pages.c (pages over HTTP), keep.c (cookies and storage of the
+ * store's members). */
 #ifndef BROWSER_GATEWAY_GATEWAY_INTERNAL_H
 #define BROWSER_GATEWAY_GATEWAY_INTERNAL_H
 
@@ -75,7 +76,7 @@ struct lease {
     struct json *metrics;
     struct list clients;
     size_t n_clients;
-    struct list waiters;
+    struct list waiters, asks; /* for it to be ready; for pages (pages.c) */
     unsigned char leaf[AUDIT_LEAF];
     bool is_open, lost; /* the opening receipt is durable; the browser went */
     bool first_late;    /* it is not waited for any longer */
@@ -103,12 +104,24 @@ void lease_context_drop(struct lease_context *lc);
 void lease_target_news(struct lease *l, const struct json *info, bool created);
 void lease_target_gone(struct lease *l, const char *id);
 extern const struct context_watch lease_watch;
+/** A page is led to an address once it runs. */
+void lease_lead_to(struct lease *l, const char *target, const char *url);
+/** The receipt of a command that acts. `url`: of the target it acted on, "" when none. */
+void lease_acted(struct lease *l, const char *method, const unsigned char hash[32], const char *url,
+                 enum status s);
 
 void lease_run_target(struct lease *l, struct view_target *t, struct mux_call *call);
 void lease_fill_session(struct lease *l, struct page_session *s);
 void lease_clients_changed(struct lease *l);
 /** Something that held its end back is done. */
 void lease_release_check(struct lease *l);
+
+/* pages.c: /devtools/browser/{id}/json/new?URL, activate/{page}, close/{page} */
+void pages_new(struct exchange *x, void *gateway);
+void pages_activate(struct exchange *x, void *gateway);
+void pages_close(struct exchange *x, void *gateway);
+/** A page became ready, or went, or the lease ends: who asked for it is answered. */
+void pages_settle(struct lease *l);
 
 /* client.c */
 struct client {
@@ -140,11 +153,16 @@ void client_forget(void *arg, const char *id);
 
 /* discovery.c: texts of /json/... `base`: "127.0.0.1:8730"; `ws`: the whole address. */
 void discovery_version(const struct gateway *g, const char *ws, struct buf *out);
+void discovery_target(const struct lease *l, const struct view_target *t, const char *base,
+                      bool tls, struct buf *out);
 void discovery_list(const struct lease *l, const char *base, bool tls, struct buf *out);
 void discovery_protocol_print(struct buf *out);
 
 /** The lease that {id} of the path names; NULL: answered that there is none. */
 struct lease *gateway_lease_of(struct exchange *x, struct gateway *g);
+/** This server as the client sees it: "127.0.0.1:8730", and whether by TLS. */
+const char *gateway_base_of(const struct gateway *g, const struct exchange *x);
+bool gateway_is_tls(const struct exchange *x);
 void gateway_lease_over(struct gateway *g, struct lease *l);
 
 #endif

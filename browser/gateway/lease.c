@@ -2,6 +2,7 @@
 
 #include "browser/gateway/gateway_internal.h"
 #include "browser/identity/apply.h"
+#include "browser/identity/patch.h"
 #include "browser/ops.h"
 #include "core/base/jcs.h"
 #include "core/base/log.h"
@@ -220,6 +221,7 @@ static void lease_end(struct lease *l, const char *by)
         if (lc->begun)
             lease_context_drop(lc);
     }
+    pages_settle(l);
     hub_leave(l);
     close_receipt(l);
     keep_store(l, on_kept);
@@ -443,6 +445,8 @@ static void fill_scope(struct lease *l)
     l->scope.metrics = l->metrics;
     l->scope.context = arena_strdup(l->arena, context_id(l->own.ctx));
     l->scope.alone = l->gateway->deps.conf->isolation == ISOLATION_PROCESS;
+    if (!l->member->identity->honest)
+        patch_name(l->member->identity, l->scope.patch);
     files_open(l);
 }
 
@@ -501,13 +505,14 @@ struct lease *lease_create(struct gateway *g, struct member *m, const struct lea
     l->gateway = g;
     l->member = m;
     l->want = *want;
-    l->want.identity = NULL;
+    l->want.identity = l->want.proxy = NULL; /* the caller's */
     snprintf(l->id, sizeof l->id, "%s", id);
     l->arena = arena_create(NULL, 0);
     list_init(&l->hub_link);
     list_init(&l->contexts);
     list_init(&l->clients);
     list_init(&l->waiters);
+    list_init(&l->asks);
     list_init(&l->own.link);
     files_init(l);
     view_init(&l->view, l->id);

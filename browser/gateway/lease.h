@@ -51,6 +51,7 @@ enum {
 struct lease_want {
     uint64_t ttl_ms, idle_ms, grace_ms;
     const char *identity; /* id of a member's identity; NULL: any member that is free */
+    const char *proxy;    /* id of the proxy that the member goes out by; NULL: any */
     bool keep;            /* context "kept": cookies stay with the member after it */
 };
 

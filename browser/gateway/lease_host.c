@@ -99,7 +99,7 @@ struct opening {
     char *url; /* NULL: none */
 };
 
-static void lead_to(struct lease *l, const char *id, const char *url)
+void lease_lead_to(struct lease *l, const char *id, const char *url)
 {
     struct view_target *t = view_find(&l->view, id);
     struct buf b = BUF_INIT(BUF_MAX_LINE);
@@ -126,7 +126,7 @@ static void on_opened(void *arg, enum status s, struct str text, const struct er
     struct json *result = s == STATUS_OK ? json_parse(text, false, NULL) : NULL;
 
     if (o->url != NULL && s == STATUS_OK)
-        lead_to(l, json_str(json_get(result, "targetId"), ""), o->url);
+        lease_lead_to(l, json_str(json_get(result, "targetId"), ""), o->url);
     mux_answered(o->call, s, text, e);
     json_destroy(&result);
     l->n_making--;
@@ -180,7 +180,7 @@ static void on_running(void *arg, enum status s, struct str text, const struct e
         t->lead = NULL;
     }
     if (lead != NULL)
-        lead_to(l, r->target, lead);
+        lease_lead_to(l, r->target, lead);
     free(lead);
     list_for_each (link, &l->clients) {
         struct client *c = list_entry(link, struct client, link);
@@ -398,6 +398,22 @@ static void fleet(void *arg, struct mux_call *call, const struct json *params)
     json_destroy(&j);
 }
 
+static void over_step(void *arg)
+{
+    struct client *c = arg;
+
+    client_close(c, 1000, "the page was closed");
+    client_unref(c);
+}
+
+static void over(void *arg)
+{
+    struct client *c = arg;
+
+    c->refs++;
+    loop_defer(c->gateway->deps.loop, over_step, c);
+}
+
 static void release_step(void *arg)
 {
     struct client *c = arg;
@@ -430,18 +446,18 @@ static void act_recorded(void *arg, enum status s, const unsigned char *leaf, ui
     lease_release_check(l);
 }
 
-static void act_payload(const struct lease *l, const struct mux_call *call, struct buf *out)
+static void act_payload(const struct lease *l, const unsigned char hash[32], struct buf *out)
 {
     buf_addf(out, "{\"lease\":\"%.8s\",\"params_sha256\":\"", l->id);
-    buf_add_hex(out, call->hash, sizeof call->hash);
+    buf_add_hex(out, hash, 32);
     buf_adds(out, "\"}");
 }
 
 /* One a command that acts; hundreds go into one commit. The client does not wait for it. */
-static void acted(void *arg, const struct mux_call *call, const char *url, enum status s)
+void lease_acted(struct lease *l, const char *method, const unsigned char hash[32], const char *url,
+                 enum status s)
 {
-    struct client *c = arg;
-    struct lease *l = c->lease;
+    struct audit *audit = l->gateway->deps.audit;
     struct buf payload = BUF_INIT(1024);
     struct arena *arena;
     struct url parsed;
@@ -456,21 +472,26 @@ static void acted(void *arg, const struct mux_call *call, const char *url, enum 
 
     l->n_acted++;
     l->n_refused += s == STATUS_POLICY_DENIED;
-    if (c->gateway->deps.audit == NULL)
+    if (audit == NULL)
         return;
     arena = arena_create(NULL, 0);
-    snprintf(op, sizeof op, "gateway.%s", call->method);
+    snprintf(op, sizeof op, "gateway.%s", method);
     r.member = l->member->identity->id;
     r.proxy = l->member->proxy_id[0] != '\0' ? l->member->proxy_id : NULL;
     if (url_parse(arena, str_from(url), "http https", &parsed, NULL) == STATUS_OK &&
         parsed.host.len < 256)
         r.target = arena_strndup(arena, parsed.host.ptr, parsed.host.len);
-    act_payload(l, call, &payload);
+    act_payload(l, hash, &payload);
     r.payload = buf_str(&payload);
     l->n_recording++;
-    audit_append(c->gateway->deps.audit, &r, act_recorded, l);
+    audit_append(audit, &r, act_recorded, l);
     buf_deinit(&payload);
     arena_destroy(&arena);
+}
+
+static void acted(void *arg, const struct mux_call *call, const char *url, enum status s)
+{
+    lease_acted(((struct client *)arg)->lease, call->method, call->hash, url, s);
 }
 
 void lease_host(struct lease *l, struct mux_host *out, void *client)
@@ -487,6 +508,7 @@ void lease_host(struct lease *l, struct mux_host *out, void *client)
         .make_context = make_context,
         .drop_context = drop_context,
         .fleet = fleet,
+        .over = over,
         .release = release,
         .acted = acted,
         .arg = client,
@@ -518,6 +540,7 @@ static bool on_target(void *arg, struct context *c, const struct json *info, con
     }
     if (!waits)
         lease_run_target(l, t, NULL);
+    pages_settle(l);
     return true;
 }
 
@@ -598,4 +621,5 @@ void lease_target_gone(struct lease *l, const char *id)
             mux_gone(c->mux, t);
     }
     view_remove(&l->view, t);
+    pages_settle(l);
 }

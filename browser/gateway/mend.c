@@ -23,7 +23,7 @@ enum status mend_context(const struct policy_scope *sc, struct json *params, str
 {
     const struct json *id = json_get(params, "browserContextId");
 
-    if (id == NULL || json_type(id) == JSON_NULL || json_str(id, "")[0] == '\0')
+    if (!sc->is_page && (id == NULL || json_type(id) == JSON_NULL || json_str(id, "")[0] == '\0'))
         json_add_str(params, "browserContextId", sc->context);
     return mend_context_if_named(sc, params, e);
 }

@@ -134,6 +134,11 @@ void mux_answered(struct mux_call *c, enum status s, struct str text, const stru
         mux_attached(c->mux, c, s, text);
     } else if (s == STATUS_OK && strcmp(c->method, "Target.createTarget") == 0) {
         mux_opened(c->mux, c, text);
+    } else if (s == STATUS_OK && c->target[0] != '\0' &&
+               strcmp(c->method, "Target.getTargetInfo") == 0) {
+        mux_informed(c->mux, c, text);
+    } else if (s == STATUS_PROTOCOL && strcmp(c->method, "Target.closeTarget") == 0) {
+        mux_reply(c, STR("{\"success\":true}")); /* it was there when it was asked: it went */
     } else if (s == STATUS_OK) {
         mux_reply(c, text);
     } else if (text.len > 0) {
@@ -250,10 +255,12 @@ static void forward(struct mux *m, struct mux_session *s, struct mux_call *c, st
 
 static void mend(struct mux *m, struct mux_session *s, struct mux_call *c, struct json *params)
 {
+    struct policy_scope sc = *m->scope;
     struct buf b = BUF_INIT(BUF_MAX_FILE);
     struct err e = ERR_INIT;
 
-    if (c->rule->mend(m->scope, params, &e) != STATUS_OK) {
+    sc.is_page = s->kind != SESSION_BROWSER;
+    if (c->rule->mend(&sc, params, &e) != STATUS_OK) {
         mux_refuse(c, MUX_REFUSED, "%s: %s", c->method, err_text(&e));
         return;
     }
@@ -400,6 +407,18 @@ void mux_message(struct mux *m, struct str text)
 
 /* --- events --- */
 
+/* The identity's script is no script of the page: debuggers and coverage are not told of it. */
+static bool is_patch(const struct mux *m, struct str method, struct str params)
+{
+    char url[64];
+    int n;
+
+    if (m->scope->patch[0] == '\0' || !str_eqz(method, "Debugger.scriptParsed"))
+        return false;
+    n = snprintf(url, sizeof url, "\"url\":\"%s\"", m->scope->patch);
+    return memmem(params.ptr, params.len, url, (size_t)n) != NULL;
+}
+
 void mux_event(struct mux *m, const char *session, struct str method, struct str params)
 {
     struct mux_session *s = session[0] != '\0' ? map_find(m->by_id, str_from(session)) : &m->root;
@@ -412,7 +431,7 @@ void mux_event(struct mux *m, const char *session, struct str method, struct str
         mux_child_event(m, s, method, params);
         return;
     }
-    if (m->is_page && s == &m->root)
+    if ((m->is_page && s == &m->root) || is_patch(m, method, params))
         return;
     snprintf(name, sizeof name, "%.*s", STR_ARG(method));
     mux_emit(m, s->id, name, params);

@@ -63,6 +63,8 @@ struct mux_host {
     void (*drop_context)(void *arg, struct mux_call *c, const char *context);
     /** Fleet.*: answered in time. `params` is borrowed. */
     void (*fleet)(void *arg, struct mux_call *c, const struct json *params);
+    /** A page's connection: the page went, and the connection ends after what was said. */
+    void (*over)(void *arg);
     /** Browser.close: the lease is given back once the answer is out. */
     void (*release)(void *arg);
     /** A command that acts came to its end. `url`: of the target it acted on, "" when none. */

@@ -317,6 +317,39 @@ void mux_opened(struct mux *m, struct mux_call *c, struct str text)
     mux_unpark(m);
 }
 
+/* --- a target as it is now: its title changes without news --- */
+
+void mux_ask_info(struct mux *m, struct mux_call *c, const char *target)
+{
+    struct buf b = BUF_INIT(BUF_MAX_LINE);
+
+    snprintf(c->target, sizeof c->target, "%s", target);
+    buf_addf(&b, "{\"targetId\":\"%s\"}", target);
+    m->host.to_browser(m->host.arg, c, "", buf_str(&b));
+    buf_deinit(&b);
+}
+
+void mux_informed(struct mux *m, struct mux_call *c, struct str text)
+{
+    struct json *result = json_parse(text, false, NULL);
+    const struct json *info = json_get(result, "targetInfo");
+    struct view_target *t = view_find(m->view, c->target);
+    struct buf b = BUF_INIT(BUF_MAX_FILE);
+
+    if (t != NULL && strcmp(json_str(json_get(info, "targetId"), ""), t->id) == 0)
+        t = view_update(m->view, info);
+    if (t == NULL) {
+        mux_refuse(c, MUX_PARAMS, "No target with given id found");
+    } else {
+        buf_adds(&b, "{\"targetInfo\":");
+        view_print(t, &b);
+        buf_addc(&b, '}');
+        mux_reply(c, buf_str(&b));
+    }
+    buf_deinit(&b);
+    json_destroy(&result);
+}
+
 /* --- sessions that the browser makes and ends --- */
 
 static void child_attached(struct mux *m, struct mux_session *s, const struct json *params)
@@ -328,6 +361,17 @@ static void child_attached(struct mux *m, struct mux_session *s, const struct js
 
     if (child != NULL)
         snprintf(child->upstream, sizeof child->upstream, "%s", s->id);
+}
+
+/* A session ended. With a connection's own page the connection ends, as the browser's own does. */
+static void tell_ended(struct mux *m, const struct mux_session *s, const char *target)
+{
+    if (!m->is_page || strcmp(s->id, m->main) != 0) {
+        mux_tell_detached(m, s->parent, s->id, target);
+        return;
+    }
+    mux_emit(m, m->main, "Inspector.detached", STR("{\"reason\":\"target_closed\"}"));
+    m->host.over(m->host.arg);
 }
 
 void mux_child_event(struct mux *m, struct mux_session *s, struct str method, struct str text)
@@ -342,15 +386,7 @@ void mux_child_event(struct mux *m, struct mux_session *s, struct str method, st
             mux_emit(m, s->id, "Target.attachedToTarget", text);
         }
     } else if (child != NULL && child->kind == SESSION_REAL) {
-        char parent[VIEW_ID_MAX], target[VIEW_ID_MAX];
-        bool is_main = m->is_page && strcmp(child->id, m->main) == 0;
-
-        snprintf(parent, sizeof parent, "%s", child->parent);
-        snprintf(target, sizeof target, "%s", child->target);
-        if (is_main)
-            mux_emit(m, m->main, "Inspector.detached", STR("{\"reason\":\"target_closed\"}"));
-        else
-            mux_tell_detached(m, parent, child->id, target);
+        tell_ended(m, child, child->target);
         mux_session_remove(m, child);
     }
     json_destroy(&params);
@@ -391,7 +427,7 @@ void mux_gone(struct mux *m, struct view_target *t)
 
             if (strcmp(s->target, t->id) != 0)
                 continue;
-            mux_tell_detached(m, s->parent, s->id, s->kind == SESSION_TAB ? t->tab : t->id);
+            tell_ended(m, s, s->kind == SESSION_TAB ? t->tab : t->id);
             mux_session_remove(m, s);
             again = true;
             break;

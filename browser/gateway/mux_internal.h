@@ -79,6 +79,9 @@ void mux_main_ready(struct mux *m); /* what came early is dealt with */
 void mux_attached(struct mux *m, struct mux_call *c, enum status s, struct str text);
 void mux_opened(struct mux *m, struct mux_call *c, struct str text);
 bool mux_is_attach(const struct mux_call *c);
+/** Target.getTargetInfo of a page: asked of the browser, and its answer. */
+void mux_ask_info(struct mux *m, struct mux_call *c, const char *target);
+void mux_informed(struct mux *m, struct mux_call *c, struct str text);
 void mux_unpark(struct mux *m);
 /** Events about sessions below an adopted one. */
 void mux_child_event(struct mux *m, struct mux_session *s, struct str method, struct str params);

@@ -204,10 +204,12 @@ static void get_target_info(struct mux *m, struct mux_session *s, struct mux_cal
     struct view_target *t = view_find(m->view, id), *tab = view_find_tab(m->view, id);
     struct buf b = BUF_INIT(BUF_MAX_FILE);
 
+    if (t != NULL && !(s->kind == SESSION_TAB && json_get(params, "targetId") == NULL)) {
+        mux_ask_info(m, c, t->id);
+        return;
+    }
     buf_adds(&b, "{\"targetInfo\":");
-    if (t != NULL && !(s->kind == SESSION_TAB && json_get(params, "targetId") == NULL))
-        view_print(t, &b);
-    else if (t != NULL || tab != NULL)
+    if (t != NULL || tab != NULL)
         view_print_tab(t != NULL ? t : tab, &b);
     else if (id[0] == '\0' || strcmp(id, m->view->lease) == 0)
         view_print_browser(m->view, &b);
@@ -252,6 +254,11 @@ static void close_target(struct mux *m, struct mux_session *s, struct mux_call *
 
     if (t == NULL)
         t = view_find_tab(m->view, id);
+    /* Pages whose process crashed are closed by us: clients close them, too. */
+    if (t == NULL && strcmp(c->method, "Target.closeTarget") == 0 && view_was(m->view, id)) {
+        mux_reply(c, STR("{\"success\":true}"));
+        return;
+    }
     if (t == NULL) {
         mux_refuse(c, MUX_PARAMS, "No target with given id found");
         return;

@@ -1,6 +1,7 @@
 #include "browser/gateway/view.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "core/base/rng.h"
 
@@ -112,9 +113,24 @@ struct view_target *view_update(struct view *v, const struct json *info)
     return t;
 }
 
+static void remember(struct view *v, const char *id)
+{
+    if (id[0] != '\0')
+        snprintf(v->gone[v->n_gone++ % VIEW_GONE_MAX], VIEW_ID_MAX, "%s", id);
+}
+
+bool view_was(const struct view *v, const char *id)
+{
+    for (size_t i = 0; id[0] != '\0' && i < VIEW_GONE_MAX; i++)
+        if (strcmp(v->gone[i], id) == 0)
+            return true;
+    return false;
+}
+
 void view_remove(struct view *v, struct view_target *t)
 {
-    (void)v;
+    remember(v, t->id);
+    remember(v, t->tab);
     list_remove(&t->link);
     json_destroy(&t->info);
     free(t->lead);

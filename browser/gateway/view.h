@@ -10,7 +10,7 @@
 #include "core/base/list.h"
 #include "core/base/str.h"
 
-enum { VIEW_ID_MAX = 48, VIEW_TYPE_MAX = 24, VIEW_CONTEXTS_MAX = 64 };
+enum { VIEW_ID_MAX = 48, VIEW_TYPE_MAX = 24, VIEW_CONTEXTS_MAX = 64, VIEW_GONE_MAX = 32 };
 
 struct view_target {
     struct list link;
@@ -32,7 +32,9 @@ struct view {
     char lease[VIEW_ID_MAX]; /* the id of the browser target that clients are shown */
     char contexts[VIEW_CONTEXTS_MAX][VIEW_ID_MAX]; /* [0]: the default one */
     size_t n_contexts;
-    struct list targets; /* in order of appearance */
+    struct list targets;                   /* in order of appearance */
+    char gone[VIEW_GONE_MAX][VIEW_ID_MAX]; /* pages and tabs that were, the oldest overwritten */
+    size_t n_gone;
 };
 
 void view_init(struct view *v, const char *lease);
@@ -51,6 +53,8 @@ struct view_target *view_find_tab(const struct view *v, const char *tab);
  */
 struct view_target *view_update(struct view *v, const struct json *info);
 void view_remove(struct view *v, struct view_target *t);
+/** A page, or its tab, that was here not long ago. */
+bool view_was(const struct view *v, const char *id);
 static inline bool view_is_page(const struct view_target *t)
 {
     return strcmp(t->type, "page") == 0;

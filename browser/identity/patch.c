@@ -69,15 +69,21 @@ static void add_screen(const struct identity *id, struct json *j)
     json_add(j, "window", window);
 }
 
+void patch_name(const struct identity *id, char out[PATCH_NAME_LEN + 1])
+{
+    struct rng r;
+
+    rng_seed(&r, str_from(id->id), STR("patch"));
+    snprintf(out, PATCH_NAME_LEN + 1, "%016" PRIx64, rng_u64(&r));
+}
+
 void patch_write(const struct identity *id, bool own_process, struct buf *head, struct buf *tail)
 {
     struct json *j, *gpu;
-    struct rng r;
-    char secret[17], noise[17];
+    char secret[PATCH_NAME_LEN + 1], noise[17];
 
     BUG_ON(id->honest);
-    rng_seed(&r, str_from(id->id), STR("patch"));
-    snprintf(secret, sizeof secret, "%016" PRIx64, rng_u64(&r));
+    patch_name(id, secret);
     snprintf(noise, sizeof noise, "%016" PRIx64, id->noise_seed);
     j = json_add_str(json_new_object(), "secret", secret);
     json_add(j, "navigator", navigator_json(id));

@@ -10,4 +10,9 @@
  * for an honest identity. */
 void patch_write(const struct identity *id, bool own_process, struct buf *head, struct buf *tail);
 
+/** The name that scripts of this identity have for the debugger, PATCH_NAME_LEN characters and a
+ * NUL. */
+enum { PATCH_NAME_LEN = 16 };
+void patch_name(const struct identity *id, char out[PATCH_NAME_LEN + 1]);
+
 #endif

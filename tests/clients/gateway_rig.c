@@ -17,7 +17,7 @@
 #include "tests/clients/gateway_site.h"
 #include "tests/support/testing.h"
 
-enum { SOON_MS = 20000 };
+enum { SOON_MS = 20000, SUITE_MS = 60000 };
 
 struct rig {
     struct loop *loop;
@@ -70,14 +70,16 @@ static void on_ready(void *arg, enum status s, const struct err *e)
     r->err.status = s;
 }
 
-static enum status take(void *arg, const char *identity, struct member **out, struct err *e)
+static enum status take(void *arg, const char *identity, const char *proxy, struct member **out,
+                        struct err *e)
 {
     struct rig *r = arg;
 
     for (size_t i = 0; i < r->members.n; i++) {
         struct member *m = r->members.v[i];
 
-        if (m->busy || (identity != NULL && strcmp(m->identity->id, identity) != 0))
+        if (m->busy || (identity != NULL && strcmp(m->identity->id, identity) != 0) ||
+            (proxy != NULL && strcmp(m->proxy_id, proxy) != 0))
             continue;
         m->busy = true;
         *out = m;
@@ -337,6 +339,20 @@ int rig_node(struct rig *r, const char *name, unsigned timeout_ms)
         loop_run_once(r->loop, 20);
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+const struct rig_opts rig_usual = {.members = 4,
+                                   .max_requests = 1000,
+                                   .isolation = ISOLATION_CONTEXT,
+                                   .browser = BROWSER_HEADLESS_SHELL};
+
+void rig_suite(void **state)
+{
+    struct rig *r = rig_open(&rig_usual);
+    int code = rig_node(r, *state, SUITE_MS);
+
+    rig_close(&r);
+    assert_int_equal(code, 0);
 }
 
 /* --- the log --- */

@@ -33,6 +33,13 @@ unsigned rig_site_count(const struct rig *r);
  * (the same by another name) set, and the loop meanwhile. Returns its exit code; fails the case
  * after `timeout_ms`. */
 int rig_node(struct rig *r, const char *name, unsigned timeout_ms);
+/** A case that is a script and no more: RIG_SUITE(puppeteer) runs puppeteer.mjs on `rig_usual`. */
+extern const struct rig_opts rig_usual;
+void rig_suite(void **state);
+#define RIG_SUITE(name)                                                                            \
+    {                                                                                              \
+        "test_" #name, rig_suite, NULL, NULL, (void *)(uintptr_t)("tests/clients/" #name ".mjs")   \
+    }
 /** The log has `n` lines or more with this text (both NUL-terminated); waits for it. */
 bool rig_log_has(struct rig *r, const char *text, unsigned n);
 

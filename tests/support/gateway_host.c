@@ -95,6 +95,11 @@ static void release(void *arg)
     buf_adds(&((struct gateway_host *)arg)->told, "release\n");
 }
 
+static void over(void *arg)
+{
+    buf_adds(&((struct gateway_host *)arg)->told, "over\n");
+}
+
 static void acted(void *arg, const struct mux_call *c, const char *url, enum status s)
 {
     (void)url;
@@ -109,8 +114,8 @@ static bool has_context(void *arg, const char *id)
 void gateway_host_open(struct gateway_host *h, const char *page)
 {
     const struct mux_host host = {
-        to_client,    to_browser,   adopt, forget,  run_target, redress, open_page,
-        make_context, drop_context, fleet, release, acted,      h};
+        to_client,    to_browser,   adopt, forget, run_target, redress, open_page,
+        make_context, drop_context, fleet, over,   release,    acted,   h};
 
     *h = (struct gateway_host){0};
     buf_init(&h->client, TEXT_MAX);

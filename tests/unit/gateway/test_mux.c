@@ -201,6 +201,94 @@ static void test_mended(void **state)
     has_not(&h.asked, "Mine");
 }
 
+static void attach_page(void)
+{
+    gateway_host_page(&h, "P1");
+    say("{\"id\":1,\"method\":\"Target.attachToTarget\",\"params\":{\"targetId\":\"P1\","
+        "\"flatten\":true}}");
+    assert_true(gateway_host_answer(&h, "{\"sessionId\":\"S1\"}"));
+    forget_texts();
+}
+
+/* A page's session has its context: the browser refuses to be told. */
+static void test_context_of_a_page(void **state)
+{
+    (void)state;
+    attach_page();
+    say("{\"id\":2,\"method\":\"Storage.getCookies\",\"params\":{},\"sessionId\":\"S1\"}");
+    has(&h.asked, "S1 Storage.getCookies {}");
+    say("{\"id\":3,\"method\":\"Storage.getCookies\",\"params\":{\"browserContextId\":\"C2\"},"
+        "\"sessionId\":\"S1\"}");
+    has(&h.client, "{\"id\":3,\"error\":");
+}
+
+/* Titles change without news: who asks is told what is, and no more than the view tells. */
+static void test_info_as_it_is(void **state)
+{
+    (void)state;
+    attach_page();
+    say("{\"id\":2,\"method\":\"Target.getTargetInfo\",\"sessionId\":\"S1\"}");
+    has(&h.asked, "- Target.getTargetInfo {\"targetId\":\"P1\"}");
+    assert_true(gateway_host_answer(
+        &h, "{\"targetInfo\":{\"targetId\":\"P1\",\"type\":\"page\",\"title\":\"New\",\"url\":"
+            "\"http://a/\",\"attached\":true,\"browserContextId\":\"C1\"}}"));
+    has(&h.client, "\"title\":\"New\"");
+    forget_texts();
+    say("{\"id\":3,\"method\":\"Target.getTargetInfo\",\"params\":{\"targetId\":\"P1\"}}");
+    assert_true(gateway_host_answer(
+        &h, "{\"targetInfo\":{\"targetId\":\"P9\",\"type\":\"page\",\"title\":\"theirs\"}}"));
+    has_not(&h.client, "theirs");
+}
+
+/* A page that crashed is closed by us, and by its client, too. */
+static void test_closed_twice(void **state)
+{
+    static const char close[] =
+        "{\"id\":2,\"method\":\"Target.closeTarget\",\"params\":{\"targetId\":\"P1\"}}";
+    struct view_target *t;
+
+    (void)state;
+    attach_page();
+    t = view_find(&h.view, "P1");
+    mux_gone(h.mux, t);
+    view_remove(&h.view, t);
+    forget_texts();
+    say(close);
+    has(&h.client, "{\"id\":2,\"result\":{\"success\":true}}");
+    assert_int_equal(h.n_calls, 0);
+    forget_texts();
+    say("{\"id\":3,\"method\":\"Target.activateTarget\",\"params\":{\"targetId\":\"P1\"}}");
+    has(&h.client, "{\"id\":3,\"error\":");
+    for (int i = 0; i < VIEW_GONE_MAX; i++) { /* long ago */
+        char id[16];
+
+        snprintf(id, sizeof id, "Q%d", i);
+        t = gateway_host_page(&h, id);
+        mux_gone(h.mux, t);
+        view_remove(&h.view, t);
+    }
+    forget_texts();
+    say(close);
+    has(&h.client, "{\"id\":2,\"error\":");
+}
+
+/* The identity's script is no script of the page. */
+static void test_own_script_is_not_shown(void **state)
+{
+    (void)state;
+    snprintf(h.scope.patch, sizeof h.scope.patch, "0123456789abcdef");
+    attach_page();
+    mux_event(h.mux, "S1", STR("Debugger.scriptParsed"),
+              STR("{\"scriptId\":\"7\",\"url\":\"0123456789abcdef\"}"));
+    has_not(&h.client, "scriptParsed");
+    mux_event(h.mux, "S1", STR("Debugger.scriptParsed"),
+              STR("{\"scriptId\":\"8\",\"url\":\"http://a/0123456789abcdef\"}"));
+    has(&h.client, "\"scriptId\":\"8\"");
+    mux_event(h.mux, "S1", STR("Runtime.consoleAPICalled"),
+              STR("{\"args\":[],\"url\":\"0123456789abcdef\"}"));
+    has(&h.client, "consoleAPICalled");
+}
+
 static void test_told_of_what_acts(void **state)
 {
     (void)state;
@@ -234,15 +322,30 @@ static void test_page_connection(void **state)
     has(&h.client, "{\"id\":1,\"result\":{}}");
     mux_event(h.mux, "S1", STR("Page.loadEventFired"), STR("{}"));
     has(&h.client, "{\"method\":\"Page.loadEventFired\",\"params\":{}}");
+    has_not(&h.told, "over");
+    mux_event(h.mux, "", STR("Target.detachedFromTarget"),
+              STR("{\"sessionId\":\"S1\",\"targetId\":\"P1\"}"));
+    has(&h.client, "{\"method\":\"Inspector.detached\",\"params\":{\"reason\":\"target_closed\"}}");
+    has_not(&h.client, "Target.detachedFromTarget");
+    has(&h.told, "over");
 }
 
 int main(void)
 {
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, open_browser, close_it)
     const struct CMUnitTest tests[] = {
-        CASE(test_what_is_no_message), CASE(test_attached_before_answered), CASE(test_tabs),
-        CASE(test_who_waits),          CASE(test_what_is_not_its_own),      CASE(test_mended),
-        CASE(test_told_of_what_acts),  CASE(test_page_connection),
+        CASE(test_what_is_no_message),
+        CASE(test_attached_before_answered),
+        CASE(test_tabs),
+        CASE(test_who_waits),
+        CASE(test_what_is_not_its_own),
+        CASE(test_mended),
+        CASE(test_told_of_what_acts),
+        CASE(test_page_connection),
+        CASE(test_context_of_a_page),
+        CASE(test_info_as_it_is),
+        CASE(test_closed_twice),
+        CASE(test_own_script_is_not_shown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
