@@ -16,6 +16,19 @@ await run({
     }
     // What it is answered by is the member's forwarder; that nothing came through is seen at the site.
     await wire.evaluate(`fetch('${SITE}/api', {mode: 'no-cors'}).then(() => 1, () => 0)`, sessionId);
+    const host = SITE.slice(7);
+    const soon = (code) => wire.evaluate(`Promise.race([new Promise(d => setTimeout(d, 700)), new Promise(d => { ${code} })]).then(() => 1)`, sessionId);
+    await Promise.all([
+      soon(`fetch('http://169.254.169.254/latest/', {mode: 'no-cors'}).then(d, d)`),
+      soon(`const w = new WebSocket('ws://${host}/'); w.onclose = w.onerror = d`),
+      soon(`const e = new EventSource('${SITE}/'); e.onerror = d`),
+      soon(`const i = new Image(); i.onload = i.onerror = d; i.src = '${SITE2}/x.png'`),
+      soon(`const w = new Worker(URL.createObjectURL(new Blob(["try{importScripts('${SITE}/worker.js')}catch{}postMessage(1)"]))); w.onmessage = w.onerror = d`),
+      soon(`navigator.sendBeacon('${SITE}/beacon', 'x')`),
+      soon(`document.head.innerHTML = '<link rel=prefetch href=${SITE}/p><link rel=preconnect href=${SITE}><link rel=dns-prefetch href=//localhost>'`),
+    ]);
+    await wire.evaluate(`document.body.innerHTML = '<form id=f method=post action=${SITE}/form></form>'; f.submit(); 1`, sessionId);
+    await new Promise((done) => setTimeout(done, 200));
     await wire.close();
     await release(made);
     await gone(made);

@@ -1,16 +1,18 @@
-// What the suites of clients share: a list of scripts, each with a lease of its own, run one after the
-// other with a deadline; the names of those that failed, and exit code 1 then.
+// What the suites of clients share: a list of scripts, each with a lease of its own and a deadline, run one
+// after the other or in lanes; the names of those that failed, and exit code 1 then.
+import {AsyncLocalStorage} from 'node:async_hooks';
+
 export const {FLEET_URL, FLEET_TOKEN, SITE, SITE2} = process.env;
 export const headers = {authorization: `Bearer ${FLEET_TOKEN}`};
 const SCRIPT_MS = 15000;
 
-const made_by_script = [];
+const script_at_work = new AsyncLocalStorage(); // {made}: its leases
 
 export async function lease(body = {}) {
   const answer = await fetch(`${FLEET_URL}/v1/leases`, {method: 'POST', headers, body: JSON.stringify(body)});
   const made = await answer.json();
   if (answer.status !== 201) throw new Error(`POST /v1/leases: ${answer.status} ${JSON.stringify(made)}`);
-  made_by_script.push(made);
+  script_at_work.getStore()?.made.push(made);
   return made;
 }
 
@@ -66,28 +68,33 @@ export async function refused(promise, pattern) {
   if (!pattern.test(sentence)) throw new Error(`refused with "${sentence}", expected ${pattern}`);
 }
 
-export async function run(scripts) {
-  const only = process.env.ONLY;
-  let failed = 0, n = 0;
-  process.on('unhandledRejection', (e) => console.log(`# unhandled: ${e?.message}`));
-  for (const [name, script] of Object.entries(scripts)) {
-    if (only && !name.includes(only)) continue;
-    const begun = Date.now();
-    let timer;
-    const late = new Promise((_, no) => {
-      timer = setTimeout(() => no(new Error(`not through after ${SCRIPT_MS} ms`)), SCRIPT_MS);
-    });
-    n++;
-    try {
-      await Promise.race([script(), late]);
-      if (process.env.VERBOSE) console.log(`# ok ${name} (${Date.now() - begun} ms)`);
-    } catch (e) {
-      failed++;
-      console.log(`# failed: ${name} (${Date.now() - begun} ms): ${e.stack ?? e}`);
-    }
-    clearTimeout(timer);
-    for (const made of made_by_script.splice(0)) await release(made);
+async function run_one(name, script, lane) {
+  const begun = Date.now(), store = {made: []};
+  let timer, failed = 0;
+  const late = new Promise((_, no) => {
+    timer = setTimeout(() => no(new Error(`not through after ${SCRIPT_MS} ms`)), SCRIPT_MS);
+  });
+  try {
+    await Promise.race([script_at_work.run(store, () => script(lane)), late]);
+    if (process.env.VERBOSE) console.log(`# ok ${name} (${Date.now() - begun} ms)`);
+  } catch (e) {
+    failed = 1;
+    console.log(`# failed: ${name} (${Date.now() - begun} ms): ${e.stack ?? e}`);
   }
+  clearTimeout(timer);
+  for (const made of store.made) await release(made);
+  return failed;
+}
+
+// `lanes`: how many at a time; each script is told its lane, 0 and on.
+export async function run(scripts, lanes = 1) {
+  const only = process.env.ONLY;
+  const todo = Object.entries(scripts).filter(([name]) => !only || name.includes(only)), n = todo.length;
+  let failed = 0;
+  process.on('unhandledRejection', (e) => console.log(`# unhandled: ${e?.message}`));
+  await Promise.all([...Array(lanes).keys()].map(async (lane) => {
+    for (let next; (next = todo.shift()) !== undefined;) failed += await run_one(...next, lane);
+  }));
   console.log(`# ${n - failed} of ${n} scripts`);
   process.exit(failed > 0 || n === 0 ? 1 : 0);
 }

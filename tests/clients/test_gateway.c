@@ -8,50 +8,6 @@
 
 enum { SUITE_MS = 60000 };
 
-static const struct rig_opts usual = {.members = 4,
-                                      .max_requests = 1000,
-                                      .isolation = ISOLATION_CONTEXT,
-                                      .browser = BROWSER_HEADLESS_SHELL};
-
-static void suite(const char *name)
-{
-    struct rig *r = rig_open(&usual);
-    int code = rig_node(r, name, SUITE_MS);
-
-    rig_close(&r);
-    assert_int_equal(code, 0);
-}
-
-static void test_puppeteer(void **state)
-{
-    (void)state;
-    suite("tests/clients/puppeteer.mjs");
-}
-
-static void test_playwright(void **state)
-{
-    (void)state;
-    suite("tests/clients/playwright.mjs");
-}
-
-static void test_others(void **state)
-{
-    (void)state;
-    suite("tests/clients/others.mjs");
-}
-
-static void test_mcp(void **state)
-{
-    (void)state;
-    suite("tests/clients/mcp.mjs");
-}
-
-static void test_hostile(void **state)
-{
-    (void)state;
-    suite("tests/clients/hostile.mjs");
-}
-
 /* The full browser: tabs, site isolation, and a process a member. */
 static void test_full_browser(void **state)
 {
@@ -130,7 +86,7 @@ static void test_private_networks(void **state)
 /* For a person: the address, until the standard input ends. */
 static void hold(void)
 {
-    struct rig *r = rig_open(&usual);
+    struct rig *r = rig_open(&rig_usual);
 
     printf("FLEET_URL=http://127.0.0.1:%u FLEET_TOKEN=%s SITE=http://127.0.0.1:%u "
            "SITE2=http://localhost:%u\n",
@@ -143,15 +99,14 @@ static void hold(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_puppeteer),
-        cmocka_unit_test(test_playwright),
-        cmocka_unit_test(test_others),
-        cmocka_unit_test(test_hostile),
+        RIG_SUITE(puppeteer),
+        RIG_SUITE(playwright),
+        RIG_SUITE(others),
+        RIG_SUITE(hostile),
         cmocka_unit_test(test_full_browser),
         cmocka_unit_test(test_rude_is_slowed),
         cmocka_unit_test(test_private_networks),
         cmocka_unit_test(test_stopped_instance),
-        cmocka_unit_test(test_mcp),
     };
 
     if (getenv("GATEWAY_HOLD") != NULL)

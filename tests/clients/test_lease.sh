@@ -39,6 +39,8 @@ TOKEN=$token URL=$url "$fleet" --state-dir st lease -- bash closes.sh 5 2> close
 check "its own exit code counts then, too" is $? 5
 check "one lease is left" is "$(code -H "Authorization: Bearer $token" "$url/v1/leases"; grep -o '"id"' body | wc -l)" "2001"
 check "a command that is not there" bash -c '! "$0" --state-dir st lease -- ./nothing 2>/dev/null' "$fleet"
+check "a proxy that no member has" is "$(code -H "Authorization: Bearer $token" -d '{"proxy":"p9"}' "$url/v1/leases")" 404
+check "the protocol is for all" is "$(code "$url/json/protocol")" 200
 check "another fleet's name" bash -c '! "$0" --state-dir st lease --fleet other 2>/dev/null' "$fleet"
 kill -TERM $serve
 wait $serve

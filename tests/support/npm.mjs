@@ -11,6 +11,9 @@ if (!dir) {
 }
 const loader = await import(pathToFileURL(`${dir}/load.mjs`).href);
 
+// All that the package exports, by name.
+export const load_named = (name) => loader.load(name);
+
 // The package's default export where it has one, else all its exports.
 export async function load(name) {
   const module = await loader.load(name);
