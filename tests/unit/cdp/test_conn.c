@@ -279,6 +279,115 @@ static void test_a_transport_that_is_full(void **state)
     assert_int_equal(closed_why, STATUS_TOO_LARGE);
 }
 
+/* --- room --- */
+
+static struct roomy {
+    struct cdp_room_wait wait;
+    unsigned n, at; /* how often it was told, and as which of all */
+    size_t fills;   /* what it gives the transport when it is told */
+} roomy[3];
+
+static unsigned told;
+
+static void on_told(void *arg)
+{
+    struct roomy *r = arg;
+
+    r->n++;
+    r->at = ++told;
+    wire.base.queued += r->fills;
+}
+
+static void wait_all(void)
+{
+    memset(roomy, 0, sizeof roomy);
+    told = 0;
+    wire.base.queued = TRANSPORT_ROOM;
+    for (size_t i = 0; i < ARRAY_LEN(roomy); i++)
+        cdp_room_wait(conn, &roomy[i].wait, on_told, &roomy[i]);
+}
+
+static void read_until(size_t queued)
+{
+    wire.base.queued = queued;
+    wire.base.events.on_room(wire.base.events.arg);
+}
+
+static void test_room_is_told_once_in_order(void **state)
+{
+    (void)state;
+    wait_all();
+    turn();
+    assert_int_equal(told, 0);
+    read_until(TRANSPORT_ROOM - 1);
+    for (unsigned i = 0; i < ARRAY_LEN(roomy); i++) {
+        assert_int_equal(roomy[i].n, 1);
+        assert_int_equal(roomy[i].at, i + 1);
+    }
+    read_until(0);
+    assert_int_equal(told, 3);
+}
+
+static void test_room_that_is_taken_again(void **state)
+{
+    (void)state;
+    wait_all();
+    roomy[0].fills = TRANSPORT_ROOM; /* the first one sends at once what it had in line */
+    read_until(10);
+    assert_int_equal(roomy[0].n, 1);
+    assert_int_equal(told, 1);
+    read_until(0);
+    assert_int_equal(roomy[1].n, 1);
+    assert_int_equal(roomy[2].n, 1);
+    assert_int_equal(roomy[0].n, 1);
+}
+
+static void test_room_nobody_waits_for(void **state)
+{
+    struct cdp_room_wait never = {0};
+
+    (void)state;
+    cdp_room_cancel(&never);
+    wait_all();
+    cdp_room_cancel(&roomy[1].wait);
+    cdp_room_cancel(&roomy[1].wait);
+    cdp_room_wait(conn, &roomy[0].wait, on_told, &roomy[0]); /* again: to the end of the line */
+    read_until(0);
+    assert_int_equal(roomy[1].n, 0);
+    assert_int_equal(roomy[2].at, 1);
+    assert_int_equal(roomy[0].at, 2);
+}
+
+/* What the transport takes without a queue: nobody but the flush knows that it went. */
+static void test_room_after_what_went_at_once(void **state)
+{
+    (void)state;
+    wait_all();
+    wire.base.queued = 0;
+    cdp_tell(cdp_conn_root(conn), "A.a", STR("{\"x\":1}"));
+    assert_true(cdp_conn_waiting(conn) > 0);
+    assert_int_equal(told, 0);
+    turn();
+    assert_int_equal(told, 3);
+    assert_int_equal(cdp_conn_waiting(conn), 0);
+}
+
+static void test_no_room_after_the_end(void **state)
+{
+    struct err e = ERR_INIT;
+
+    (void)state;
+    wait_all();
+    err_set(&e, STATUS_CLOSED, "gone");
+    wire.base.events.on_close(wire.base.events.arg, STATUS_CLOSED, &e);
+    assert_int_equal(cdp_conn_waiting(conn), 0);
+    turn();
+    cdp_conn_destroy(&conn);
+    for (size_t i = 0; i < ARRAY_LEN(roomy); i++)
+        cdp_room_cancel(&roomy[i].wait); /* their owners end later */
+    assert_int_equal(told, 0);
+}
+
 static struct {
     unsigned first, second, other;
     struct cdp_session *session;
@@ -420,6 +529,11 @@ int main(void)
         CASE(test_end_of_the_connection_answers_all),
         CASE(test_what_cannot_be_read),
         CASE(test_a_transport_that_is_full),
+        CASE(test_room_is_told_once_in_order),
+        CASE(test_room_that_is_taken_again),
+        CASE(test_room_nobody_waits_for),
+        CASE(test_room_after_what_went_at_once),
+        CASE(test_no_room_after_the_end),
         CASE(test_events_are_for_who_listens),
         CASE(test_destroyed_in_a_callback),
         CASE(test_scan),
