@@ -63,14 +63,43 @@ static enum status fault(struct str text, struct err *e)
                    STR_ARG(str_head(text, 120)));
 }
 
+static struct str first_of(struct str name)
+{
+    size_t n = 0;
+
+    while (n < name.len && name.ptr[n] != '.' && name.ptr[n] != '[')
+        n++;
+    return str_n(name.ptr, n);
+}
+
+/* What is asked of the row, the member ... has a name. Columns by themselves may end in a dot. */
+static enum status check_name(struct str name, struct err *e)
+{
+    static const char *const roots[] = {"vars", "row", "member", "task", "input", "random"};
+    struct str first = first_of(name);
+    bool is_root = false;
+
+    for (size_t i = 0; i < ARRAY_LEN(roots); i++)
+        is_root = is_root || str_eqz(first, roots[i]);
+    for (size_t i = first.len; is_root && i < name.len; i++)
+        if (name.ptr[i] == '.' &&
+            (i + 1 == name.len || name.ptr[i + 1] == '.' || name.ptr[i + 1] == '['))
+            return err_set(e, STATUS_INVALID, "found \"{{%.*s}}\", expected a name after \"%.*s\"",
+                           STR_ARG(str_head(name, 120)), STR_ARG(str_n(name.ptr, i + 1)));
+    return STATUS_OK;
+}
+
 enum status vars_check(struct str text, struct err *e)
 {
     struct str rest = text;
     struct piece p;
 
-    while (rest.len > 0)
+    while (rest.len > 0) {
         if (!take_piece(&rest, &p))
             return fault(text, e);
+        if (p.name.ptr != NULL && check_name(p.name, e) != STATUS_OK)
+            return STATUS_INVALID;
+    }
     return STATUS_OK;
 }
 
@@ -126,15 +155,6 @@ static const struct json *follow(const struct json *j, struct str path)
     while (j != NULL && path.len > 0)
         j = step_in(j, &path);
     return j;
-}
-
-static struct str first_of(struct str name)
-{
-    size_t n = 0;
-
-    while (n < name.len && name.ptr[n] != '.' && name.ptr[n] != '[')
-        n++;
-    return str_n(name.ptr, n);
 }
 
 static const struct json *lookup(const struct vars *v, struct str name)

@@ -59,6 +59,8 @@ static bool part_check(struct json_decode *d, const char *part)
     s = str_skip(s, kind.len + 1);
     if (str_eqz(kind, "pierce"))
         return css_check(d, part, s);
+    if (str_eqz(kind, "aria") && !selector_aria_sound(s, why))
+        return json_fail(d, NULL, "found \"%s\", which is no aria/ selector: %s", part, why);
     if (str_eqz(kind, "xpath") && !selector_xpath_sound(s, why))
         return json_fail(d, NULL, "found \"%s\", which is no XPath: %s", part, why);
     return true;
@@ -158,42 +160,6 @@ bool selectors_decode(struct json_decode *d, const struct json *j, void *field)
 
 /* --- aria/ --- */
 
-static struct str skip_space(struct str s)
-{
-    while (s.len > 0 && isspace((unsigned char)s.ptr[0]))
-        s = str_skip(s, 1);
-    return s;
-}
-
-/* `[ name = "value" ]` at the start of *s; true and past it when it is one. */
-static bool take_attribute(struct str *s, struct str *name, struct str *value)
-{
-    struct str r = skip_space(str_skip(*s, 1));
-    size_t n = 0;
-    char quote;
-
-    while (n < r.len && isalnum((unsigned char)r.ptr[n]))
-        n++;
-    *name = str_n(r.ptr, n);
-    r = skip_space(str_skip(r, n));
-    if (n == 0 || r.len == 0 || r.ptr[0] != '=')
-        return false;
-    r = skip_space(str_skip(r, 1));
-    if (r.len == 0 || (r.ptr[0] != '"' && r.ptr[0] != '\''))
-        return false;
-    quote = r.ptr[0];
-    r = str_skip(r, 1);
-    for (n = 0; n < r.len && r.ptr[n] != quote; n++)
-        if (r.ptr[n] == '\\' && n + 1 < r.len)
-            n++;
-    *value = str_n(r.ptr, n);
-    r = skip_space(str_skip(r, n + 1));
-    if (r.len == 0 || r.ptr[0] != ']')
-        return false;
-    *s = str_skip(r, 1);
-    return true;
-}
-
 /* Runs of white space become one space, as in the accessibility tree. */
 static const char *squeeze(struct arena *a, struct str s)
 {
@@ -226,7 +192,7 @@ bool aria_parse(struct arena *a, const char *part, struct aria *out)
     text = arena_alloc(a, s.len + 1);
     out->role = "";
     while (s.len > 0) {
-        if (s.ptr[0] == '[' && take_attribute(&s, &name, &value)) {
+        if (s.ptr[0] == '[' && selector_take_attribute(&s, &name, &value)) {
             if (str_eqz(name, "role"))
                 out->role = squeeze(a, value);
             else if (str_eqz(name, "name"))

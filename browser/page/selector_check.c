@@ -158,3 +158,84 @@ bool selector_xpath_sound(struct str text, char why[SELECTOR_WHY_MAX])
     }
     return true;
 }
+
+/* --- aria/ --- */
+
+static struct str skip_space(struct str s)
+{
+    while (s.len > 0 && isspace((unsigned char)s.ptr[0]))
+        s = str_skip(s, 1);
+    return s;
+}
+
+bool selector_take_attribute(struct str *s, struct str *name, struct str *value)
+{
+    struct str r = skip_space(str_skip(*s, 1));
+    size_t n = 0;
+    char quote;
+
+    while (n < r.len && isalnum((unsigned char)r.ptr[n]))
+        n++;
+    *name = str_n(r.ptr, n);
+    r = skip_space(str_skip(r, n));
+    if (n == 0 || r.len == 0 || r.ptr[0] != '=')
+        return false;
+    r = skip_space(str_skip(r, 1));
+    if (r.len == 0 || (r.ptr[0] != '"' && r.ptr[0] != '\''))
+        return false;
+    quote = r.ptr[0];
+    r = str_skip(r, 1);
+    for (n = 0; n < r.len && r.ptr[n] != quote; n++)
+        if (r.ptr[n] == '\\' && n + 1 < r.len)
+            n++;
+    *value = str_n(r.ptr, n);
+    r = skip_space(str_skip(r, n + 1));
+    if (r.len == 0 || r.ptr[0] != ']')
+        return false;
+    *s = str_skip(r, 1);
+    return true;
+}
+
+/* At a '[': "role" or "name" and '=' follow, whatever comes then. */
+static bool is_meant(struct str s)
+{
+    struct str r = skip_space(str_skip(s, 1));
+    size_t n = 0;
+
+    while (n < r.len && isalnum((unsigned char)r.ptr[n]))
+        n++;
+    s = skip_space(str_skip(r, n));
+    r = str_n(r.ptr, n);
+    return (str_eqz(r, "role") || str_eqz(r, "name")) && s.len > 0 && s.ptr[0] == '=';
+}
+
+bool selector_aria_sound(struct str text, char why[SELECTOR_WHY_MAX])
+{
+    struct str s = text, name, value;
+
+    if (has_variable(text))
+        return true;
+    while (s.len > 0) {
+        size_t at = (size_t)(s.ptr - text.ptr) + 1;
+
+        if (s.ptr[0] != '[') {
+            s = str_skip(s, 1);
+        } else if (selector_take_attribute(&s, &name, &value)) {
+            if (str_eqz(name, "role") || str_eqz(name, "name"))
+                continue;
+            snprintf(why, SELECTOR_WHY_MAX,
+                     "unknown attribute \"%.*s\" (character %zu), expected role or name",
+                     STR_ARG(str_head(name, 40)), at);
+            return false;
+        } else if (is_meant(s)) {
+            snprintf(why, SELECTOR_WHY_MAX,
+                     "expected [role=\"...\"] or [name=\"...\"] at character %zu, in quotes and "
+                     "closed",
+                     at);
+            return false;
+        } else {
+            s = str_skip(s, 1);
+        }
+    }
+    return true;
+}

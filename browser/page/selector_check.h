@@ -14,4 +14,11 @@ bool selector_css_sound(struct str text, char why[SELECTOR_WHY_MAX]);
 /** The same of an XPath 1.0 expression. */
 bool selector_xpath_sound(struct str text, char why[SELECTOR_WHY_MAX]);
 
+/** What follows "aria/": a name, [role="..."] and [name="..."]. Brackets of other shapes are text
+ * of the name, as in Puppeteer; false for one that was meant as an attribute and is none. */
+bool selector_aria_sound(struct str text, char why[SELECTOR_WHY_MAX]);
+
+/** `[ name = "value" ]` at the start of *s: true, and past it. */
+bool selector_take_attribute(struct str *s, struct str *name, struct str *value);
+
 #endif

@@ -210,6 +210,12 @@ static const struct {
      "target's refusals\n"},
     {STEPS("{'type': 'change', 'selectors': ['p'], 'value': '{{a'}"),
      "flow: /steps/0/value: \"{{a\" has a {{ without a name and }}; a plain {{ is written \\{{\n"},
+    {STEPS("{'type': 'change', 'selectors': ['p'], 'value': '{{row.}}'}"),
+     "flow: /steps/0/value: found \"{{row.}}\", expected a name after \"row.\"\n"},
+    {STEPS("{'type': 'click', 'selectors': ['aria/[role=button]']}"),
+     "flow: /steps/0/selectors/0: found \"aria/[role=button]\", which is no aria/ "
+     "selector: "
+     "expected [role=\"...\"] or [name=\"...\"] at character 1, in quotes and closed\n"},
     {STEPS("{'type': 'waitForElement', 'selectors': ['p'], 'operator': '>'}"),
      "flow: /steps/0/operator: found \">\", expected one of >=, == or <=\n"},
     {STEPS("{'type': 'waitForElement', 'selectors': ['p'], 'attributes': {'a': 1}}"),

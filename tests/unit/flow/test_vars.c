@@ -156,6 +156,37 @@ static void errors(void **state)
     }
 }
 
+/* What can be told before there is a row. */
+static void unfinished(void **state)
+{
+    static const struct {
+        const char *in, *text;
+    } cases[] = {
+        {"{{row.}}", "found \"{{row.}}\", expected a name after \"row.\""},
+        {"a {{ row.a..b }} c", "found \"{{row.a..b}}\", expected a name after \"row.a.\""},
+        {"{{member.}}", "expected a name after \"member.\""},
+        {"{{vars.items.[0]}}", "expected a name after \"vars.items.\""},
+        {"{{random.}}", "expected a name after \"random.\""},
+        {"{{task.|none}}", "expected a name after \"task.\""},
+        {"{{row.sku", "without a name and }}"},
+        {"{{row.url}}", NULL},
+        {"{{row}}", NULL},
+        {"{{No.}}", NULL}, /* a column's own name */
+        {"{{rows.}}", NULL},
+        {"\\{{row.}}", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err e = ERR_INIT;
+        enum status s = vars_check(str_from(cases[i].in), &e);
+
+        if ((s == STATUS_OK) != (cases[i].text == NULL) ||
+            (cases[i].text != NULL && strstr(e.text, cases[i].text) == NULL))
+            fail_msg("%s: %s", cases[i].in, s == STATUS_OK ? "passed" : e.text);
+    }
+}
+
 static const char *random_value(const char *name)
 {
     const char *out = NULL;
@@ -186,6 +217,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(scripts, setup, teardown),
         cmocka_unit_test_setup_teardown(values, setup, teardown),
         cmocka_unit_test_setup_teardown(errors, setup, teardown),
+        cmocka_unit_test_setup_teardown(unfinished, setup, teardown),
         cmocka_unit_test_setup_teardown(test_data, setup, teardown),
     };
 

@@ -78,11 +78,46 @@ static void test_xpath(void **state)
     }
 }
 
+static void test_aria(void **state)
+{
+    static const struct {
+        const char *text, *why;
+    } cases[] = {
+        {"Save", NULL},
+        {"Save[role=\"button\"]", NULL},
+        {"[role='button']", NULL},
+        {"[ name = \"a ] b\" ][ role = \"link\" ]", NULL},
+        {"[name=\"say \\\"hi\\\"\"]", NULL},
+        {"Item [3]", NULL}, /* a name with brackets in it */
+        {"Filter [x=1]", NULL},
+        {"[name]", NULL},
+        {"[role={{kind}}", NULL}, /* not known yet */
+        {"[role=button\"]", "expected [role=\"...\"] or [name=\"...\"] at character 1"},
+        {"[role=button]", "expected [role=\"...\"] or [name=\"...\"] at character 1"},
+        {"Save[role=\"button\"", "expected [role=\"...\"] or [name=\"...\"] at character 5"},
+        {"Save[role=\"button]", "expected [role=\"...\"] or [name=\"...\"] at character 5"},
+        {"Save[role=]", "expected [role=\"...\"] or [name=\"...\"] at character 5"},
+        {"[name=\"a\" x]", "expected [role=\"...\"] or [name=\"...\"] at character 1"},
+        {"Save[label=\"x\"]", "unknown attribute \"label\" (character 5), expected role or name"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char why[SELECTOR_WHY_MAX] = "";
+        bool ok = selector_aria_sound(str_from(cases[i].text), why);
+
+        if (ok != (cases[i].why == NULL) ||
+            (cases[i].why != NULL && strncmp(why, cases[i].why, strlen(cases[i].why)) != 0))
+            fail_msg("%s: %s", cases[i].text, ok ? "passed" : why);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_css),
         cmocka_unit_test(test_xpath),
+        cmocka_unit_test(test_aria),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
