@@ -102,6 +102,8 @@ static void deliver(struct doing *d)
 
 void doing_end(struct doing *d, enum status s, const struct err *e, struct json *result)
 {
+    if (d->held && page_state(d->page) == PAGE_OPEN)
+        input_let_go(d->page, d->held_x, d->held_y);
     d->ended = true;
     d->end = e != NULL ? *e : (struct err)ERR_INIT;
     d->end.status = s;
@@ -340,7 +342,7 @@ void doing_acted(void *arg, enum status s, const struct err *e)
 
 /* --- acting --- */
 
-void doing_click(struct doing *d, const struct json *answer, struct input_click click)
+void doing_point(struct doing *d, const struct json *answer, struct input_click click, input_fn *fn)
 {
     click.frame = d->frame;
     click.x = json_num(json_get(answer, "x"), 0);
@@ -349,9 +351,14 @@ void doing_click(struct doing *d, const struct json *answer, struct input_click 
     click.frame_h = json_num(json_get(answer, "h"), 0);
     click.deadline_ms =
         sooner(loop_now_ms(d->loop) + click.hold_ms + answer_ms(d), d->call->deadline_ms);
+    d->input = input_click(d->page, d->loop, &click, &d->session->keys, fn, d);
+}
+
+void doing_click(struct doing *d, const struct json *answer, struct input_click click)
+{
     json_add_str(result_of(d), "element", json_str(json_get(answer, "what"), ""));
     doing_watch(d);
-    d->input = input_click(d->page, d->loop, &click, &d->session->keys, doing_acted, d);
+    doing_point(d, answer, click, doing_acted);
 }
 
 /* --- expressions --- */

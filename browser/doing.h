@@ -90,7 +90,9 @@ struct doing {
     unsigned round;
     struct err last;   /* of polls */
     struct str source; /* of what is evaluated */
-    void *own;         /* the op's */
+    bool held;         /* the mouse's button is down, at this point: let go when the op fails */
+    double held_x, held_y;
+    void *own; /* the op's */
 };
 
 /** Begins: `c` is the op's common parameters (call->args). */
@@ -104,6 +106,9 @@ void doing_watch(struct doing *d);
 /** Moves the pointer to what was found, and clicks as `click` says (frame, point, deadline are
  * filled in). After it: doing_acted. */
 void doing_click(struct doing *d, const struct json *answer, struct input_click click);
+/** The same without more: `fn` is called when it is done, and no navigation is watched for. */
+void doing_point(struct doing *d, const struct json *answer, struct input_click click,
+                 input_fn *fn);
 /** input_fn: the action is done; what it led to is settled, then the op ends with `d->result`. */
 void doing_acted(void *arg, enum status s, const struct err *e);
 /** The op ends (as soon as nothing of it is under way). `result` is taken. */

@@ -510,6 +510,8 @@ const struct op ops_flow[] = {
      &ops_flow_assert_schema, 0, ops_flow_holds_run},
     {"page.click", "Clicks an element.", &click_schema, 0, click_run},
     {"page.double_click", "Clicks an element twice.", &click_schema, 0, click_run},
+    {"page.drag", "Drags an element to another one, or by a distance.", &ops_flow_drag_schema, 0,
+     ops_flow_drag_run},
     {"page.extract", "Takes typed values out of the page.", &extract_schema, OP_HOLDS_RESULT,
      extract_run},
     {"page.find", "Finds a visible element and gives a handle of it.", &find_schema, 0, find_run},

@@ -36,8 +36,8 @@ static void add_value(const struct json *params, const char *name, struct buf *o
 
 static void add_marks(const struct flow_step *s, struct buf *out)
 {
-    static const char *const shown[] = {"url",   "value", "key", "expression", "text",
-                                        "title", "name",  "ms",  "count",      "end"};
+    static const char *const shown[] = {"url",  "value", "key",   "expression", "text", "title",
+                                        "name", "ms",    "count", "end",        "by_x", "by_y"};
 
     for (size_t i = 0; i < ARRAY_LEN(shown); i++)
         add_value(s->params, shown[i], out);
@@ -70,6 +70,9 @@ static void add_steps(const struct flow_steps *steps, unsigned depth, struct buf
         buf_addf(out, "%*s%zu  %s: %s", (int)(depth * INDENT), "", depth == 0 ? s->index : i,
                  s->type->name, s->type->doc);
         add_selectors(sel, out);
+        if (json_get(s->params, "to") != NULL)
+            buf_adds(out, " to");
+        add_selectors(json_get(s->params, "to"), out);
         add_marks(s, out);
         buf_addc(out, '\n');
         add_steps(&s->body, depth + 1, out);

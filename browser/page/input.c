@@ -12,6 +12,9 @@ struct input {
     struct frame_ref level; /* the frame whose offset is asked for now */
     bool crossed;           /* into another process */
     double x, y, w, h;      /* of the point, and of its viewport, as far as it is known */
+    double to_x, to_y;      /* of a drop: where it ends */
+    unsigned moves;         /* of a drop, so far */
+    bool down;              /* of a drag: the button is held */
     uint64_t call, deadline_ms;
     struct loop_timer timer;
     enum status cancelled;
@@ -162,18 +165,25 @@ struct input *input_type(struct page *p, struct loop *l, struct keys *keys, stru
 static const char *const button_names[] = {"left", "middle", "right", "back", "forward"};
 static const unsigned button_bits[] = {1, 4, 2, 8, 16};
 
-static void send_mouse(struct input *i, const char *type, unsigned count, bool last)
+static void add_mouse(const struct input *i, const char *type, unsigned count, struct buf *b)
 {
     const struct input_click *c = &i->click;
     bool pressed = strcmp(type, "mousePressed") == 0, moved = strcmp(type, "mouseMoved") == 0;
-    struct buf b = BUF_INIT(BUF_MAX_LINE);
+    bool held = pressed || (moved && i->down);
 
     buf_addf(
-        &b,
+        b,
         "{\"type\":\"%s\",\"x\":%.6f,\"y\":%.6f,\"modifiers\":%u,\"button\":\"%s\",\"buttons\":%u,"
         "\"clickCount\":%u,\"pointerType\":\"%s\"}",
-        type, i->x, i->y, i->modifiers, moved ? "none" : button_names[c->button],
-        pressed ? button_bits[c->button] : 0, count, c->pointer == POINTER_PEN ? "pen" : "mouse");
+        type, i->x, i->y, i->modifiers, moved && !held ? "none" : button_names[c->button],
+        held ? button_bits[c->button] : 0, count, c->pointer == POINTER_PEN ? "pen" : "mouse");
+}
+
+static void send_mouse(struct input *i, const char *type, unsigned count, bool last)
+{
+    struct buf b = BUF_INIT(BUF_MAX_LINE);
+
+    add_mouse(i, type, count, &b);
     send(i, "Input.dispatchMouseEvent", &b, last);
     buf_deinit(&b);
 }
@@ -206,13 +216,86 @@ static void hold_over(struct loop_timer *t)
     release(container_of(t, struct input, timer));
 }
 
+/* --- drag and drop ---
+ *
+ * Each move is answered before the next one: the browser begins a drag of its own in between, and
+ * what comes before it has begun is lost to it. */
+
+enum { DROP_MOVES = 5 };
+
+static void drop_step(struct input *i);
+
+static void on_dropped_step(void *arg, enum status s, const struct json *result,
+                            const struct err *e)
+{
+    struct input *i = arg;
+
+    (void)result;
+    i->call = 0;
+    if (s != STATUS_OK || i->cancelled != STATUS_OK)
+        input_over(i, s != STATUS_OK ? s : i->cancelled, e);
+    else
+        drop_step(i);
+}
+
+/* The last move goes nowhere: some pages take the first one over a place for its beginning. */
+static void drop_step(struct input *i)
+{
+    const struct input_click *c = &i->click;
+    double share = i->moves < DROP_MOVES ? (double)(i->moves + 1) / DROP_MOVES : 1;
+    struct buf b = BUF_INIT(BUF_MAX_LINE);
+
+    i->x = c->from_x + (i->to_x - c->from_x) * share;
+    i->y = c->from_y + (i->to_y - c->from_y) * share;
+    if (i->moves++ > DROP_MOVES) {
+        send_mouse(i, "mouseReleased", 1, true);
+        return;
+    }
+    add_mouse(i, "mouseMoved", 0, &b);
+    i->call = page_call(i->page, NULL, "Input.dispatchMouseEvent", buf_str(&b), i->deadline_ms,
+                        on_dropped_step, i);
+    buf_deinit(&b);
+}
+
+static void drop(struct input *i)
+{
+    i->down = true;
+    i->to_x = i->x;
+    i->to_y = i->y;
+    drop_step(i);
+}
+
+void input_point(const struct input *i, double *x, double *y)
+{
+    *x = i->x;
+    *y = i->y;
+}
+
+void input_let_go(struct page *p, double x, double y)
+{
+    struct buf b = BUF_INIT(BUF_MAX_LINE);
+
+    buf_addf(&b,
+             "{\"type\":\"mouseReleased\",\"x\":%.6f,\"y\":%.6f,\"button\":\"left\","
+             "\"buttons\":0,\"clickCount\":0}",
+             x, y);
+    page_call(p, NULL, "Input.dispatchMouseEvent", buf_str(&b), 0, not_waited_for, NULL);
+    buf_deinit(&b);
+}
+
 /* All clicks but the last are short; the last is held as long as it is to be. */
 static void act(struct input *i)
 {
     const struct input_click *c = &i->click;
 
+    if (c->part == MOUSE_DROP) {
+        drop(i);
+        return;
+    }
     if (c->pointer != POINTER_TOUCH || c->count == 0)
-        send_mouse(i, "mouseMoved", 0, c->count == 0);
+        send_mouse(i, "mouseMoved", 0, c->count == 0 && c->part == MOUSE_CLICK);
+    if (c->part == MOUSE_PRESS)
+        send_mouse(i, "mousePressed", 1, true);
     if (c->count == 0)
         return;
     for (unsigned n = 1; n <= c->count; n++) {

@@ -34,6 +34,9 @@ typedef void input_fn(void *arg, enum status s, const struct err *e);
 enum mouse_button { MOUSE_LEFT, MOUSE_MIDDLE, MOUSE_RIGHT, MOUSE_BACK, MOUSE_FORWARD };
 enum pointer { POINTER_MOUSE, POINTER_PEN, POINTER_TOUCH };
 
+/* A drag is a press at one place and a drop at another one. */
+enum mouse_part { MOUSE_CLICK, MOUSE_PRESS, MOUSE_DROP };
+
 struct input_click {
     struct frame_ref frame;  /* whose viewport x and y are in */
     double x, y;             /* CSS pixels */
@@ -43,10 +46,18 @@ struct input_click {
     enum pointer pointer;
     uint64_t hold_ms; /* between press and release of the last click */
     uint64_t deadline_ms;
+    enum mouse_part part;
+    double from_x, from_y; /* DROP: where it was pressed, as input_point told */
 };
 /** Moves, presses and releases; one write when nothing is held. `keys` modifies it. */
 struct input *input_click(struct page *p, struct loop *l, const struct input_click *c,
                           const struct keys *keys, input_fn *fn, void *arg);
+
+/** Where the pointer is, in the main frame's viewport: for the callback of
+ * input_click. */
+void input_point(const struct input *i, double *x, double *y);
+/** A button that was pressed and has nothing to be dropped on is let go there; nobody waits. */
+void input_let_go(struct page *p, double x, double y);
 
 /** One key goes down or up. */
 struct input *input_key(struct page *p, struct loop *l, struct keys *keys, const char *name,

@@ -210,8 +210,9 @@ void flow_serve_file(const char *name, int status)
 static void make_site(void)
 {
     static const char *const pages[] = {
-        "form.html",  "selectors.html", "hard.html", "inner.html",  "frames.html",  "nest.html",
-        "popup.html", "child.html",     "nav.html",  "second.html", "extract.html", "pages.html"};
+        "form.html",   "selectors.html", "hard.html",  "inner.html", "frames.html",
+        "nest.html",   "popup.html",     "child.html", "drag.html",  "nav.html",
+        "second.html", "extract.html",   "pages.html"};
 
     fx.site = site_open(fx.loop);
     for (size_t i = 0; i < ARRAY_LEN(pages); i++)

@@ -59,6 +59,29 @@ static void touches(void **state)
                 "{\"log\":\"touchstart:one click:one:1\"}");
 }
 
+/* The browser's own drag, and what a page draws itself, also to a place that is scrolled to. */
+static void drags(void **state)
+{
+    (void)state;
+    flow_expect(GO("drag.html") "{'type': 'drag', 'selectors': ['aria/none', '#card'], 'to': "
+                                "['#to']}" LOG,
+                "{\"log\":\"start drop:to end\"}");
+    flow_expect(GO("drag.html") "{'type': 'drag', 'selectors': ['text/card'], 'to': ['#to'], "
+                                "'to_offset_x': 250, 'to_offset_y': 30}" LOG,
+                "{\"log\":\"start drop:to end\"}");
+    flow_expect(GO("drag.html") "{'type': 'drag', 'selectors': ['#box'], 'to': ['#far']}" LOG,
+                "{\"log\":\"box down up:far:0\"}");
+    flow_expect(GO("drag.html") "{'type': 'drag', 'selectors': ['#knob'], 'by_x': 120}" LOG,
+                "{\"log\":\"knob:120 up:knob:0\"}");
+    flow_expect(GO("drag.html") "{'type': 'drag', 'selectors': ['#box'], 'to': ['#nowhere'], "
+                                "'timeout': 300, 'optional': true}" LOG,
+                "{\"log\":\"\"}");
+    flow_expect_fail(
+        GO("drag.html") "{'type': 'drag', 'selectors': ['#card'], 'to': ['#nowhere'], 'timeout': "
+                        "300}",
+        STATUS_ELEMENT_NOT_FOUND, "#nowhere");
+}
+
 /* --- fields --- */
 
 static void fields(void **state)
@@ -374,12 +397,13 @@ static void popups(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        FLOW_CASE(clicks),      FLOW_CASE(offsets_and_modifiers),
-        FLOW_CASE(touches),     FLOW_CASE(fields),
-        FLOW_CASE(more_fields), FLOW_CASE(keys),
-        FLOW_CASE(scrolling),   FLOW_CASE(selectors),
-        FLOW_CASE(waiting),     FLOW_CASE(hard),
-        FLOW_CASE(frames),      FLOW_CASE(popups),
+        FLOW_CASE(clicks),    FLOW_CASE(offsets_and_modifiers),
+        FLOW_CASE(touches),   FLOW_CASE(drags),
+        FLOW_CASE(fields),    FLOW_CASE(more_fields),
+        FLOW_CASE(keys),      FLOW_CASE(scrolling),
+        FLOW_CASE(selectors), FLOW_CASE(waiting),
+        FLOW_CASE(hard),      FLOW_CASE(frames),
+        FLOW_CASE(popups),
     };
 
     return cmocka_run_group_tests(tests, flow_setup_all, flow_teardown_all);

@@ -216,6 +216,16 @@ static const struct {
      "flow: /steps/0/selectors/0: found \"aria/[role=button]\", which is no aria/ "
      "selector: "
      "expected [role=\"...\"] or [name=\"...\"] at character 1, in quotes and closed\n"},
+    {STEPS("{'type': 'drag', 'selectors': ['p']}"),
+     "flow: /steps/0: expected either \"to\": selectors of what it is dropped on, or by_x and "
+     "by_y: "
+     "how far it is dragged\n"},
+    {STEPS("{'type': 'drag', 'selectors': ['p'], 'to': ['q'], 'by_x': 5}"),
+     "flow: /steps/0: expected either \"to\": selectors of what it is dropped on, or by_x and "
+     "by_y: "
+     "how far it is dragged\n"},
+    {STEPS("{'type': 'drag', 'selectors': ['p'], 'by_y': 5, 'to_offset_x': 5}"),
+     "flow: /steps/0: expected to_offset_x and to_offset_y with \"to\" alone\n"},
     {STEPS("{'type': 'waitForElement', 'selectors': ['p'], 'operator': '>'}"),
      "flow: /steps/0/operator: found \">\", expected one of >=, == or <=\n"},
     {STEPS("{'type': 'waitForElement', 'selectors': ['p'], 'attributes': {'a': 1}}"),
