@@ -2,13 +2,15 @@
 // puppeteer-cluster and playwright-core on the same browser binary, and a raw driver that asks of the browser the least there is (the floor of
 // the machine, no peer). Prints a table of medians with ratios against the best peer.
 //
-//   tests/bench/run pages [--tasks 300] [--in-flight 4] [--rounds 3] [--browser PATH] [--only fresh,kept,first]
+//   tests/bench/run --tasks 300 --in-flight 4 --rounds 3 --only fresh,kept,first,proxied,chromium
 //
+// proxied: fresh contexts behind a tinyproxy that asks for a name and a password. chromium: fresh contexts on the full browser's new headless.
 // The contenders take turns, round by round, so that a machine whose speed drifts treats all alike. CPU and memory are sampled from
 // /proc every 25 ms (fleet's controller: fleet and all fleet-reaper together; a renderer's last few milliseconds are missed, for all alike). The
 // first page is the time from the start of the process to a beacon that the page sends after its load event.
 import { spawn } from 'node:child_process';
-import { mkdtempSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -22,9 +24,9 @@ const option = (name, otherwise) => {
 const tasks = Number(option('tasks', 300));
 const inFlight = Number(option('in-flight', 4));
 const rounds = Number(option('rounds', 3));
-const only = option('only', 'fresh,kept,first').split(',');
+const only = option('only', 'fresh,kept,first,proxied,chromium').split(',');
 const fleet = resolve(option('fleet', join(here, '../../build/release/fleet')));
-const browser = option('browser', '/usr/bin/chromium-headless-shell');
+const browserOf = (mode) => (mode === 'chromium' ? '/usr/bin/chromium' : '/usr/bin/chromium-headless-shell');
 const tick = 100; // USER_HZ
 
 /* --- /proc --- */
@@ -124,8 +126,41 @@ function run(command, args, env, cwd) {
     });
 }
 
+/* --- the upstream proxy --- */
+
+class Upstream {
+    user = 'bench';
+    password = 's3cret';
+    async start() {
+        this.dir = mkdtempSync(join(tmpdir(), 'fleet-bench-proxy-'));
+        this.log = join(this.dir, 'log');
+        this.port = await new Promise((ok) => {
+            const s = createServer().listen(0, '127.0.0.1', () => {
+                const { port: free } = s.address();
+                s.close(() => ok(free));
+            });
+        });
+        writeFileSync(join(this.dir, 'conf'), `Port ${this.port}\nListen 127.0.0.1\nMaxClients 400\nTimeout 60\nLogLevel Connect\nLogFile "${this.log}"\nDisableViaHeader Yes\nBasicAuth ${this.user} ${this.password}\n`);
+        this.child = spawn('tinyproxy', ['-d', '-c', join(this.dir, 'conf')], { stdio: 'ignore' });
+        const failed = new Promise((_, fail) => this.child.on('error', (e) => fail(new Error(`tinyproxy: ${e.message} (package tinyproxy)`))));
+        for (let i = 0; i < 100 && !existsSync(this.log); i++)
+            await Promise.race([failed, new Promise((ok) => setTimeout(ok, 50))]);
+        return this;
+    }
+    /** How many requests it let through so far. */
+    served() {
+        return (readFileSync(this.log, 'latin1').match(/Request \(file descriptor/g) ?? []).length;
+    }
+    stop() {
+        this.child.kill();
+        rmSync(this.dir, { recursive: true, force: true });
+    }
+}
+const upstream = only.includes('proxied') ? await new Upstream().start() : null;
+
 async function peer(name, mode, n, flight) {
-    const r = await run(process.execPath, [join(here, 'peer.mjs'), name, mode === 'first' ? 'fresh' : mode, browser, n, flight, ...urls(mode)], {});
+    const env = mode === 'proxied' ? { BENCH_PROXY: `http://127.0.0.1:${upstream.port}`, BENCH_USER: upstream.user, BENCH_PASSWORD: upstream.password } : {};
+    const r = await run(process.execPath, [join(here, 'peer.mjs'), name, mode === 'kept' ? 'kept' : 'fresh', browserOf(mode), n, flight, ...urls(mode)], env);
     return { ...r, ...JSON.parse(r.out) };
 }
 
@@ -146,7 +181,8 @@ async function ours(name, mode, n, flight) {
         writeFileSync(join(dir, 'campaign.json'), JSON.stringify({
             name: 'bench', flow: 'article.flow.json', targets: Array.from({ length: n }, (_, i) => all[i % all.length]),
             members: { count: flight, identities: { viewport: '800x600' } }, slots: flight, // as large as the peers' pages
-            isolation: 'context', browser: 'headless-shell', context: mode === 'kept' ? 'kept' : 'fresh',
+            isolation: 'context', browser: mode === 'chromium' ? 'chromium' : 'headless-shell', context: mode === 'kept' ? 'kept' : 'fresh',
+            ...(mode === 'proxied' ? { proxies: { list: [`http://${upstream.user}:${upstream.password}@127.0.0.1:${upstream.port}#bench`], required: true } } : {}),
             limits: { max_requests: 1000, window_ms: 1000 }, policy: { private_networks: true },
             audit: { sink: 'audit.ndjson' }, output: { results: 'results.ndjson' },
         }));
@@ -165,8 +201,9 @@ async function ours(name, mode, n, flight) {
     }
 }
 
-const contenders = { fleet: ours, puppeteer: peer, cluster: peer, playwright: peer, raw: peer };
-const peers = Object.keys(contenders).filter((n) => n !== 'fleet' && n !== 'raw');
+// held: the raw driver that holds each document until it is let go, as a gate has to: the floor of all that enforce.
+const contenders = { fleet: ours, puppeteer: peer, cluster: peer, playwright: peer, raw: peer, held: peer };
+const peers = ['puppeteer', 'cluster', 'playwright'];
 
 /* --- measuring and telling --- */
 
@@ -177,28 +214,33 @@ async function round(mode, name) {
     let loaded = 0;
     onLoaded = (t) => { loaded ||= t; };
     const n = mode === 'first' ? 1 : tasks;
+    const before = mode === 'proxied' ? upstream.served() : 0;
     const r = await contenders[name](name, mode, n, mode === 'first' ? 1 : inFlight);
+    if (mode === 'proxied' && upstream.served() - before < n)
+        throw new Error(`${name}: ${n} pages, but the proxy saw ${upstream.served() - before} requests`);
     const row = { pages: n / r.seconds, p50: r.p50, p95: r.p95, p99: r.p99, controller: (r.cpu * 1000) / n, browser: (r.browserCpu * 1000) / n, rss: r.rss, first: loaded - r.started };
     ((rows[mode] ??= {})[name] ??= []).push(row);
 }
 
+const taking = (mode) => Object.keys(contenders).filter((name) => mode !== 'proxied' || (name !== 'raw' && name !== 'held'));
 for (const mode of only) {
     const times = mode === 'first' ? Math.max(rounds, 5) : rounds;
     for (let i = 0; i < times; i++)
-        for (const name of Object.keys(contenders)) {
+        for (const name of taking(mode)) {
             process.stderr.write(`\r${mode} round ${i + 1} of ${times}: ${name}          `);
             await round(mode, name);
         }
 }
 process.stderr.write('\r\x1b[K');
 server.kill();
+upstream?.stop();
 
 const of = (mode, name, key) => median(rows[mode][name].map((r) => r[key]));
 const pad = (s, n) => String(s).padStart(n);
 for (const mode of only.filter((m) => m !== 'first')) {
-    console.log(`\n${mode === 'fresh' ? 'a fresh context per task' : 'kept contexts'}: ${tasks} pages, ${inFlight} in flight, medians of ${rounds} rounds`);
+    console.log(`\n${{ fresh: 'a fresh context per task', kept: 'kept contexts', proxied: 'a fresh context per task, behind a proxy with a password', chromium: 'a fresh context per task, new headless' }[mode]}: ${tasks} pages, ${inFlight} in flight, medians of ${rounds} rounds`);
     console.log('             pages/s   p50 / p95 / p99 ms   controller  browser CPU ms/page   controller RSS MB');
-    for (const name of Object.keys(contenders))
+    for (const name of taking(mode))
         console.log(`${name.padEnd(11)} ${pad(of(mode, name, 'pages').toFixed(1), 8)}   ${pad(`${of(mode, name, 'p50').toFixed(0)} / ${of(mode, name, 'p95').toFixed(0)} / ${of(mode, name, 'p99').toFixed(0)}`, 18)}   ${pad(of(mode, name, 'controller').toFixed(2), 10)}  ${pad(of(mode, name, 'browser').toFixed(1), 7)}               ${pad(of(mode, name, 'rss').toFixed(1), 8)}`);
 }
 const best = (mode) => Math.max(...peers.map((n) => of(mode, n, 'pages')));
@@ -208,8 +250,12 @@ if (rows.fresh)
     verdict('fresh contexts: pages/s against the best peer', of('fresh', 'fleet', 'pages') / best('fresh'), 1.2, true);
 if (rows.kept)
     verdict("kept contexts: pages/s against the best peer's", of('kept', 'fleet', 'pages') / best('kept'), 1.15, true);
-for (const mode of only.filter((m) => m !== 'first'))
-    console.log(`${`${mode}: pages/s against the raw driver, which is ${(of(mode, 'raw', 'pages') / best(mode)).toFixed(2)} of the best peer`.padEnd(74)} ${(of(mode, 'fleet', 'pages') / of(mode, 'raw', 'pages')).toFixed(2)}`);
+if (rows.proxied)
+    verdict('behind a proxy with a password: against the best peer', of('proxied', 'fleet', 'pages') / best('proxied'), 1.35, true);
+if (rows.chromium)
+    verdict('new headless: against the best peer', of('chromium', 'fleet', 'pages') / best('chromium'), 1.3, true);
+for (const mode of only.filter((m) => m !== 'first' && m !== 'proxied'))
+    console.log(`${`${mode}: pages/s against the raw driver, which is ${(of(mode, 'raw', 'pages') / best(mode)).toFixed(2)} of the best peer (${(of(mode, 'held', 'pages') / best(mode)).toFixed(2)} when it holds documents)`.padEnd(104)} ${(of(mode, 'fleet', 'pages') / of(mode, 'raw', 'pages')).toFixed(2)}`);
 if (rows.kept && rows.fresh)
     verdict('kept against own fresh', of('kept', 'fleet', 'pages') / of('fresh', 'fleet', 'pages'), 2, true);
 if (rows.fresh) {

@@ -2,7 +2,7 @@
 //
 //   node peer.mjs PEER MODE BINARY TASKS IN_FLIGHT URL...
 //
-// PEER: puppeteer | cluster | playwright | raw   MODE: fresh (a browser context per task) | kept (a page per worker) | first (one page, then the end)
+// PEER: puppeteer | cluster | playwright | raw | held (raw, each document held until it is let go)   MODE: fresh (a browser context per task) | kept (a page per worker) | first (one page, then the end)
 // A task visits the article, waits for load, and takes title, five links and the length of the text.
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
@@ -16,6 +16,9 @@ const inFlight = Number(inFlightText);
 const args = ['--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'];
 if (process.getuid() === 0)
     args.push('--no-sandbox'); // the peers cannot start Chromium with its sandbox as root; Fleet does
+
+const proxy = process.env.BENCH_PROXY; // with BENCH_USER and BENCH_PASSWORD
+const login = { username: process.env.BENCH_USER, password: process.env.BENCH_PASSWORD };
 
 const extract = () => ({
     title: document.title,
@@ -42,7 +45,8 @@ async function workers(each) {
 }
 
 const peers = {
-    raw: () => raw(executablePath, args, extract),
+    raw: () => raw(executablePath, args, extract, false),
+    held: () => raw(executablePath, args, extract, true),
     async puppeteer() {
         const puppeteer = require('puppeteer-core');
         const browser = await puppeteer.launch({ executablePath, args, pipe: true, headless: mode === 'shell' ? 'shell' : true });
@@ -51,8 +55,10 @@ const peers = {
             return page.evaluate(extract);
         };
         return { browser, fresh: async (url) => {
-            const context = await browser.createBrowserContext();
+            const context = await browser.createBrowserContext(proxy ? { proxyServer: proxy, proxyBypassList: ['<-loopback>'] } : {});
             const page = await context.newPage();
+            if (proxy)
+                await page.authenticate(login);
             const out = await visit(page, url);
             await context.close();
             return out;
@@ -69,7 +75,7 @@ const peers = {
             return page.evaluate(extract);
         };
         return { browser, fresh: async (url) => {
-            const context = await browser.newContext({ viewport: { width: 800, height: 600 } });
+            const context = await browser.newContext({ viewport: { width: 800, height: 600 }, ...(proxy ? { proxy: { server: proxy, ...login } } : {}) });
             const page = await context.newPage();
             const out = await visit(page, url);
             await context.close();
@@ -87,7 +93,7 @@ async function cluster() {
         concurrency: mode === 'kept' ? Cluster.CONCURRENCY_PAGE : Cluster.CONCURRENCY_CONTEXT,
         maxConcurrency: inFlight,
         puppeteer: require('puppeteer-core'),
-        puppeteerOptions: { executablePath, args, pipe: true },
+        puppeteerOptions: { executablePath, args: proxy ? [...args, `--proxy-server=${proxy}`, '--proxy-bypass-list=<-loopback>'] : args, pipe: true },
         timeout: 60000,
     });
     let failure;
@@ -95,6 +101,8 @@ async function cluster() {
     const t0 = performance.now();
     for (let i = 0; i < tasks; i++)
         c.queue(urls[i % urls.length], ({ page, data: url }) => timed(async () => {
+            if (proxy)
+                await page.authenticate(login);
             await page.goto(url, { waitUntil: 'load' });
             return page.evaluate(extract);
         }));

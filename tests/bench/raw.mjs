@@ -37,6 +37,8 @@ class Pipe {
                 waiting(m.params.sessionId);
             else
                 this.sessions.set(m.params.targetInfo.targetId, m.params.sessionId);
+        } else if (m.method === 'Fetch.requestPaused') {
+            this.send('Fetch.continueRequest', { requestId: m.params.requestId });
         } else if (m.method === 'Page.loadEventFired') {
             this.loads.get(m.sessionId)?.();
         }
@@ -64,10 +66,14 @@ class Pipe {
     }
 }
 
-export async function raw(executablePath, args, extract) {
-    const browser = new Pipe(executablePath.replace(/^\/usr\/bin\/(chromium)/, '/usr/lib/chromium/$1'), args);
+/** `held`: each document is held until it is let go, as a gate has to. */
+export async function raw(executablePath, args, extract, held) {
+    const full = executablePath.endsWith('chromium') ? ['--headless=new', '--disable-features=WebUIReloadButton,WebUIOmniboxPopup,WebUIOmniboxAimPopup'] : [];
+    const browser = new Pipe(executablePath.replace(/^\/usr\/bin\/(chromium)/, '/usr/lib/chromium/$1'), [...args, ...full]);
     const expression = `(${extract})()`;
     await browser.send('Target.setAutoAttach', { autoAttach: true, waitForDebuggerOnStart: true, flatten: true });
+    if (held)
+        await browser.send('Fetch.enable', { patterns: ['Request', 'Response'].map((requestStage) => ({ resourceType: 'Document', requestStage })) });
     return { browser, fresh: async (url) => {
         const { browserContextId } = await browser.send('Target.createBrowserContext');
         const out = await browser.evaluate(await browser.page(url, browserContextId), expression);
