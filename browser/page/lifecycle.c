@@ -79,6 +79,39 @@ static void go_stop(const struct nav_task *n)
         cdp_tell(p->main_realm.session, "Page.stopLoading", STR_NONE);
 }
 
+/* What keeps a document from being loaded: the innermost frame that is not, in whatever process. */
+static struct frame *find_unloaded(struct frame *f)
+{
+    list_for_each (l, &f->children) {
+        struct frame *found = find_unloaded(list_entry(l, struct frame, link));
+
+        if (found != NULL)
+            return found;
+    }
+    return !list_empty(&f->holds) || f->started || f->requested || (f->document > 0 && !f->loaded)
+               ? f
+               : NULL;
+}
+
+static void say_late(const struct nav_task *n, struct frame *f, struct err *e)
+{
+    const char *what = n->kind == NAV_WAIT && !n->committed ? "navigate"
+                       : n->committed                       ? "finish loading"
+                                                            : "answer";
+    struct frame *inner = n->committed && f != NULL ? find_unloaded(f) : NULL;
+    const char *url = n->url != NULL ? n->url : "the page";
+    bool coming = inner != NULL && (inner->started || !list_empty(&inner->holds));
+
+    if (inner == NULL || inner == f)
+        err_set(e, STATUS_TIMEOUT, "%s did not %s by the deadline", url, what);
+    else
+        err_set(e, STATUS_TIMEOUT, "%s did not %s by the deadline: its frame %s %s", url, what,
+                coming && inner->redirected_from != NULL ? inner->redirected_from : inner->url,
+                !list_empty(&inner->holds) ? "has no answer"
+                : coming                   ? "has no document"
+                                           : "is not loaded");
+}
+
 static void nav_fail(struct task *t, enum status s, const struct err *e)
 {
     struct nav_task *n = nav_of(t);
@@ -91,11 +124,7 @@ static void nav_fail(struct task *t, enum status s, const struct err *e)
     n->nav.url = f != NULL ? f->url : "";
     n->nav.title = "";
     if (s == STATUS_TIMEOUT && e->text[0] == '\0')
-        err_set(&n->nav.err, s, "%s did not %s by the deadline",
-                n->url != NULL ? n->url : "the page",
-                n->kind == NAV_WAIT && !n->committed ? "navigate"
-                : n->committed                       ? "finish loading"
-                                                     : "answer");
+        say_late(n, f, &n->nav.err);
     n->fn(n->arg, &n->nav);
 }
 

@@ -290,6 +290,47 @@ static void test_superseded(void **state)
     assert_int_equal(res[1].status, STATUS_OK);
 }
 
+/* A frame within a frame that never loads holds its page's load event: which one, is told. */
+static void test_deadline_names_the_frame(void **state)
+{
+    static const struct {
+        const char *method, *params, *why;
+    } rows[] = {
+        {"Page.frameNavigated",
+         "{\"frame\":{\"id\":\"F3\",\"parentId\":\"F2\",\"loaderId\":\"L5\",\"url\":"
+         "\"http://b.test/inner\"}}",
+         ": its frame http://b.test/inner is not loaded"},
+        {"Page.frameStartedNavigating",
+         "{\"frameId\":\"F3\",\"url\":\"http://b.test/next\",\"loaderId\":\"L6\","
+         "\"navigationType\":\"differentDocument\"}",
+         ": its frame http://b.test/inner has no document"},
+        {"Page.frameStoppedLoading", "{\"frameId\":\"F3\"}", ""},
+    };
+
+    (void)state;
+    open_page();
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char want[300];
+
+        memset(&res[0], 0, sizeof res[0]);
+        go(&res[0], "http://a.test/2");
+        reply("Page.navigate",
+              "\"result\":{\"frameId\":\"F1\",\"loaderId\":\"L2\"},\"sessionId\":\"S1\"");
+        commit("L2", "http://a.test/2");
+        event("Page.frameAttached", "{\"frameId\":\"F2\",\"parentFrameId\":\"F1\"}");
+        event("Page.frameAttached", "{\"frameId\":\"F3\",\"parentFrameId\":\"F2\"}");
+        for (size_t k = 0; k <= i; k++)
+            event(rows[k].method, rows[k].params);
+        clock_fake_advance_ms(&fake, 1000);
+        turn();
+        assert_int_equal(res[0].n, 1);
+        assert_int_equal(res[0].status, STATUS_TIMEOUT);
+        snprintf(want, sizeof want, "http://a.test/2 did not finish loading by the deadline%s",
+                 rows[i].why);
+        assert_string_equal(res[0].text, want);
+    }
+}
+
 static void test_deadline_and_cancel(void **state)
 {
     uint64_t id;
@@ -461,6 +502,7 @@ int main(void)
         CASE(test_late_error_page_of_before),
         CASE(test_same_document),
         CASE(test_superseded),
+        CASE(test_deadline_names_the_frame),
         CASE(test_deadline_and_cancel),
         CASE(test_crash_while_it_loads),
         CASE(test_browser_ends_before_the_tab),
