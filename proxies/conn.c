@@ -324,22 +324,18 @@ static char *lower_copy(struct str s)
     return z;
 }
 
-/* Asks the policy about the name, and about the address if it is one. False when the request was
- * refused. */
+/* False when the request was refused. */
 static bool is_allowed(struct conn *c, const char *host, uint16_t port)
 {
-    union net_addr a;
-    enum status s = forward_ask(c->f, host, port, NULL);
+    enum status s = forward_ask_host(c->f, host, port);
 
-    if (s == STATUS_OK && net_addr_parse(host, port, &a))
-        s = forward_ask(c->f, host, port, &a.sa);
     if (c->state == CONN_DEAD)
         return false;
     if (s == STATUS_OK)
         return true;
     c->f->stats.denied++;
     c->host->n.denied++;
-    conn_refuse(c, s, 403, "this host is refused by policy");
+    conn_refuse(c, s, 403, FORWARD_DENIED_TEXT);
     return false;
 }
 

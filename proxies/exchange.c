@@ -194,6 +194,21 @@ static void relay(struct conn *c, const char *p, size_t n)
         conn_kill(c, true);
 }
 
+/* x-fleet-error is the forwarder's word: from others it is left out. */
+static void relay_head(struct conn *c, struct str head, bool names_ours)
+{
+    while (names_ours && head.len && c->state != CONN_DEAD) {
+        size_t n = (size_t)str_chr(head, '\n') + 1;
+
+        BUG_ON(n == 0); /* a head ends with a line's end */
+        if (!str_starts_nocase(head, STR("x-fleet-error")))
+            relay(c, head.ptr, n);
+        head = str_skip(head, n);
+    }
+    if (head.len && c->state != CONN_DEAD)
+        relay(c, head.ptr, head.len);
+}
+
 /* The first bytes, on a connection of its own: the proxy serves. */
 static void hear(struct conn *c)
 {
@@ -219,7 +234,7 @@ static bool take_head(struct conn *c, struct str head, struct http1_response *r)
              "the credentials for the proxy are refused");
         return false;
     }
-    if (r->interim ? ++x->interim > INTERIM_MAX : r->status == 101 && !x->upgrade) {
+    if (r->interim ? ++x->interim > FORWARD_INTERIM_MAX : r->status == 101 && !x->upgrade) {
         fail(c, STATUS_PROTOCOL, r->status, "an interim response that nobody asked for");
         return false;
     }
@@ -239,9 +254,10 @@ static void begin_body(struct conn *c, const struct http1_response *r)
 }
 
 /* RFC 9110 §7.8: what follows the head of a 101 is the other protocol's. */
-static void switch_protocols(struct conn *c, struct str head, const char *rest, size_t n)
+static void switch_protocols(struct conn *c, struct str head, bool names_ours, const char *rest,
+                             size_t n)
 {
-    relay(c, head.ptr, head.len);
+    relay_head(c, head, names_ours);
     if (c->state != CONN_DEAD)
         relay(c, rest, n);
     if (c->state != CONN_DEAD)
@@ -259,7 +275,7 @@ static size_t on_head(struct conn *c, struct str head, const char *rest, size_t 
         return n;
     begin_body(c, &r);
     if (r.status == 101) {
-        switch_protocols(c, head, rest, n);
+        switch_protocols(c, head, r.names_ours, rest, n);
         return n;
     }
     if (!r.interim && joined && n &&
@@ -267,7 +283,13 @@ static size_t on_head(struct conn *c, struct str head, const char *rest, size_t 
         fail(c, STATUS_PROTOCOL, 0, "the chunks of the response cannot be read");
         return n;
     }
-    relay(c, head.ptr, head.len + used);
+    if (!r.names_ours) {
+        relay(c, head.ptr, head.len + used);
+        return used;
+    }
+    relay_head(c, head, true);
+    if (c->state != CONN_DEAD)
+        relay(c, rest, used);
     return used;
 }
 

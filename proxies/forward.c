@@ -23,10 +23,20 @@ static void on_accept(void *arg, int fd, int events);
 
 /* --- policy --- */
 
-enum status forward_ask(struct forward *f, const char *host, uint16_t port,
-                        const struct sockaddr *resolved)
+static enum status ask(struct forward *f, const char *host, uint16_t port,
+                       const struct sockaddr *resolved)
 {
     return f->opts.allow ? f->opts.allow(f->opts.arg, host, port, resolved) : STATUS_OK;
+}
+
+enum status forward_ask_host(struct forward *f, const char *host, uint16_t port)
+{
+    union net_addr a;
+    enum status s = ask(f, host, port, NULL);
+
+    if (s == STATUS_OK && net_addr_parse(host, port, &a))
+        s = ask(f, host, port, &a.sa);
+    return s;
 }
 
 enum status forward_allow_public(void *arg, const char *host, uint16_t port,
@@ -267,6 +277,8 @@ static void destroy(struct forward *f)
     struct list *l;
 
     loop_watch_close(&f->watch);
+    while (!list_empty(&f->direct))
+        direct_orphan(list_first(&f->direct, struct direct, link));
     while (!list_empty(&f->conns))
         conn_kill(list_first(&f->conns, struct conn, link), true);
     while ((l = list_pop(&f->dead)) != NULL)
@@ -330,6 +342,7 @@ enum status forward_open(struct loop *l, const struct forward_opts *opts, struct
     list_init(&f->conns);
     list_init(&f->dead);
     list_init(&f->dialled);
+    list_init(&f->direct);
     set_opts(f, opts);
     f->shared.tls = opts->tls;
     if (f->ca_file && !f->shared.tls)
@@ -374,6 +387,8 @@ void forward_cut_all(struct forward *f)
 {
     struct list cut = LIST_INIT(cut);
 
+    list_for_each (l, &f->direct)
+        direct_cut(list_entry(l, struct direct, link));
     list_splice(&cut, &f->conns); /* a callback of a dying one may not add to these */
     while (!list_empty(&cut))
         conn_kill(list_first(&cut, struct conn, link), true);

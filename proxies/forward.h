@@ -9,8 +9,8 @@
  *
  * What the browser sees when something fails: 502 or 504 (503 PROXY_NONE, 403 when policy refuses,
  * 400 for a request that is none) with "x-fleet-error: <status name>" and a short text without
- * credentials; the same header never passes from an upstream to the browser because it is put by
- * the forwarder alone on answers of its own.
+ * credentials. The forwarder alone says that: in what others answer it is left out (what comes out
+ * of a tunnel is the target's, whatever it says).
  *
  * All calls and callbacks on the loop's thread. Callbacks run from the loop, except that
  * forward_cut_all and forward_close call on_upstream_bytes for what was not told yet. Inside a
@@ -91,6 +91,7 @@ struct forward_opts {
 enum {
     FORWARD_HEAD_MAX = 64 * 1024, /* bytes of a request's or response's head */
     FORWARD_HOSTS_MAX = 4096,     /* hosts counted apart; further ones count together as "*" */
+    FORWARD_INTERIM_MAX = 16,     /* 1xx heads before a response */
 };
 
 /** Listens. From then on SIGPIPE is ignored in the process, if it had its default action.

@@ -6,6 +6,7 @@
 
 #include "core/base/list.h"
 #include "core/base/map.h"
+#include "proxies/direct.h"
 #include "proxies/forward.h"
 #include "proxies/http1.h"
 #include "proxies/link.h"
@@ -15,7 +16,6 @@ enum {
     SCRATCH_SIZE = 64 * 1024,      /* of a read */
     IN_MAX = 4 * FORWARD_HEAD_MAX, /* read and not used, or written anew: a head and a read fit */
     PUMP_ROUNDS = 4,               /* reads of one connection before others get their turn */
-    INTERIM_MAX = 16,              /* 1xx heads before a response */
     LINGER_MS = 2000,              /* for a browser to read a last answer */
     BYTES_EVERY_MS = 10000,
 };
@@ -39,7 +39,8 @@ struct forward {
     struct proxy *upstream;
     struct link_shared shared;
     struct list conns, dead, dialled;
-    struct map *hosts; /* host -> host_count; NULL before the first */
+    struct list direct; /* connections of direct.h */
+    struct map *hosts;  /* host -> host_count; NULL before the first */
     struct forward_stats stats;
     char *
         scratch; /* SCRATCH_SIZE bytes, from the first connection on: members that rest have none */
@@ -95,12 +96,31 @@ struct conn {
     uint64_t unsaid_in, unsaid_out; /* bytes not yet told to on_upstream_bytes */
 };
 
+/* A connection of direct.h. */
+struct direct {
+    struct forward *f; /* NULL: it was closed meanwhile */
+    struct list link;  /* in f->direct */
+    struct host_count *host;
+    struct link *way; /* until the connection stands; stays when it failed */
+    int fd;           /* -1: it does not stand */
+    bool cut;         /* before it stood */
+    direct_fn *fn;
+    void *arg;
+};
+
 /* forward.c */
 void forward_reap_later(struct forward *f);
 struct host_count *forward_count_host(struct forward *f, const char *host);
 void forward_resume_accept(struct forward *f);
-enum status forward_ask(struct forward *f, const char *host, uint16_t port,
-                        const struct sockaddr *resolved);
+/** Asks the policy about the name, and about the address if it is one. */
+enum status forward_ask_host(struct forward *f, const char *host, uint16_t port);
+#define FORWARD_DENIED_TEXT "this host is refused by policy"
+
+/* direct.c */
+/** Ends it: its client sees that the connection is closed. */
+void direct_cut(struct direct *d);
+/** The forwarder goes: cuts it and lets go of it. It must not be under way. */
+void direct_orphan(struct direct *d);
 
 /* conn.c */
 void conn_open(struct forward *f, int fd);

@@ -78,6 +78,7 @@ struct facts {
     bool has_length, has_coding, chunked, chunked_last, other_coding, conflict, two_hosts;
     uint64_t length;
     bool close, keep_alive, upgrade, has_connection, has_host, proxy_close, proxy_keep_alive;
+    bool names_ours;
 };
 
 static void see_length(struct facts *f, struct str v)
@@ -455,6 +456,7 @@ static enum status read_response_fields(struct str fields, struct facts *f, stru
         if (colon <= 0)
             continue; /* a line that browsers skip */
         name = str_n(line.ptr, (size_t)colon);
+        f->names_ours |= str_eq_nocase(str_trim(name), STR("x-fleet-error"));
         if (see_field(f, str_trim(name), str_trim(str_skip(line, (size_t)colon + 1)))) {
             framed = true;
             if (!is_token(name))
@@ -504,6 +506,7 @@ enum status http1_parse_response(struct str head, bool to_head, struct http1_res
         return s;
     out->interim = out->status < 200 && out->status != 101;
     s = read_response_fields(rest, &f, e);
+    out->names_ours = f.names_ours;
     return s == STATUS_OK ? response_framing(&f, to_head, out, e) : s;
 }
 

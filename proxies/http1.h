@@ -68,6 +68,7 @@ struct http1_response {
     enum http1_framing framing;
     uint64_t length;
     bool keep_alive; /* the connection may carry another request once the body has ended */
+    bool names_ours; /* a field is named x-fleet-error, which is the forwarder's alone */
 };
 /** `to_head`: the answer to a HEAD request, which has no body (RFC 9112 §6.3). PROTOCOL when it is
  * no HTTP/1 response or its framing is ambiguous. */

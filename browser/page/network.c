@@ -347,13 +347,14 @@ static void on_request(struct frame *f, const struct json *params, const char *r
 
 /* --- an answer --- */
 
-static void read_header(const char *name, const char *value, uint64_t wall_ms, struct response *r)
+static void read_header(const char *name, const char *value, bool plain, uint64_t wall_ms,
+                        struct response *r)
 {
     struct str n = str_from(name);
 
     if (str_eq_nocase(n, STR("retry-after")))
         r->retry_after_ms = outcome_retry_after_ms(str_from(value), wall_ms);
-    else if (str_eq_nocase(n, STR("x-fleet-error")) && !status_find(value, &r->proxy))
+    else if (plain && str_eq_nocase(n, STR("x-fleet-error")) && !status_find(value, &r->proxy))
         r->proxy = STATUS_PROXY_FAILED;
     else if (str_eq_nocase(n, STR("content-disposition")))
         r->download = str_starts_nocase(str_trim(str_from(value)), STR("attachment"));
@@ -362,14 +363,16 @@ static void read_header(const char *name, const char *value, uint64_t wall_ms, s
 static void read_response(const struct json *params, uint64_t wall_ms, struct response *r)
 {
     const struct json *headers = json_get(params, "responseHeaders");
+    const char *url = json_str(json_get(json_get(params, "request"), "url"), "");
+    bool plain = str_starts_nocase(str_from(url), STR("http:")); /* within TLS the target speaks */
 
     *r = (struct response){.retry_after_ms = -1};
     r->http_status = (int)json_int(json_get(params, "responseStatusCode"), 0);
     snprintf(r->failure, sizeof r->failure, "%s",
              json_str(json_get(params, "responseErrorReason"), ""));
     for (const struct json *h = json_first(headers); h != NULL; h = json_next(h))
-        read_header(json_str(json_get(h, "name"), ""), json_str(json_get(h, "value"), ""), wall_ms,
-                    r);
+        read_header(json_str(json_get(h, "name"), ""), json_str(json_get(h, "value"), ""), plain,
+                    wall_ms, r);
     if (r->proxy != STATUS_OK)
         r->http_status = 0; /* the forwarder's, not the target's */
 }

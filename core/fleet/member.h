@@ -21,6 +21,7 @@ struct member {
     /** Its way out; owned by the campaign, never NULL while the campaign runs. */
     struct forward *forward;
     uint16_t forward_port;     /* without a forwarder (tests): a proxy on 127.0.0.1; 0: none */
+    uint32_t http_door;        /* core/http's name for its connections; 0: none yet */
     const struct proxy *proxy; /* the upstream in force; NULL: none configured, direct */
     char proxy_id[64];         /* "" when direct: what receipts show */
     bool rotate_next;       /* a reputation hit: the gate picks another proxy before the next op */

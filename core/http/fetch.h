@@ -1,5 +1,6 @@
-/* HTTP requests of members on libcurl's multi interface, driven by the loop. The one place that
- * includes curl. */
+/* HTTP requests of members on libcurl's multi interface, driven by the loop. A request goes out by
+ * its member's forwarder or, where that has no upstream, directly with all that the forwarder
+ * guarantees (README.md). The one place that includes curl. */
 #ifndef CORE_HTTP_FETCH_H
 #define CORE_HTTP_FETCH_H
 
@@ -13,12 +14,13 @@ struct http;
 struct http_request {
     const char *method; /* "GET" */
     const char *url;
+    struct str href;            /* the same as url_parse writes it: which host it leads to */
     const char *const *headers; /* "Name: value", NULL-terminated; added to the identity's */
     struct str body;
     uint64_t timeout_ms;
     size_t max_bytes;      /* of the decoded body */
     bool follow;           /* redirects are not followed by default: each hop must pass the gate */
-    struct member *member; /* identity headers, cookie jar; its forwarder is the proxy */
+    struct member *member; /* identity headers, cookie jar, forwarder */
 };
 
 struct http_response {
@@ -47,7 +49,8 @@ must_check struct json *http_jar_export(struct member *m);
 /** Fills the jar with the cookies of a storage state, before its first request. curl does not know
  * SameSite: it is not kept. */
 void http_jar_import(struct member *m, const struct json *state);
-/** Frees the member's cookie jar; none of its requests may be under way. */
+/** Frees the member's cookie jar, and its kept connections are used no more: it becomes somebody
+ * else, or goes. None of its requests may be under way. */
 void http_jar_free(struct member *m);
 
 #endif

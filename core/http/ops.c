@@ -131,6 +131,7 @@ static void hop_send(struct op_call *call, struct hop *h, const char *url)
     struct http_request r = {
         .method = h->method,
         .url = url,
+        .href = call->url,
         .headers = headers,
         .timeout_ms = call->deadline_ms > now ? call->deadline_ms - now : 1,
         .max_bytes = h->args->max_bytes > 0 ? h->args->max_bytes : HTTP_BODY_DEFAULT,

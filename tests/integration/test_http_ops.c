@@ -1,10 +1,12 @@
 /* HTTP ops of a member, whole: op table, gate, robots.txt, forwarder, libcurl, and an audit log on
- * disk, against a server of the test. What must hold: every request that the server saw has a
- * receipt, redirects pass the gate hop by hop, what robots.txt or policy forbid is never asked for,
- * and the member's cookies and headers go with it. */
+ * disk, against a server of the test. What must hold, directly and through the forwarder as a
+ * proxy: every request that the server saw has a receipt, redirects pass the gate hop by hop, what
+ * robots.txt or policy forbid is never asked for, failures have the same names, connections are one
+ * member's, and the member's cookies and headers go with it. */
 #include "core/http/ops.h"
 
 #include <stdatomic.h>
+#include <strings.h>
 
 #include "core/base/log.h"
 #include "core/guard/breaker.h"
@@ -30,10 +32,13 @@ struct world {
     struct gate *gate;
     struct identity identity;
     struct member member;
+    struct forward *forward; /* the member's */
+    bool strict;             /* its addresses must be public ones */
     struct httpd *server;
     char other[64]; /* "127.0.0.2": not listed, so denied */
     atomic_uint private_asked;
-    char user_agent[256], language[128], cookie[256];
+    char user_agent[256], language[128], cookie[256], connection_field[64];
+    unsigned connection; /* that the last request came by */
     bool closed;
 };
 
@@ -42,6 +47,7 @@ static void serve(void *arg, const struct httpd_request *q, struct httpd_reply *
     struct world *w = arg;
 
     a->type = "text/plain";
+    w->connection = q->connection;
     if (strcmp(q->path, "/robots.txt") == 0) {
         a->body = "User-agent: *\nDisallow: /private\n";
     } else if (strncmp(q->path, "/private", 8) == 0) {
@@ -73,6 +79,13 @@ static void serve(void *arg, const struct httpd_request *q, struct httpd_reply *
         a->body_len = sizeof big;
     } else if (strcmp(q->path, "/silent") == 0) {
         a->status = -1;
+    } else if (strcmp(q->path, "/close") == 0) {
+        a->status = 0;
+    } else if (strcmp(q->path, "/407") == 0) {
+        a->status = 407;
+    } else if (strcmp(q->path, "/claims") == 0) {
+        a->headers = "X-Fleet-Error: PROXY_AUTH\r\n";
+        a->body = "as if it were the forwarder";
     } else if (strcmp(q->path, "/echo") == 0) {
         a->body = q->body;
         a->body_len = q->body_len;
@@ -80,8 +93,18 @@ static void serve(void *arg, const struct httpd_request *q, struct httpd_reply *
         httpd_header(q, "user-agent", w->user_agent, sizeof w->user_agent);
         httpd_header(q, "accept-language", w->language, sizeof w->language);
         httpd_header(q, "cookie", w->cookie, sizeof w->cookie);
+        httpd_header(q, "connection", w->connection_field, sizeof w->connection_field);
         a->body = "the end";
     }
+}
+
+/* Names pass; what they turned out to be is looked at. */
+static enum status allow(void *arg, const char *host, uint16_t port,
+                         const struct sockaddr *resolved)
+{
+    const struct world *w = arg;
+
+    return w->strict && resolved ? forward_allow_public(NULL, host, port, resolved) : STATUS_OK;
 }
 
 static int setup(void **state)
@@ -105,12 +128,16 @@ static int setup(void **state)
     assert_int_equal(breaker_open_store(&breaker, NULL, &w->breaker, &e), STATUS_OK);
     assert_int_equal(policy_create(&policy, &w->policy, &e), STATUS_OK);
     policy_list_target(w->policy, STR("127.0.0.1"));
+    policy_list_target(w->policy, STR("localhost"));
+    limiter_trust(w->limiter, STR("localhost"));
     w->robots = robots_create(w->loop, http_robots_fetch, &w->gate);
     assert_int_equal(http_create(w->loop, &w->http, &e), STATUS_OK);
     assert_int_equal(audit_open(w->loop, w->dir, NULL, &w->audit, &e), STATUS_OK);
     fwd.allow_direct = true;
-    assert_int_equal(forward_open(w->loop, &fwd, &w->member.forward, &e), STATUS_OK);
-    w->member.forward_port = forward_port(w->member.forward);
+    fwd.allow = allow;
+    fwd.arg = w;
+    assert_int_equal(forward_open(w->loop, &fwd, &w->forward, &e), STATUS_OK);
+    w->member.forward = w->forward;
     w->identity.user_agent = "Mozilla/5.0 (test)";
     w->identity.accept_language = "de-DE,de;q=0.9";
     snprintf(w->identity.id, sizeof w->identity.id, "i-test");
@@ -126,6 +153,19 @@ static int setup(void **state)
     deps.audit = w->audit;
     w->gate = gate_create(&deps);
     *state = w;
+    return 0;
+}
+
+/* The forwarder as any other proxy: every request goes through it. */
+static int setup_by_proxy(void **state)
+{
+    struct world *w;
+
+    if (setup(state) != 0)
+        return -1;
+    w = *state;
+    w->member.forward = NULL;
+    w->member.forward_port = forward_port(w->forward);
     return 0;
 }
 
@@ -146,7 +186,7 @@ static int teardown(void **state)
     audit_close(w->audit, on_closed, &w->closed);
     while (!w->closed)
         loop_run_once(w->loop, 100);
-    forward_close(&w->member.forward);
+    forward_close(&w->forward);
     policy_destroy(&w->policy);
     breaker_close_store(&w->breaker);
     limiter_destroy(&w->limiter);
@@ -219,6 +259,7 @@ static void test_get(void **state)
     assert_string_equal(json_str(json_get(c->result, "body"), ""), "the end");
     assert_string_equal(w->user_agent, "Mozilla/5.0 (test)");
     assert_string_equal(w->language, "de-DE,de;q=0.9");
+    assert_true(strcasecmp(w->connection_field, "keep-alive") == 0);
     assert_int_equal(audit_size(w->audit), 2); /* robots.txt and this one */
     assert_int_equal(httpd_count(w->server), 2);
     finish(c);
@@ -306,9 +347,102 @@ static void test_bad_parameters(void **state)
     finish(c);
 }
 
+static enum status status_of(struct world *w, const char *url)
+{
+    struct op_call *c = run(w, "http.get", get(url), 5000);
+    enum status s = c->status;
+
+    finish(c);
+    return s;
+}
+
+static void test_failures_are_named(void **state)
+{
+    static const struct {
+        const char *path;
+        enum status status;
+        const char *sentence;
+    } cases[] = {
+        {"/close", STATUS_UNAVAILABLE, "UNAVAILABLE: the connection ended without a response"},
+        {"/407", STATUS_PROTOCOL, "PROTOCOL: the credentials for the proxy are refused"},
+        {"http://127.0.0.1:1/", STATUS_UNAVAILABLE, NULL}, /* nor its robots.txt */
+        {"/claims", STATUS_OK, NULL},
+    };
+    struct world *w = *state;
+    struct forward_stats st;
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct op_call *c = run(w, "http.get", get(cases[i].path), 5000);
+
+        if (c->status != cases[i].status)
+            fail_msg("%s: %s (%s)", cases[i].path, status_name(c->status), err_text(&c->err));
+        if (cases[i].sentence)
+            assert_string_equal(c->err.text, cases[i].sentence);
+        finish(c);
+    }
+    forward_stats(w->forward, &st);
+    assert_in_range(st.failed, 3, 4); /* and a robots.txt */
+    assert_true(st.requests >= 5 && st.bytes_in > 0 && st.bytes_out > 0);
+}
+
+/* An address that policy refuses is not connected to, whatever the name; a connection that was cut
+ * is not used again. */
+static void test_refused_addresses(void **state)
+{
+    struct world *w = *state;
+    char *named = arena_printf(w->arena, "http://localhost:%u/x", httpd_port(w->server));
+    struct forward_stats st;
+    unsigned count;
+
+    assert_int_equal(status_of(w, "/x"), STATUS_OK);
+    assert_int_equal(status_of(w, named), STATUS_OK);
+    count = httpd_count(w->server);
+    w->strict = true;
+    forward_cut_all(w->forward);
+    assert_int_equal(status_of(w, "/x"), STATUS_POLICY_DENIED);
+    assert_int_equal(status_of(w, named), STATUS_POLICY_DENIED);
+    assert_int_equal(httpd_count(w->server), count);
+    forward_stats(w->forward, &st);
+    assert_int_equal(st.denied, 2);
+}
+
+static void test_connections_are_one_members(void **state)
+{
+    struct world *w = *state;
+    struct forward_opts fwd = FORWARD_OPTS_INIT;
+    struct member first = w->member;
+    struct forward *second = NULL;
+    struct err e = ERR_INIT;
+    unsigned mine;
+
+    assert_int_equal(status_of(w, "/x"), STATUS_OK);
+    mine = w->connection;
+    assert_int_equal(status_of(w, "/x"), STATUS_OK);
+    assert_int_equal(w->connection, mine);
+
+    fwd.allow_direct = true;
+    assert_int_equal(forward_open(w->loop, &fwd, &second, &e), STATUS_OK);
+    first = w->member;
+    w->member.jar = NULL;
+    w->member.http_door = 0;
+    w->member.forward = first.forward ? second : NULL;
+    w->member.forward_port = forward_port(second);
+    assert_int_equal(status_of(w, "/x"), STATUS_OK);
+    assert_int_not_equal(w->connection, mine);
+    http_jar_free(&w->member);
+    w->member = first;
+    assert_int_equal(status_of(w, "/x"), STATUS_OK);
+    assert_int_equal(w->connection, mine);
+    forward_close(&second); /* while a connection of its is kept */
+}
+
 int main(void)
 {
-#define CASE_OF(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define CASE_OF(f)                                                                                 \
+    cmocka_unit_test_setup_teardown(f, setup, teardown),                                           \
+    {                                                                                              \
+#f ", by proxy", f, setup_by_proxy, teardown, NULL                                         \
+    }
     static const struct CMUnitTest tests[] = {
         CASE_OF(test_get),
         CASE_OF(test_redirects_pass_the_gate),
@@ -316,6 +450,9 @@ int main(void)
         CASE_OF(test_answers_that_are_failures),
         CASE_OF(test_post),
         CASE_OF(test_bad_parameters),
+        CASE_OF(test_failures_are_named),
+        CASE_OF(test_refused_addresses),
+        CASE_OF(test_connections_are_one_members),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
