@@ -26,7 +26,11 @@ struct pool_limits {
 };
 #define POOL_MEMORY_BYTES (1536ull * 1024 * 1024)
 #define POOL_AGE_MS       (4ull * 60 * 60 * 1000)
-enum { POOL_PAGES = 20000, POOL_MEASURE_MS = 60000 };
+enum {
+    POOL_PAGES = 20000,
+    POOL_MEASURE_MS = 60000,
+    POOL_CRASHES = 3 /* pages in a row that crashed and showed nothing: it makes no others */
+};
 
 struct pool_opts {
     struct loop *loop;

@@ -59,6 +59,8 @@ void home_check(struct home *h)
         snprintf(why, sizeof why, "%" PRIu64 " s old", age / 1000);
     else if (pages > (l->pages != 0 ? l->pages : POOL_PAGES))
         snprintf(why, sizeof why, "%zu pages", pages);
+    else if (targets_crashes(instance_targets(h->instance)) >= POOL_CRASHES)
+        snprintf(why, sizeof why, "%d pages crashed in a row", POOL_CRASHES);
     if (why[0] != '\0')
         home_retire(h, why);
 }

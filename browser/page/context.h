@@ -52,6 +52,8 @@ struct targets *targets_create(struct cdp_conn *c, const struct targets_opts *op
  * NULL. */
 void targets_destroy(struct targets **t);
 size_t targets_holds(const struct targets *t);
+/** Pages that crashed since one of the browser's showed a document. */
+unsigned targets_crashes(const struct targets *t);
 
 typedef void context_fn(void *arg, struct context *c, enum status s, const struct err *e);
 

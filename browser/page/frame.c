@@ -136,8 +136,10 @@ void frame_on_navigated(void *arg, struct cdp_session *s, const struct json *par
     f->dcl = f->loaded = f->idle = false;
     f->document++;
     f->committed_at = ++p->clock;
-    if (f == p->main && p->ctx != NULL && strcmp(f->url, "about:blank") != 0)
+    if (f == p->main && p->ctx != NULL && strcmp(f->url, "about:blank") != 0) {
         p->ctx->n_documents++;
+        p->targets->crashes = 0;
+    }
     start_over(f);
     network_charge(f);
     lifecycle_changed(p, f);

@@ -184,6 +184,7 @@ void page_lost(struct page *p, enum status why, const char *sentence)
     if (p->ctx != NULL && p->ctx->session != NULL && why != STATUS_CLOSED)
         session_lost(p->ctx->session, p);
     if (why == STATUS_PAGE_CRASHED && p->ctx != NULL) {
+        p->targets->crashes++;
         targets_tell(p->targets, "page crashed", p->ctx->member, sentence);
         cdp_callf(cdp_conn_root(p->targets->conn), "Target.closeTarget", 0, NULL, NULL,
                   "{\"targetId\":\"%s\"}", p->target);

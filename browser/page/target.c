@@ -363,6 +363,11 @@ void targets_settle(struct targets *t)
     free(t);
 }
 
+unsigned targets_crashes(const struct targets *t)
+{
+    return t->crashes;
+}
+
 size_t targets_holds(const struct targets *t)
 {
     return t->n_holds;
