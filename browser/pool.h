@@ -63,6 +63,12 @@ void pool_destroy(struct pool **p);
  * failed lease is over; one that is OK must be taken with context_begin inside `fn`. A member has
  * one lease at a time (BUG otherwise). */
 struct pool_lease *pool_acquire(struct pool *p, struct member *m, context_fn *fn, void *arg);
+/** Makes the context of a member that has none and no lease, with its page on about:blank, so that
+ * its next lease is answered at once with both. Does nothing while no instance is up for it, and
+ * leases come first. */
+void pool_warm(struct pool *p, struct member *m);
+/** Its page is there, and nobody has it. */
+bool pool_is_warm(const struct pool *p, const struct member *m);
 /** A lease that was not answered yet: it ends soon with `why`. */
 void pool_give_up(struct pool_lease *l, enum status why);
 /** Ends a lease that was answered with OK, and the session (context_end). `clean`: the attempt went

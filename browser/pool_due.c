@@ -8,6 +8,10 @@
 /* The context of a seat without a lease leaves a home that is due. */
 void seat_leaves(struct home *h, struct seat *s)
 {
+    if (s->warm) {
+        seat_cool(s);
+        return;
+    }
     if (pool_is_kept(h->pool) && context_is_usable(s->ctx) && !h->pool->stopping) {
         seat_save_cookies(h, s);
         return;

@@ -24,6 +24,7 @@ static void seats_leave(struct home *h)
             continue;
         s->ctx = NULL;
         s->home = NULL;
+        s->warm = false;
         if (s->lease != NULL && s->lease->state == LEASE_MAKES) {
             s->lease->state = LEASE_WAITS;
             list_push(&p->waiting, &s->lease->link);

@@ -3,6 +3,7 @@
  *   pool.c           its life, members' seats
  *   pool_lease.c     leases: waiting, making, held, over
  *   pool_home.c      instances: starting one, finding one, what happens when one ends
+ *   pool_warm.c      contexts and pages that are there before they are asked for
  *   pool_due.c       when one is due, how it is left, what it takes of memory
  *   pool_renew.c     a member that becomes somebody else
  *   pool_cookies.c   a kept context's cookies, from the old instance to the new
@@ -44,6 +45,7 @@ struct seat {
     struct arena *arena, *arena_before; /* of `applied`, NULL: not prepared; and of who the member
                                            was before: its last context may be on its way out */
     bool saving, renewed;               /* renewed: what is saved is not the member's any more */
+    bool warm; /* ctx was made ahead of any lease, and may be on its way yet */
     struct context *ctx;
     struct home *home; /* of ctx, or where it is being made; NULL when it died */
     struct pool_lease *lease;
@@ -107,6 +109,14 @@ void pool_lease_fail(struct pool_lease *l, enum status s, const char *sentence);
 void pool_fail_waiting(struct pool *p, const struct err *e);
 /** Its context is there, with cookies: answers the lease. */
 void pool_lease_held(struct pool_lease *l);
+
+/** What applies to the seat's contexts in a home. */
+const struct applied *seat_applied(struct seat *s, const struct home *h);
+
+/* --- pool_warm.c --- */
+
+/** A context that was made ahead goes: nobody used it. */
+void seat_cool(struct seat *s);
 
 /* --- pool_home.c --- */
 

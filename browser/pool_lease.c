@@ -68,6 +68,18 @@ static void note_level(struct seat *s)
     sandbox_receipt(gate_deps(o->targets.gate)->audit, s->home->instance, s->member);
 }
 
+/* A context that nobody had before. */
+static void furnish(struct pool_lease *l)
+{
+    l->is_new = true;
+    note_level(l->seat);
+    seat_find_cookies(l->seat);
+    if (l->seat->cookies != NULL)
+        seat_load_cookies(l);
+    else
+        pool_lease_held(l);
+}
+
 static void on_context(void *arg, struct context *c, enum status s, const struct err *e)
 {
     struct pool_lease *l = arg;
@@ -88,13 +100,16 @@ static void on_context(void *arg, struct context *c, enum status s, const struct
         return;
     }
     seat->ctx = c;
-    l->is_new = true;
-    note_level(seat);
-    seat_find_cookies(seat);
-    if (seat->cookies != NULL)
-        seat_load_cookies(l);
-    else
-        pool_lease_held(l);
+    furnish(l);
+}
+
+const struct applied *seat_applied(struct seat *s, const struct home *h)
+{
+    if (s->arena == NULL) {
+        s->arena = arena_create(NULL, 0);
+        identity_prepare(s->arena, s->member->identity, h->owner != NULL, &s->applied);
+    }
+    return &s->applied;
 }
 
 static void lease_on(struct pool_lease *l, struct home *h)
@@ -102,14 +117,11 @@ static void lease_on(struct pool_lease *l, struct home *h)
     struct seat *s = l->seat;
 
     list_remove(&l->link);
-    if (s->arena == NULL) {
-        s->arena = arena_create(NULL, 0);
-        identity_prepare(s->arena, s->member->identity, h->owner != NULL, &s->applied);
-    }
     l->state = LEASE_MAKES;
     s->home = h;
     h->n_leases++;
-    s->ctx = context_create(instance_targets(h->instance), s->member, &s->applied, on_context, l);
+    s->ctx =
+        context_create(instance_targets(h->instance), s->member, seat_applied(s, h), on_context, l);
 }
 
 /* A context that is there already. From the loop: the lease was put in line first. */
@@ -120,6 +132,15 @@ static void lease_again(struct pool_lease *l)
     pool_lease_held(l);
 }
 
+static void lease_warm(struct pool_lease *l)
+{
+    list_remove(&l->link);
+    l->state = LEASE_MAKES;
+    l->seat->warm = false;
+    l->seat->home->n_leases++;
+    furnish(l);
+}
+
 void pool_serve(struct pool *p)
 {
     list_for_each_safe (link, &p->waiting) {
@@ -127,6 +148,12 @@ void pool_serve(struct pool *p)
         struct seat *s = l->seat;
         struct home *h;
 
+        if (s->warm && pool_is_warm(p, s->member)) {
+            lease_warm(l);
+            continue;
+        }
+        if (s->warm)
+            seat_cool(s);
         if (s->ctx != NULL && !s->home->due && context_is_usable(s->ctx)) {
             lease_again(l);
             continue;

@@ -48,6 +48,7 @@ void pool_renew(struct pool *p, struct member *m, const struct identity *next)
         s->home->pages += context_pages_made(s->ctx);
         context_destroy(&s->ctx);
         s->home = NULL;
+        s->warm = false;
     }
     arena_destroy(&s->arena_before);
     s->arena_before = steal_ptr(&s->arena);

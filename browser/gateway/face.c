@@ -58,6 +58,33 @@ static bool fits(const struct member *m, const char *identity, const char *proxy
            (proxy == NULL || strcmp(m->proxy_id, proxy) == 0);
 }
 
+static bool is_warm(const struct face *f, const struct member *m)
+{
+    const struct pool *p = browser_executor_pool(engine_executor(f->engine));
+
+    return p != NULL && pool_is_warm(p, m);
+}
+
+/* Those whose page is there already come first. */
+static struct member *idle(void *arg, size_t i)
+{
+    struct face *f = arg;
+    struct member **members;
+    size_t n;
+
+    members = engine_members(f->engine, &n);
+    for (int warm = 1; warm >= 0; warm--)
+        for (size_t k = 0; k < n; k++)
+            if (!members[k]->busy && is_warm(f, members[k]) == (warm == 1) && i-- == 0)
+                return members[k];
+    return NULL;
+}
+
+static bool take_one(struct face *f, struct sched *s, struct member *m, bool warm)
+{
+    return (!warm || is_warm(f, m)) && sched_member_take(s, m);
+}
+
 static enum status take(void *arg, const char *identity, const char *proxy, struct member **out,
                         struct err *e)
 {
@@ -67,13 +94,15 @@ static enum status take(void *arg, const char *identity, const char *proxy, stru
     size_t n, n_fit = 0;
 
     members = engine_members(f->engine, &n);
-    for (size_t i = 0; i < n && s != NULL; i++) {
-        if (!fits(members[i], identity, proxy))
+    for (size_t i = 0; i < 2 * n && s != NULL; i++) {
+        struct member *m = members[i % n];
+
+        if (!fits(m, identity, proxy))
             continue;
-        n_fit++;
-        if (!sched_member_take(s, members[i]))
+        n_fit += i >= n;
+        if (!take_one(f, s, m, i < n))
             continue;
-        *out = members[i];
+        *out = m;
         return STATUS_OK;
     }
     if (n_fit == 0 && n > 0)
@@ -256,6 +285,7 @@ static void make_gateway(struct face *f)
         .conf = engine_conf(f->engine),
         .take = take,
         .give = give,
+        .idle = idle,
         .arg = f,
         .version = n > 0 ? members[0]->identity->full_version : NULL,
     };

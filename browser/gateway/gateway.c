@@ -6,7 +6,11 @@
 #include "core/base/log.h"
 #include "core/base/rng.h"
 
-enum { STOP_POLL_MS = 10, LEASE_BODY_MAX = 64 * 1024 };
+enum {
+    STOP_POLL_MS = 10,
+    WARM_MS = 20, /* after a lease is ready or over: its client goes first */
+    LEASE_BODY_MAX = 64 * 1024,
+};
 
 /* An id that /json/version gave out: whoever connects with it gets a lease of that id. */
 struct ticket {
@@ -63,6 +67,25 @@ void gateway_lease_over(struct gateway *g, struct lease *l)
 {
     map_remove(g->leases, str_from(l->id));
     g->deps.give(g->deps.arg, l->member);
+    gateway_warm_soon(g);
+}
+
+/* --- pages that are ready before they are asked for --- */
+
+static void on_warm(struct loop_timer *t)
+{
+    struct gateway *g = container_of(t, struct gateway, warm);
+    struct member *m;
+
+    for (size_t i = 0; i < g->deps.conf->warm && (m = g->deps.idle(g->deps.arg, i)) != NULL; i++)
+        if (m->keep == NULL) /* a stored member's storage goes in before its first page */
+            pool_warm(g->deps.pool, m);
+}
+
+void gateway_warm_soon(struct gateway *g)
+{
+    if (!g->stopping && g->deps.pool != NULL && g->deps.idle != NULL)
+        loop_timer_start(g->deps.loop, &g->warm, WARM_MS, on_warm);
 }
 
 /* --- tickets --- */
@@ -523,6 +546,7 @@ struct gateway *gateway_create(const struct gateway_deps *deps)
 void gateway_begin(struct gateway *g, struct pool *pool)
 {
     g->deps.pool = pool;
+    gateway_warm_soon(g);
 }
 
 void *gateway_arg(const struct gateway *g)
@@ -557,6 +581,7 @@ void gateway_stop(struct gateway *g, void (*stopped)(void *arg), void *arg)
 
     BUG_ON(g->stopping);
     g->stopping = true;
+    loop_timer_stop(&g->warm);
     g->stopped = stopped;
     g->stopped_arg = arg;
     while ((l = map_next(g->leases, &it, NULL)) != NULL)

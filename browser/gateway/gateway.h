@@ -30,6 +30,9 @@ struct gateway_deps {
     enum status (*take)(void *arg, const char *identity, const char *proxy, struct member **out,
                         struct err *e);
     void (*give)(void *arg, struct member *m);
+    /** The i-th of the members that nobody uses, those first that take gives first; NULL: there are
+     * not so many. For pages that are ready before they are asked for; may be NULL. */
+    struct member *(*idle)(void *arg, size_t i);
     void *arg;
     /** What Browser.getVersion's product is in /json/version before a browser was asked:
      * "156.0.8078.79". */

@@ -22,8 +22,11 @@ struct gateway {
     bool stopping;
     void (*stopped)(void *arg);
     void *stopped_arg;
-    struct loop_timer stop_timer;
+    struct loop_timer stop_timer, warm;
 };
+
+/** Sees to it that so many pages as the campaign says wait for the next leases. */
+void gateway_warm_soon(struct gateway *g);
 
 /** What an instance tells of its targets, for all leases that are on it. */
 struct hub {

@@ -354,6 +354,7 @@ void lease_settle(struct lease *l)
     loop_timer_stop(&l->first_timer);
     l->alone_since_ms = now_ms(l);
     lease_moved(l, LEASE_READY);
+    gateway_warm_soon(l->gateway);
     tell_waiters(l, STATUS_OK, &ok);
     list_for_each_safe (link, &l->clients)
         client_start(list_entry(link, struct client, link));
@@ -457,7 +458,12 @@ static void on_restored(struct lease *l)
         return;
     }
     hub_join(l->gateway, l, context_conn(l->own.ctx));
-    open_first(l);
+    if (!context_show(l->own.ctx)) {
+        open_first(l);
+        return;
+    }
+    l->has_first = true;
+    lease_settle(l);
 }
 
 static void on_pool(void *arg, struct context *c, enum status s, const struct err *e)

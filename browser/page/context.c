@@ -257,6 +257,53 @@ void context_begin(struct context *c, struct page_session *s)
         console_send(list_entry(l, struct page, link));
 }
 
+void context_warm(struct context *c)
+{
+    BUG_ON(c->session != NULL || !list_empty(&c->pages));
+    page_open(page_create(c), NULL);
+}
+
+static bool is_there(const struct page *p)
+{
+    return p->state == PAGE_OPEN && p->main_realm.session != NULL;
+}
+
+bool context_is_warm(const struct context *c)
+{
+    return context_is_usable(c) && !list_empty(&c->pages) &&
+           is_there(list_entry(c->pages.next, struct page, link));
+}
+
+static void show(struct context *c, const struct page *p)
+{
+    struct json *info = json_add_str(json_new_object(), "targetId", p->target);
+
+    json_add_str(info, "type", "page");
+    json_add_str(info, "title", page_url(p));
+    json_add_str(info, "url", page_url(p));
+    json_add_bool(info, "attached", true);
+    json_add_bool(info, "canAccessOpener", false);
+    json_add_str(info, "browserContextId", c->id);
+    (void)c->watch->on_target(c->watch->arg, c, info, cdp_session_id(p->main_realm.session));
+    json_destroy(&info);
+}
+
+bool context_show(struct context *c)
+{
+    bool any = false;
+
+    BUG_ON(c->watch == NULL);
+    list_for_each (l, &c->pages) {
+        const struct page *p = list_entry(l, struct page, link);
+
+        if (!is_there(p))
+            continue;
+        show(c, p);
+        any = true;
+    }
+    return any;
+}
+
 /* No script of a member runs on while its member has nothing to do. */
 static void idle_answered(void *arg, enum status s, const struct json *result, const struct err *e)
 {

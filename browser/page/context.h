@@ -71,6 +71,13 @@ const char *context_id(const struct context *c); /* DevTools' browserContextId *
 /** The browser is there and has it. */
 bool context_is_usable(const struct context *c);
 
+/** Opens its main page on about:blank before anybody takes it, so that it is there then. */
+void context_warm(struct context *c);
+/** That page is open. */
+bool context_is_warm(const struct context *c);
+/** Gives the watch the pages that were open before it was set. False: there are none. */
+bool context_show(struct context *c);
+
 /** An attempt takes the context: s->member, attempt, gate ... are filled in by the caller, main and
  * page here. */
 void context_begin(struct context *c, struct page_session *s);

@@ -48,6 +48,7 @@ enum {
     CONF_TASKS_MAX = 10000000,  /* rows times members of a broadcast */
     CONF_MEMBERS_MAX = 100000,
     CONF_SLOTS_MAX = 1024,
+    CONF_WARM_MAX = 64,
     CONF_FILE_MAX = 16 * 1024 * 1024, /* bytes of a campaign or flow file */
     CONF_COLUMNS_MAX = 1000,          /* of a CSV file */
 };
@@ -176,6 +177,7 @@ struct campaign_conf {
 
     struct conf_members members;
     uint32_t slots;          /* default: the fewer of members.count and 1.5 times the cores */
+    uint32_t warm;           /* pages that wait ready for leases */
     struct scale_conf scale; /* "autoscale"; max 0: off */
     enum isolation isolation;
     enum browser_kind browser;

@@ -597,6 +597,13 @@ static const struct json_field fields[] = {
      .max = CONF_SLOTS_MAX,
      .doc = "how many members run at a time; default: the fewer of members.count and 1.5 times the "
             "cores"},
+    {.name = "warm",
+     .kind = JK_UINT,
+     CONF(warm),
+     .min = 0,
+     .max = CONF_WARM_MAX,
+     .doc = "how many pages wait ready for the next leases of fleet serve, each of some 13 MB; "
+            "default: 1"},
     {.name = "recycle",
      .kind = JK_OBJECT,
      CONF(recycle),
@@ -706,6 +713,7 @@ void campaign_defaults(struct campaign_conf *out)
         .deadlines = {.run_ms = 60000, .heartbeat_ms = 10000},
         .retry = {.max = 2, .base_ms = 500, .cap_ms = 30000},
         .scale = {.min = 1},
+        .warm = 1,
         .recycle = {.memory_mb = 1536, .age_s = 4 * 60 * 60, .pages = 20000},
         .output = {.results = "results.ndjson",
                    .artifacts = "out/",

@@ -1,11 +1,14 @@
 // What the gateway costs: the same Puppeteer and Playwright scripts on a browser of their own and through a lease, in turns, one page after the
 // other, with the gate idle (one private target, 5,000 a second); then how many leases can be held open at once.
 //
-//   tests/bench/run gateway        FLEET_NPM=$PWD/build/npm node tests/bench/gateway.mjs [--rounds 7] [--pages 10] [--only raw,puppeteer,playwright,held]
+//   tests/bench/run gateway        FLEET_NPM=$PWD/build/npm node tests/bench/gateway.mjs [--rounds 7] [--pages 10] [--only raw,puppeteer,playwright,lease,held]
 //
 // Both browsers are the same binary with the same switches: those of the member's browser, read from /proc, less its pipe and its proxy. The
 // member's pages have what Fleet adds: identity, forwarder, gate and receipts; the other's have none of it. A round is one connection, one
 // context and so many pages on each; medians over the pages of all rounds but the first. CPU is that of the processes, from /proc.
+//
+// lease: from asking for a lease to an answer of its page, which has identity, viewport, time zone, locale and proxy; with a page that waits
+// ready, and without; against what puppeteer and playwright take to the same on a browser that runs.
 //
 // held: 200 leases, each with a client connected to it and its page open, 20 of which open pages and click on them meanwhile.
 import { spawn } from 'node:child_process';
@@ -27,7 +30,7 @@ const rounds = Number(option('rounds', 7));
 const pages = Number(option('pages', 10));
 const leases = Number(option('leases', 200));
 const active = Number(option('active', 20));
-const only = option('only', 'raw,puppeteer,playwright,held').split(',');
+const only = option('only', 'raw,puppeteer,playwright,lease,held').split(',');
 const build = resolve(process.env.FLEET_BUILD ?? join(here, '../../build/release'));
 const shell = option('browser', '/usr/bin/chromium-headless-shell');
 const dir = mkdtempSync(join(tmpdir(), 'gateway-bench-'));
@@ -103,11 +106,11 @@ function line(child, stream, pattern) {
     });
 }
 
-async function serve(members, slots) {
+async function serve(members, slots, more = {}) {
     const state = mkdtempSync(join(dir, 'state-'));
     writeFileSync(join(state, 'serve.json'), JSON.stringify({
         members: { count: members, identities: { honest: true } }, slots, browser: 'headless-shell', isolation: 'context',
-        limits: { max_requests: 5000, window_ms: 1000, robots: false }, policy: { private_networks: true }, audit: { sink: 'audit.ndjson' },
+        limits: { max_requests: 5000, window_ms: 1000, robots: false }, policy: { private_networks: true }, audit: { sink: 'audit.ndjson' }, ...more,
     }));
     const child = spawn(join(build, 'fleet'), ['--state-dir', 'state', 'serve', '--config', 'serve.json', '--listen', '127.0.0.1:0', '--json'], { cwd: state, stdio: ['ignore', 'pipe', 'inherit'] });
     const [, base, token] = await line(child, 'stdout', /"gateway":"(http[^"]+)","token":"([^"]+)"/);
@@ -121,6 +124,9 @@ async function serve(members, slots) {
             if (answer.status !== 201)
                 throw new Error(`POST /v1/leases: ${answer.status} ${JSON.stringify(made)}`);
             return made;
+        },
+        async give(made) {
+            await fetch(`${base}/v1/leases/${made.id}`, { method: 'DELETE', headers });
         },
         async end() {
             child.kill();
@@ -265,6 +271,77 @@ async function speed() {
     await server.end();
 }
 
+/* --- one lease --- */
+
+const asked = '[navigator.userAgent, innerWidth, Intl.DateTimeFormat().resolvedOptions().timeZone, navigator.language].join()';
+
+async function leased(server) {
+    const made = await server.lease();
+    const wire = await Wire.open(made.url);
+    const { targetInfos } = await wire.send('Target.getTargets');
+    const { sessionId } = await wire.send('Target.attachToTarget', { targetId: targetInfos.find((t) => t.type === 'page').targetId, flatten: true });
+    await wire.evaluate(asked, sessionId);
+    return async () => {
+        await wire.close();
+        await server.give(made);
+    };
+}
+
+const agent = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36';
+const peers = {
+    async puppeteer(endpoint) {
+        const browser = await puppeteer.connect({ browserWSEndpoint: endpoint, defaultViewport: null });
+        return async () => {
+            const context = await browser.createBrowserContext({ proxyServer: 'http://127.0.0.1:9' });
+            const page = await context.newPage();
+            await Promise.all([page.setUserAgent({ userAgent: agent }), page.setViewport({ width: 1280, height: 720 }), page.emulateTimezone('Europe/Berlin')]);
+            await page.evaluate(asked);
+            return () => context.close();
+        };
+    },
+    async playwright(endpoint) {
+        const browser = await playwright.connectOverCDP(endpoint);
+        return async () => {
+            const context = await browser.newContext({ userAgent: agent, viewport: { width: 1280, height: 720 }, timezoneId: 'Europe/Berlin', locale: 'de-DE', proxy: { server: 'http://127.0.0.1:9' } });
+            const page = await context.newPage();
+            await page.evaluate(asked);
+            return () => context.close();
+        };
+    },
+};
+
+async function one() {
+    const full = { members: { count: 4 } };
+    const warm = await serve(4, 4, { ...full, warm: 1 });
+    const cold = await serve(4, 4, { ...full, warm: 0 });
+    await (await leased(cold))(); // its browser is there
+    const own = await alone(cold.browser());
+    const ways = { 'a lease, warm': () => leased(warm), 'a lease, cold': () => leased(cold) };
+    for (const name of Object.keys(peers).filter((n) => only.includes(n)))
+        ways[name] = await peers[name](own.endpoint);
+    const took = {};
+    for (let k = 0; k < 6 * rounds; k++)
+        for (const [name, begin] of Object.entries(ways)) {
+            await new Promise((done) => setTimeout(done, 250)); // idle, as people leave it
+            const at = performance.now();
+            const end = await begin();
+            if (k > 2)
+                (took[name] ??= []).push(performance.now() - at);
+            await end();
+        }
+    console.log('\nto an answer of a page that has identity, viewport, time zone, locale and proxy: p50 / p95 ms');
+    for (const name of Object.keys(ways))
+        console.log(`${name.padEnd(16)}${median(took[name]).toFixed(1)} / ${quantile(took[name], 0.95).toFixed(1)}`);
+    const theirs = Math.min(Infinity, ...Object.keys(peers).filter((n) => took[n]).map((n) => median(took[n])));
+    for (const [name, goal] of [['a lease, warm', 0.15], ['a lease, cold', 0.9]]) {
+        const ratio = median(took[name]) / theirs;
+        console.log(`${name} against the quicker peer   ${ratio.toFixed(2)}   goal <= ${goal}   ${ratio <= goal ? 'reached' : 'MISSED'}`);
+    }
+    own.child.kill();
+    await warm.end();
+    await cold.end();
+}
+
 /* --- many leases --- */
 
 async function held() {
@@ -332,8 +409,10 @@ async function visit(wire, page, late) {
 }
 
 try {
-    if (only.some((s) => s !== 'held'))
+    if (only.some((s) => s !== 'held' && s !== 'lease'))
         await speed();
+    if (only.includes('lease'))
+        await one();
     if (only.includes('held'))
         await held();
 } finally {

@@ -94,6 +94,16 @@ static void give(void *arg, struct member *m)
     m->busy = false;
 }
 
+static struct member *idle(void *arg, size_t i)
+{
+    struct rig *r = arg;
+
+    for (size_t k = 0; k < r->members.n; k++)
+        if (!r->members.v[k]->busy && i-- == 0)
+            return r->members.v[k];
+    return NULL;
+}
+
 static bool before(struct exchange *x, void *arg)
 {
     const char *given = exchange_token(x);
@@ -188,6 +198,7 @@ static void open_server(struct rig *r)
         .conf = &r->conf,
         .take = take,
         .give = give,
+        .idle = idle,
         .arg = r,
         .version = r->version,
     };

@@ -342,6 +342,56 @@ static void test_an_instance_a_member(void **state)
 }
 
 /* Fewer slots take no lease away; instances beyond them go when they are idle. */
+static bool warms(size_t member)
+{
+    pool_warm(fx.pool, &fx.member[member]);
+    for (unsigned i = 0; i < 500 && !pool_is_warm(fx.pool, &fx.member[member]); i++)
+        turn_for(10);
+    return pool_is_warm(fx.pool, &fx.member[member]);
+}
+
+static void test_warm_page_is_there_when_it_is_asked_for(void **state)
+{
+    struct use a, b;
+
+    (void)state;
+    open_all(ISOLATION_CONTEXT, CONTEXT_FRESH, NULL);
+    assert_true(warms(0));
+    assert_int_equal(lease(&a, 0), STATUS_OK);
+    assert_true(pool_is_new(a.lease));
+    assert_int_equal(page_state(a.session.page), PAGE_OPEN);
+    assert_false(pool_is_warm(fx.pool, &fx.member[0]));
+    pool_warm(fx.pool, &fx.member[0]); /* it has a lease: nothing to do */
+    assert_int_equal(go(&a, "http://a.test/set"), STATUS_OK);
+    pool_release(a.lease, true);
+    assert_int_equal(lease(&a, 0), STATUS_OK); /* the next one is another's, without it */
+    assert_int_equal(page_state(a.session.page), PAGE_NEW);
+    pool_release(a.lease, true);
+
+    pool_warm(fx.pool, &fx.member[0]); /* on its way yet: not waited for */
+    assert_int_equal(lease(&a, 0), STATUS_OK);
+    assert_int_equal(go(&a, "http://a.test/early"), STATUS_OK);
+    pool_release(a.lease, true);
+
+    assert_true(warms(1)); /* somebody else's by now */
+    pool_renew(fx.pool, &fx.member[1], fx.member[1].identity);
+    assert_false(pool_is_warm(fx.pool, &fx.member[1]));
+    assert_int_equal(lease(&b, 1), STATUS_OK);
+    assert_int_equal(go(&b, "http://a.test/renewed"), STATUS_OK);
+    pool_release(b.lease, true);
+
+    assert_true(warms(0)); /* its browser dies */
+    assert_int_equal(kill(instance_of(0), SIGKILL), 0);
+    for (unsigned i = 0; i < 500 && pool_is_warm(fx.pool, &fx.member[0]); i++)
+        turn_for(10);
+    assert_false(pool_is_warm(fx.pool, &fx.member[0]));
+    assert_int_equal(lease(&a, 0), STATUS_OK);
+    assert_int_equal(go(&a, "http://a.test/after"), STATUS_OK);
+    pool_release(a.lease, true);
+    assert_true(warms(0)); /* and one is left when the pool stops */
+    close_all();
+}
+
 static void test_scaled_while_leased(void **state)
 {
     struct use u[N_MEMBERS];
@@ -429,6 +479,7 @@ int main(void)
         cmocka_unit_test(test_instance_that_is_due_hands_on_cookies),
         cmocka_unit_test(test_instance_that_dies_is_replaced),
         cmocka_unit_test(test_an_instance_a_member),
+        cmocka_unit_test(test_warm_page_is_there_when_it_is_asked_for),
         cmocka_unit_test(test_scaled_while_leased),
         cmocka_unit_test(test_lease_given_up),
         cmocka_unit_test(test_browser_that_does_not_start),
