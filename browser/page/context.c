@@ -277,10 +277,11 @@ bool context_is_warm(const struct context *c)
 static void show(struct context *c, const struct page *p)
 {
     struct json *info = json_add_str(json_new_object(), "targetId", p->target);
+    const char *url = page_url(p)[0] != '\0' ? page_url(p) : "about:blank"; /* not told of that */
 
     json_add_str(info, "type", "page");
-    json_add_str(info, "title", page_url(p));
-    json_add_str(info, "url", page_url(p));
+    json_add_str(info, "title", url);
+    json_add_str(info, "url", url);
     json_add_bool(info, "attached", true);
     json_add_bool(info, "canAccessOpener", false);
     json_add_str(info, "browserContextId", c->id);
