@@ -93,6 +93,9 @@ const kb = (pid, file, name) => {
     }
 };
 
+const children = []; // none is left behind, whatever fails
+process.on('exit', () => children.forEach((child) => child.kill()));
+
 function line(child, stream, pattern) {
     let text = '';
     return new Promise((done, no) => {
@@ -113,6 +116,7 @@ async function serve(members, slots, more = {}) {
         limits: { max_requests: 5000, window_ms: 1000, robots: false }, policy: { private_networks: true }, audit: { sink: 'audit.ndjson' }, ...more,
     }));
     const child = spawn(join(build, 'fleet'), ['--state-dir', 'state', 'serve', '--config', 'serve.json', '--listen', '127.0.0.1:0', '--json'], { cwd: state, stdio: ['ignore', 'pipe', 'inherit'] });
+    children.push(child);
     const [, base, token] = await line(child, 'stdout', /"gateway":"(http[^"]+)","token":"([^"]+)"/);
     const headers = { authorization: `Bearer ${token}` };
     return {
@@ -146,7 +150,8 @@ async function alone(like) {
     args.push('--remote-debugging-port=0', `--user-data-dir=${join(dir, 'profile')}`);
     if (process.getuid() === 0 && !args.includes('--no-sandbox'))
         args.push('--no-sandbox'); // it does not start as root with its sandbox; a member's does, below fleet-reaper
-    const child = spawn(shell, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(shell.replace(/^\/usr\/bin\/(chromium)/, '/usr/lib/chromium/$1'), args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    children.push(child);
     const [, endpoint] = await line(child, 'stderr', /listening on (ws:\S+)/);
     return { child, endpoint, browser: () => tree(child.pid) };
 }
