@@ -280,37 +280,43 @@ async function speed() {
 
 const asked = '[navigator.userAgent, innerWidth, Intl.DateTimeFormat().resolvedOptions().timeZone, navigator.language].join()';
 
+/* A way begins: resolves when its page answers, with what asks it who it is, and what ends it. */
 async function leased(server) {
     const made = await server.lease();
     const wire = await Wire.open(made.url);
     const { targetInfos } = await wire.send('Target.getTargets');
     const { sessionId } = await wire.send('Target.attachToTarget', { targetId: targetInfos.find((t) => t.type === 'page').targetId, flatten: true });
-    await wire.evaluate(asked, sessionId);
-    return async () => {
-        await wire.close();
-        await server.give(made);
+    await wire.evaluate('1', sessionId);
+    return {
+        ask: () => wire.evaluate(asked, sessionId),
+        async end() {
+            await wire.close();
+            await server.give(made);
+        },
     };
 }
 
 const agent = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36';
+const is = { userAgent: agent, width: 1280, height: 720, zone: 'Europe/Berlin', locale: 'de-DE' };
 const peers = {
     async puppeteer(endpoint) {
         const browser = await puppeteer.connect({ browserWSEndpoint: endpoint, defaultViewport: null });
         return async () => {
             const context = await browser.createBrowserContext({ proxyServer: 'http://127.0.0.1:9' });
             const page = await context.newPage();
-            await Promise.all([page.setUserAgent({ userAgent: agent }), page.setViewport({ width: 1280, height: 720 }), page.emulateTimezone('Europe/Berlin')]);
-            await page.evaluate(asked);
-            return () => context.close();
+            const session = await page.createCDPSession(); // it has no word for the locale
+            await Promise.all([page.setUserAgent({ userAgent: is.userAgent }), page.setViewport(is), page.emulateTimezone(is.zone), session.send('Emulation.setLocaleOverride', { locale: is.locale })]);
+            await page.evaluate('1');
+            return { ask: () => page.evaluate(asked), end: () => context.close() };
         };
     },
     async playwright(endpoint) {
-        const browser = await playwright.connectOverCDP(endpoint);
+        const browser = await playwright.chromium.connectOverCDP(endpoint);
         return async () => {
-            const context = await browser.newContext({ userAgent: agent, viewport: { width: 1280, height: 720 }, timezoneId: 'Europe/Berlin', locale: 'de-DE', proxy: { server: 'http://127.0.0.1:9' } });
+            const context = await browser.newContext({ userAgent: is.userAgent, viewport: { width: is.width, height: is.height }, timezoneId: is.zone, locale: is.locale, proxy: { server: 'http://127.0.0.1:9' } });
             const page = await context.newPage();
-            await page.evaluate(asked);
-            return () => context.close();
+            await page.evaluate('1');
+            return { ask: () => page.evaluate(asked), end: () => context.close() };
         };
     },
 };
@@ -319,7 +325,7 @@ async function one() {
     const full = { members: { count: 4 } };
     const warm = await serve(4, 4, { ...full, warm: 1 });
     const cold = await serve(4, 4, { ...full, warm: 0 });
-    await (await leased(cold))(); // its browser is there
+    await (await leased(cold)).end(); // its browser is there
     const own = await alone(cold.browser());
     const ways = { 'a lease, warm': () => leased(warm), 'a lease, cold': () => leased(cold) };
     for (const name of Object.keys(peers).filter((n) => only.includes(n)))
@@ -329,10 +335,13 @@ async function one() {
         for (const [name, begin] of Object.entries(ways)) {
             await new Promise((done) => setTimeout(done, 250)); // idle, as people leave it
             const at = performance.now();
-            const end = await begin();
+            const way = await begin();
             if (k > 2)
                 (took[name] ??= []).push(performance.now() - at);
-            await end();
+            const said = await way.ask();
+            if (name in peers ? !said.startsWith(`${is.userAgent},${is.width},${is.zone},`) : /Headless|,UTC,/.test(said))
+                throw new Error(`${name}: found ${said}`);
+            await way.end();
         }
     console.log('\nto an answer of a page that has identity, viewport, time zone, locale and proxy: p50 / p95 ms');
     for (const name of Object.keys(ways))
