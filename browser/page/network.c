@@ -1,6 +1,7 @@
 #include "browser/page/network.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "browser/page/page_internal.h"
 #include "browser/page/session.h"
@@ -393,6 +394,7 @@ static void on_response(struct hold *h, const struct json *params)
     struct response r;
 
     read_response(params, loop_wall_ms(h->targets->loop), &r);
+    h->targets->failures = strcmp(r.failure, "Failed") == 0 ? h->targets->failures + 1 : 0;
     r.accounted = !h->own;
     r.from_proxy = is_of_proxy(h, r.proxy);
     if (h->frame != NULL)

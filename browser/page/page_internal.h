@@ -31,6 +31,7 @@ struct targets {
     size_t n_refs;      /* contexts and pages that are not freed yet */
     uint64_t next_id;   /* of tasks and frames */
     unsigned crashes;   /* pages that crashed since one showed a document */
+    unsigned failures;  /* documents that failed for no reason since a server answered one */
     bool doom_posted, destroyed;
     char version[32]; /* the browser's, "" before somebody asked */
 };

@@ -368,6 +368,11 @@ unsigned targets_crashes(const struct targets *t)
     return t->crashes;
 }
 
+unsigned targets_failures(const struct targets *t)
+{
+    return t->failures;
+}
+
 size_t targets_holds(const struct targets *t)
 {
     return t->n_holds;

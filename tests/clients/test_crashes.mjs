@@ -1,5 +1,5 @@
 // Instances that die at random under a campaign: each task ends well all the same, once, and the log verifies. In turn
-// the browser's main process is killed and the process that makes its pages' (a zygote).
+// the browser's main process is killed, the process that makes its pages' (a zygote), and the one that speaks to the network.
 import {execFileSync, spawn} from 'node:child_process';
 import {existsSync, readFileSync, readdirSync, rmSync, writeFileSync} from 'node:fs';
 import http from 'node:http';
@@ -17,7 +17,8 @@ await new Promise((up) => site.listen(0, '127.0.0.1', up));
 const at = `http://127.0.0.1:${site.address().port}`;
 
 // Browsers and their helpers below `root` that are a second old: one that dies while it starts fails those who wait for it.
-function browsers(root, main) {
+const parts = [(p) => /--remote-debugging-pipe/.test(p.args) && !/--type=/.test(p.args), (p) => /--type=zygote/.test(p.args), (p) => /network\.mojom/.test(p.args)];
+function browsers(root, part) {
   const all = execFileSync('ps', ['-eo', 'pid=,ppid=,etimes=,args='], {encoding: 'utf8'}).trim().split('\n').map((line) => {
     const [, pid, parent, age, args] = line.match(/^\s*(\d+)\s+(\d+)\s+(\d+)\s+(.*)$/);
     return {pid: Number(pid), parent: Number(parent), age: Number(age), args};
@@ -27,7 +28,7 @@ function browsers(root, main) {
     n = mine.size;
     for (const p of all) if (mine.has(p.parent)) mine.add(p.pid);
   }
-  return all.filter((p) => mine.has(p.pid) && p.age >= 1 && /^\S*(chrom|headless)/.test(p.args) && (main ? /--remote-debugging-pipe/.test(p.args) && !/--type=/.test(p.args) : /--type=zygote/.test(p.args)));
+  return all.filter((p) => mine.has(p.pid) && p.age >= 1 && /^\S*(chrom|headless)/.test(p.args) && part(p));
 }
 
 let ended, killed = 0;
@@ -44,7 +45,7 @@ await test('a campaign whose browsers are killed ends as others do', async () =>
   for (let turn = 0; turn < 200 && killed < KILLS && ended === undefined; turn++) {
     await pause(100 + Math.random() * 400);
     const begun = existsSync('results.ndjson') && readFileSync('results.ndjson').length > 0; // a machine whose first browser dies is told so
-    const all = begun ? browsers(child.pid, killed % 2 === 0) : [];
+    const all = begun ? browsers(child.pid, parts[killed % 3]) : [];
     if (all.length === 0) continue;
     try {
       process.kill(all[Math.floor(Math.random() * all.length)].pid, 'SIGKILL');
