@@ -83,6 +83,7 @@ struct lease {
     unsigned char leaf[AUDIT_LEAF];
     bool is_open, lost; /* the opening receipt is durable; the browser went */
     bool first_late;    /* it is not waited for any longer */
+    bool warm;          /* its context came with a page that waited for it */
     bool has_first;     /* a first page is there, or was given up */
     size_t n_recording; /* receipts on their way */
     uint64_t created_ms, heard_ms, alone_since_ms, expires_wall_ms;

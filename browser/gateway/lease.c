@@ -458,7 +458,7 @@ static void on_restored(struct lease *l)
         return;
     }
     hub_join(l->gateway, l, context_conn(l->own.ctx));
-    if (!context_show(l->own.ctx)) {
+    if (!l->warm || !context_show(l->own.ctx)) {
         open_first(l);
         return;
     }
@@ -478,6 +478,7 @@ static void on_pool(void *arg, struct context *c, enum status s, const struct er
     }
     l->pool_held = true;
     l->own.ctx = c;
+    l->warm = pool_is_new(l->pool_lease) && context_is_warm(c);
     lease_fill_session(l, &l->own.session);
     context_begin(c, &l->own.session);
     context_set_watch(c, &l->watch);

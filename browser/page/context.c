@@ -274,10 +274,11 @@ bool context_is_warm(const struct context *c)
            is_there(list_entry(c->pages.next, struct page, link));
 }
 
-static void show(struct context *c, const struct page *p)
+static bool show(struct context *c, const struct page *p)
 {
     struct json *info = json_add_str(json_new_object(), "targetId", p->target);
     const char *url = page_url(p)[0] != '\0' ? page_url(p) : "about:blank"; /* not told of that */
+    bool taken;
 
     json_add_str(info, "type", "page");
     json_add_str(info, "title", url);
@@ -285,8 +286,9 @@ static void show(struct context *c, const struct page *p)
     json_add_bool(info, "attached", true);
     json_add_bool(info, "canAccessOpener", false);
     json_add_str(info, "browserContextId", c->id);
-    (void)c->watch->on_target(c->watch->arg, c, info, cdp_session_id(p->main_realm.session));
+    taken = c->watch->on_target(c->watch->arg, c, info, cdp_session_id(p->main_realm.session));
     json_destroy(&info);
+    return taken;
 }
 
 bool context_show(struct context *c)
@@ -297,10 +299,8 @@ bool context_show(struct context *c)
     list_for_each (l, &c->pages) {
         const struct page *p = list_entry(l, struct page, link);
 
-        if (!is_there(p))
-            continue;
-        show(c, p);
-        any = true;
+        if (is_there(p) && show(c, p))
+            any = true;
     }
     return any;
 }

@@ -78,7 +78,7 @@ bool context_is_usable(const struct context *c);
 void context_warm(struct context *c);
 /** That page is open. */
 bool context_is_warm(const struct context *c);
-/** Gives the watch the pages that were open before it was set. False: there are none. */
+/** Gives the watch the pages that were open before it was set. False: it took none. */
 bool context_show(struct context *c);
 
 /** An attempt takes the context: s->member, attempt, gate ... are filled in by the caller, main and
