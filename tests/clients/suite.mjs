@@ -93,7 +93,10 @@ export async function run(scripts, lanes = 1) {
   let failed = 0;
   process.on('unhandledRejection', (e) => console.log(`# unhandled: ${e?.message}`));
   await Promise.all([...Array(lanes).keys()].map(async (lane) => {
-    for (let next; (next = todo.shift()) !== undefined;) failed += await run_one(...next, lane);
+    for (let next; (next = todo.shift()) !== undefined;) {
+      const lost = await run_one(...next, lane); // first: `failed` is read when it is added to
+      failed += lost;
+    }
   }));
   console.log(`# ${n - failed} of ${n} scripts`);
   process.exit(failed > 0 || n === 0 ? 1 : 0);
