@@ -29,8 +29,9 @@ const withPage = (fn) => withLease(async (made) => {
   }
 });
 const go = async ({Page}, url) => {
+  const loaded = Page.loadEventFired(); // asked for first: it may come with the answer
   await Page.navigate({url});
-  await Page.loadEventFired();
+  await loaded;
 };
 const value = async ({Runtime}, expression) => {
   const {result, exceptionDetails} = await Runtime.evaluate({expression, awaitPromise: true, returnByValue: true});
@@ -74,6 +75,7 @@ await run({
     await CDP.Activate({...of(made), id: tab.id});
     await CDP.Close({...of(made), id: tab.id});
     await new Promise((done) => client.once('disconnect', done));
+    for (let i = 0; i < 100 && (await CDP.List(of(made))).length !== 1; i++) ; // it is on its way out
     is((await CDP.List(of(made))).length, 1);
     await refused(CDP.New({...of(made), url: 'file:///etc/passwd'}), /refused/);
     await refused(CDP.Close({...of(made), id: 'ABCDEF'}), /no page/);
