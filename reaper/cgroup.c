@@ -1,11 +1,15 @@
 #include "reaper/cgroup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/base/attr.h"
@@ -13,6 +17,10 @@
 
 /* Where we go when controllers can be enabled for directories beside nobody only. */
 static const char own_leaf[] = "fleet-own";
+/* A directory for trying: with the pid of who tries. */
+static const char probe_name[] = "fleet-probe-";
+
+enum { PROBE_OLD_S = 60 }; /* a probe takes milliseconds */
 
 static const char *const controller_names[CGROUP_CONTROLLERS] = {"memory", "pids", "cpu"};
 
@@ -100,15 +108,49 @@ static bool has_file(const char *dir, const char *file)
     return access(path, F_OK) == 0;
 }
 
+/* One whose process is gone, or has our pid, which is not ours yet. A process that cannot be seen
+ * from here may be another container's at work: its directory is not old. */
+static bool is_left_over(const char *path, const char *name)
+{
+    size_t n = sizeof(probe_name) - 1;
+    char *end;
+    long pid = strncmp(name, probe_name, n) == 0 ? strtol(name + n, &end, 10) : 0;
+    struct stat st;
+
+    if (pid <= 0 || pid > INT_MAX || *end != '\0')
+        return false;
+    if (pid != getpid() && (kill((pid_t)pid, 0) == 0 || errno != ESRCH))
+        return false;
+    return stat(path, &st) == 0 && time(NULL) - st.st_mtime >= PROBE_OLD_S;
+}
+
+/* What a spawner left that was killed while it tried. */
+static void sweep_probes(const char *base)
+{
+    char path[CGROUP_PATH_MAX + NAME_MAX + 2];
+    DIR *d = opendir(base);
+    struct dirent *e;
+
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): a stream of our own */
+    while (d && (e = readdir(d)) != NULL) {
+        snprintf(path, sizeof(path), "%s/%s", base, e->d_name);
+        if (is_left_over(path, e->d_name))
+            (void)rmdir(path);
+    }
+    if (d)
+        closedir(d);
+}
+
 /* A directory for trying, removed again by the caller; errno or 0. */
 static int try_dir(const char *base, char *out)
 {
-    int n = snprintf(out, CGROUP_PATH_MAX, "%s/fleet-probe-%d", base, (int)getpid());
+    int n = snprintf(out, CGROUP_PATH_MAX, "%s/%s%d", base, probe_name, (int)getpid());
 
     if (*base == '\0')
         return ENOENT;
     if (n >= CGROUP_PATH_MAX)
         return ENAMETOOLONG;
+    sweep_probes(base);
     return mkdir(out, 0755) < 0 ? errno : 0;
 }
 

@@ -18,7 +18,8 @@ struct cgroup_base {
     int kill_errno;   /* why there is no v2 directory; 0: there is */
 };
 
-/** Finds out, by making a directory and removing it. */
+/** Finds out, by making a directory and removing it; and removes such directories of spawners that
+ * were killed before they could. */
 void cgroup_find(struct cgroup_base *b);
 
 /** One member's directories; the controllers of v1 have one each, v2 one, which is the first. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int tree_mkdir(const char *path, mode_t mode);
@@ -233,6 +234,61 @@ static void test_shared_with_others(void **state)
     test_rmdir(&tree.root);
 }
 
+static void plant_probe(const char *name, time_t age_s)
+{
+    const struct timespec at[2] = {{.tv_sec = time(NULL) - age_s}, {.tv_sec = time(NULL) - age_s}};
+    char path[CGROUP_PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/%s", tree.root, name);
+    assert_int_equal(mkdir(path, 0755), 0);
+    assert_int_equal(utimensat(AT_FDCWD, path, at, 0), 0);
+}
+
+static pid_t dead_pid(void)
+{
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(0);
+    assert_true(pid > 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    return pid;
+}
+
+static bool is_there(const char *name)
+{
+    char path[CGROUP_PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/%s", tree.root, name);
+    return access(path, F_OK) == 0;
+}
+
+/* What spawners left that were killed while they tried: theirs alone, whose process is gone. */
+static void test_probes_of_the_dead(void **state)
+{
+    struct cgroup_base b = plant();
+    pid_t dead = dead_pid();
+    char of_dead[64], young[64], own[64], alive[64];
+
+    (void)state;
+    snprintf(of_dead, sizeof(of_dead), "fleet-probe-%d", (int)dead);
+    snprintf(young, sizeof(young), "fleet-probe-%d", (int)dead + 1000000000);
+    snprintf(own, sizeof(own), "fleet-probe-%d", (int)getpid());
+    snprintf(alive, sizeof(alive), "fleet-probe-%d", (int)getppid());
+    plant_probe(of_dead, 3600);
+    plant_probe(young, 5);
+    plant_probe(own, 3600);
+    plant_probe(alive, 3600);
+    plant_probe("fleet-probe-12x", 3600);
+    plant_probe("other-1", 3600);
+    probe_v2(&b);
+    assert_int_equal(b.kill_errno, 0); /* though there was one of our own pid */
+    assert_false(is_there(of_dead) || is_there(own));
+    assert_true(is_there(young) && is_there(alive) && is_there("fleet-probe-12x") &&
+                is_there("other-1"));
+    test_rmdir(&tree.root);
+}
+
 static void test_a_leaf_of_ours_is_not_our_place(void **state)
 {
     static const struct {
@@ -290,6 +346,7 @@ int main(void)
         cmocka_unit_test(test_no_limits_asked),
         cmocka_unit_test(test_delegated_to_us_alone),
         cmocka_unit_test(test_shared_with_others),
+        cmocka_unit_test(test_probes_of_the_dead),
         cmocka_unit_test(test_a_leaf_of_ours_is_not_our_place),
     };
 
