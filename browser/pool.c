@@ -1,7 +1,7 @@
 #include "browser/pool_internal.h"
 
-/* After a failed start the next is tried no sooner. */
-enum { RESTART_MS = 1000, RESTART_MAX_MS = 30000 };
+/* After a failed start the next is tried no sooner; twice as late after each further one. */
+enum { RESTART_MS = 250, RESTART_MAX_MS = 30000, RESTART_DOUBLINGS = 7 };
 
 uint64_t pool_now_ms(const struct pool *p)
 {
@@ -19,15 +19,48 @@ bool pool_is_kept(const struct pool *p)
     return p->opts.context == CONTEXT_KEPT;
 }
 
-void pool_start_failed(struct pool *p, const struct err *e)
+bool pool_is_broken(const struct pool *p)
 {
-    uint64_t wait = (uint64_t)RESTART_MS << (p->failures < 5 ? p->failures : 5);
+    return p->failures >= POOL_STARTS && pool_now_ms(p) < p->not_before_ms;
+}
 
-    p->failures++;
+static void start_first(struct pool *p)
+{
+    if (p->ready != NULL && list_empty(&p->homes) && !pool_is_broken(p))
+        (void)pool_start_one(p, p->opts.n_members > 0 ? p->opts.members[0] : NULL);
+}
+
+static void on_again(struct loop_timer *t)
+{
+    struct pool *p = container_of(t, struct pool, again);
+
+    if (p->stopping)
+        return;
+    start_first(p);
+    pool_serve(p);
+    pool_settle(p);
+}
+
+/* Instances that were started side by side and fail together are one failure. */
+void pool_start_failed(struct pool *p, uint64_t started_ms, const struct err *e)
+{
+    unsigned doublings = p->failures < RESTART_DOUBLINGS ? p->failures : RESTART_DOUBLINGS;
+    uint64_t wait = (uint64_t)RESTART_MS << doublings;
+
     p->last_failure = *e;
-    p->not_before_ms = pool_now_ms(p) + (wait < RESTART_MAX_MS ? wait : RESTART_MAX_MS);
     log_error(NULL, "instance.failed", LOG_ERR(e));
-    pool_fail_waiting(p, e);
+    if (p->failures == 0 || started_ms >= p->not_before_ms) {
+        p->failures++;
+        p->not_before_ms = pool_now_ms(p) + (wait < RESTART_MAX_MS ? wait : RESTART_MAX_MS);
+    }
+    if (p->failures >= POOL_STARTS)
+        err_prefix(&p->last_failure, "%u starts in a row failed", p->failures);
+    if (p->stopping)
+        return;
+    loop_timer_start(p->opts.loop, &p->again,
+                     p->not_before_ms > pool_now_ms(p) ? p->not_before_ms - pool_now_ms(p) : 0,
+                     on_again);
+    pool_serve_soon(p);
 }
 
 void pool_tell_ready(struct pool *p, enum status s, const struct err *e)
@@ -43,7 +76,7 @@ void pool_settle(struct pool *p)
 {
     void (*stopped)(void *arg);
 
-    if (p->ready != NULL && list_empty(&p->homes) && p->failures > 0)
+    if (p->ready != NULL && list_empty(&p->homes) && pool_is_broken(p))
         pool_tell_ready(p, p->last_failure.status, &p->last_failure);
     if (!p->stopping || p->stopped == NULL || !list_empty(&p->homes) || !list_empty(&p->ending) ||
         p->n_holds > 0 || p->serve_posted)
@@ -82,15 +115,12 @@ struct pool *pool_create(const struct pool_opts *opts)
 void pool_start(struct pool *p, void (*ready)(void *arg, enum status s, const struct err *e),
                 void *arg)
 {
-    struct member *first = p->opts.n_members > 0 ? p->opts.members[0] : NULL;
-
     p->ready = ready;
     p->ready_arg = arg;
     loop_timer_start(p->opts.loop, &p->measure,
                      p->opts.limits.measure_ms != 0 ? p->opts.limits.measure_ms : POOL_MEASURE_MS,
                      pool_on_measure);
-    if (!pool_start_one(p, first))
-        pool_serve_soon(p); /* which tells */
+    start_first(p);
 }
 
 void pool_stop(struct pool *p, void (*stopped)(void *arg), void *arg)
@@ -102,6 +132,7 @@ void pool_stop(struct pool *p, void (*stopped)(void *arg), void *arg)
     p->stopped_arg = arg;
     pool_tell_ready(p, STATUS_CANCELLED, &e);
     loop_timer_stop(&p->measure);
+    loop_timer_stop(&p->again);
     list_for_each_safe (l, &p->homes)
         home_retire(list_entry(l, struct home, link), NULL);
     pool_serve_soon(p);
@@ -116,6 +147,7 @@ void pool_destroy(struct pool **pp)
     *pp = NULL;
     BUG_ON(!list_empty(&p->homes) || !list_empty(&p->waiting));
     loop_timer_stop(&p->measure);
+    loop_timer_stop(&p->again);
     for (size_t i = 0; i < p->opts.n_members; i++) {
         free(p->seats[i].cookies);
         arena_destroy(&p->seats[i].arena);

@@ -5,8 +5,9 @@
  * takes its place: what is leased stays on the old one until it is given back, cookies of kept
  * contexts are carried over, then the old one is closed. Isolation "process": an instance a member,
  * at most twice as many as there are slots; the one that was idle longest makes room. An instance
- * that dies is replaced when next somebody needs one; its leases end with BROWSER_GONE. README.md
- * has the drawing. Loop thread only. */
+ * that dies is replaced when next somebody needs one; its leases end with BROWSER_GONE. One that
+ * dies or fails while it starts costs those who wait for it only time: another is started,
+ * POOL_STARTS times. README.md has the drawing. Loop thread only. */
 #ifndef BROWSER_POOL_H
 #define BROWSER_POOL_H
 
@@ -29,6 +30,7 @@ struct pool_limits {
 enum {
     POOL_PAGES = 20000,
     POOL_MEASURE_MS = 60000,
+    POOL_STARTS = 3, /* starts in a row that fail before those who wait for one are told */
     POOL_CRASHES = 3 /* pages in a row that crashed and showed nothing: it makes no others */
 };
 
@@ -49,7 +51,7 @@ struct pool_opts {
 
 struct pool *pool_create(const struct pool_opts *opts);
 /** Starts a first instance: ready(arg, status, err) once, from the loop. ENVIRONMENT when it does
- * not come up. */
+ * not come up, nor the next (POOL_STARTS). */
 void pool_start(struct pool *p, void (*ready)(void *arg, enum status s, const struct err *e),
                 void *arg);
 /** Ends all instances; no lease may be held. stopped(arg) once, from the loop, also when documents'

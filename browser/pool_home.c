@@ -13,7 +13,7 @@ void home_free(struct home *h)
 }
 
 /* Contexts went with the instance; leases that hold one find their pages gone. */
-static void seats_leave(struct home *h)
+static void seats_leave(struct home *h, const struct err *e)
 {
     struct pool *p = h->pool;
 
@@ -25,10 +25,8 @@ static void seats_leave(struct home *h)
         s->ctx = NULL;
         s->home = NULL;
         s->warm = false;
-        if (s->lease != NULL && s->lease->state == LEASE_MAKES) {
-            s->lease->state = LEASE_WAITS;
-            list_push(&p->waiting, &s->lease->link);
-        }
+        if (s->lease != NULL && s->lease->state == LEASE_MAKES)
+            pool_lease_again(s->lease, e);
     }
 }
 
@@ -37,10 +35,11 @@ static void on_over(struct instance *i, enum status why, const struct err *e, vo
     struct home *h = arg;
     struct pool *p = h->pool;
     bool was_up = h->up;
+    uint64_t started_ms = h->started_ms;
     struct err mine = *e;
 
     (void)i;
-    seats_leave(h);
+    seats_leave(h, e);
     if (why != STATUS_OK)
         pool_tell(p, was_up ? "instance died" : "instance failed", h->owner, err_text(e));
     else
@@ -53,8 +52,7 @@ static void on_over(struct instance *i, enum status why, const struct err *e, vo
         home_free(h);
     }
     if (!was_up && why != STATUS_OK) {
-        pool_start_failed(p, &mine);
-        pool_tell_ready(p, why, &mine);
+        pool_start_failed(p, started_ms, &mine);
     } else {
         pool_serve(p);
     }
@@ -150,6 +148,7 @@ static enum status home_start(struct pool *p, struct member *owner, struct err *
     o.targets.home = h;
     h->name = o.name = arena_printf(a, "browser-%u", p->n_started++);
     h->number = p->n_started;
+    h->started_ms = pool_now_ms(p);
     list_init(&h->link);
     s = instance_start(&o, &h->instance, e);
     if (s != STATUS_OK) {
@@ -170,11 +169,10 @@ bool pool_start_one(struct pool *p, struct member *m)
         pool_make_room(p);
     if (home_start(p, p->opts.isolation == ISOLATION_PROCESS ? m : NULL, &e) == STATUS_OK)
         return true;
-    pool_start_failed(p, &e);
+    pool_start_failed(p, pool_now_ms(p), &e);
     return false;
 }
 
-/* Does for each lease in line what can be done now. */
 /* --- finding one --- */
 
 struct home *home_for(struct pool *p, const struct member *m)

@@ -26,8 +26,9 @@ struct home {
     struct arena *arena;
     const char *name;
     unsigned number; /* 1.. */
-    bool up;         /* it answered */
-    bool due;        /* nothing new is begun on it */
+    uint64_t started_ms;
+    bool up;  /* it answered */
+    bool due; /* nothing new is begun on it */
     bool stopping;
     bool measuring;
     size_t n_leases, n_saving; /* n_saving: cookies that are being carried over */
@@ -74,11 +75,12 @@ struct pool {
     struct seat *seats;
     struct list homes, waiting, ending;
     bool ending_posted, stopping, serve_posted;
-    size_t n_holds; /* documents in the gate, of all targets there ever were */
-    bool warned;    /* that instances lack a layer */
-    unsigned n_started, failures;
-    uint64_t not_before_ms;
+    size_t n_holds;               /* documents in the gate, of all targets there ever were */
+    bool warned;                  /* that instances lack a layer */
+    unsigned n_started, failures; /* starts in a row that failed */
+    uint64_t not_before_ms;       /* the next start */
     struct err last_failure;
+    struct loop_timer again; /* at not_before_ms */
     void (*ready)(void *arg, enum status s, const struct err *e);
     void *ready_arg;
     void (*stopped)(void *arg);
@@ -94,8 +96,11 @@ void pool_tell(const struct pool *p, const char *what, const struct member *m, c
 bool pool_is_kept(const struct pool *p); /* contexts are, between attempts */
 /** Answers pool_start, once. */
 void pool_tell_ready(struct pool *p, enum status s, const struct err *e);
-/** An instance did not come up: those who wait fail, the next is tried later. */
-void pool_start_failed(struct pool *p, const struct err *e);
+/** An instance that was started at `started_ms` did not come up: the next is tried a little later,
+ * and those who wait go on waiting, unless it was the POOL_STARTS-th in a row. */
+void pool_start_failed(struct pool *p, uint64_t started_ms, const struct err *e);
+/** No browser can be had: the last POOL_STARTS starts failed, and the next one is not due yet. */
+bool pool_is_broken(const struct pool *p);
 /** Answers pool_stop when nothing is left. The pool may be gone afterwards. */
 void pool_settle(struct pool *p);
 
@@ -106,7 +111,8 @@ void pool_serve(struct pool *p);
 void pool_serve_soon(struct pool *p);
 /** Ends it without a context, from the loop. */
 void pool_lease_fail(struct pool_lease *l, enum status s, const char *sentence);
-void pool_fail_waiting(struct pool *p, const struct err *e);
+/** The browser that its context was being made on is gone: on the next one, or BROWSER_GONE. */
+void pool_lease_again(struct pool_lease *l, const struct err *e);
 /** Its context is there, with cookies: answers the lease. */
 void pool_lease_held(struct pool_lease *l);
 
@@ -120,8 +126,8 @@ void seat_cool(struct seat *s);
 
 /* --- pool_home.c --- */
 
-/** False: it could not be started, and those who wait are told. `m`: whose it is with isolation
- *  "process". */
+/** False: it could not be started, or is not to be yet. `m`: whose it is with isolation "process".
+ */
 bool pool_start_one(struct pool *p, struct member *m);
 void home_free(struct home *h);
 /** Where the member's context can be made, NULL: nowhere. It may be starting yet. */

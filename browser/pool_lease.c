@@ -37,13 +37,16 @@ void pool_lease_fail(struct pool_lease *l, enum status s, const char *sentence)
     }
 }
 
-void pool_fail_waiting(struct pool *p, const struct err *e)
+/* What it had was lost with a browser: on the next one. */
+void pool_lease_again(struct pool_lease *l, const struct err *e)
 {
-    while (!list_empty(&p->waiting)) {
-        struct pool_lease *l = list_entry(p->waiting.next, struct pool_lease, link);
-
+    if (++l->tries >= TRIES_MAX) {
         pool_lease_fail(l, STATUS_BROWSER_GONE, err_text(e));
+        return;
     }
+    l->state = LEASE_WAITS;
+    list_push(&l->pool->waiting, &l->link);
+    pool_serve_soon(l->pool);
 }
 
 /* --- giving out --- */
@@ -90,13 +93,10 @@ static void on_context(void *arg, struct context *c, enum status s, const struct
         home_settle(seat->home);
         seat->ctx = NULL;
         seat->home = NULL;
-        if (s == STATUS_BROWSER_GONE && ++l->tries < TRIES_MAX) { /* on the next one */
-            l->state = LEASE_WAITS;
-            list_push(&l->pool->waiting, &l->link);
-            pool_serve_soon(l->pool);
-        } else {
+        if (s == STATUS_BROWSER_GONE)
+            pool_lease_again(l, e);
+        else
             pool_lease_fail(l, s, err_text(e));
-        }
         return;
     }
     seat->ctx = c;
@@ -167,10 +167,8 @@ void pool_serve(struct pool *p)
         h = home_for(p, s->member);
         if (h != NULL && h->up)
             lease_on(l, h);
-        else if (h == NULL && !pool_start_one(p, s->member)) {
-            pool_fail_waiting(p, &p->last_failure);
-            return;
-        }
+        else if (h == NULL && !pool_start_one(p, s->member) && pool_is_broken(p))
+            pool_lease_fail(l, STATUS_BROWSER_GONE, err_text(&p->last_failure));
     }
 }
 

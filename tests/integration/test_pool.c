@@ -25,7 +25,7 @@ static struct fx {
     bool ready, stopped, reaper_stopped;
     enum status ready_status;
     struct err err;
-    unsigned started, died, recycled;
+    unsigned started, died, failed, recycled;
 } fx;
 
 struct use {
@@ -61,6 +61,7 @@ static void on_event(void *arg, const char *what, const struct member *m, const 
     (void)text;
     fx.started += strcmp(what, "instance started") == 0;
     fx.died += strcmp(what, "instance died") == 0;
+    fx.failed += strcmp(what, "instance failed") == 0;
     fx.recycled += strcmp(what, "instance recycled") == 0;
 }
 
@@ -106,8 +107,8 @@ static void open_loop(void)
                 "<title>set</title>");
 }
 
-static void open_pool(enum isolation isolation, enum context_life life,
-                      const struct pool_limits *limits)
+static void start_pool(enum isolation isolation, enum context_life life,
+                       const struct pool_limits *limits)
 {
     struct pool_opts o = {
         .loop = fx.loop,
@@ -127,6 +128,12 @@ static void open_pool(enum isolation isolation, enum context_life life,
     fx.pool = pool_create(&o);
     pool_start(fx.pool, on_ready, NULL);
     assert_false(fx.ready);
+}
+
+static void open_pool(enum isolation isolation, enum context_life life,
+                      const struct pool_limits *limits)
+{
+    start_pool(isolation, life, limits);
     assert_true(turn_until(&fx.ready));
 }
 
@@ -444,6 +451,90 @@ static void test_lease_given_up(void **state)
     close_all();
 }
 
+/* Kills the nth browser, which is starting, as soon as it has a process. */
+static void kill_at_start(size_t nth)
+{
+    uint64_t end = test_now_ms() + SOON_MS;
+    unsigned failed = fx.failed, started = fx.started;
+    pid_t pid = 0;
+
+    while ((pid = instance_of(nth)) == 0 && test_now_ms() < end)
+        loop_run_once(fx.loop, 5);
+    assert_true(pid > 0);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    while (fx.failed == failed && test_now_ms() < end)
+        loop_run_once(fx.loop, 5);
+    assert_int_equal(fx.failed, failed + 1);
+    assert_int_equal(fx.started, started);
+}
+
+static void ask_for(struct use *u, size_t member)
+{
+    memset(u, 0, sizeof *u);
+    u->lease = pool_acquire(fx.pool, &fx.member[member], on_lease, u);
+}
+
+/* A browser that is killed while it starts costs those who wait for it nothing but time: also the
+ * first one of all. */
+static void test_killed_while_it_starts(void **state)
+{
+    struct use a, b;
+
+    (void)state;
+    open_loop();
+    if (browser_find(fx.arena, BROWSER_HEADLESS_SHELL, &fx.program, &fx.err) != STATUS_OK)
+        test_skip("%s", fx.err.text);
+    start_pool(ISOLATION_CONTEXT, CONTEXT_KEPT, NULL);
+    kill_at_start(0);
+    kill_at_start(0);
+    assert_true(turn_until(&fx.ready));
+    assert_int_equal(fx.ready_status, STATUS_OK);
+
+    assert_int_equal(lease(&a, 0), STATUS_OK);
+    kill(instance_of(0), SIGKILL);
+    pool_release(a.lease, false);
+    while (fx.died == 0)
+        loop_run_once(fx.loop, 5);
+    ask_for(&a, 0);
+    ask_for(&b, 1);
+    kill_at_start(0);
+    kill_at_start(0);
+    assert_false(a.answered || b.answered);
+    assert_true(turn_until(&a.answered) && turn_until(&b.answered));
+    assert_int_equal(a.status, STATUS_OK);
+    assert_int_equal(b.status, STATUS_OK);
+    assert_int_equal(go(&a, "http://a.test/x"), STATUS_OK);
+    assert_int_equal(go(&b, "http://a.test/y"), STATUS_OK);
+    pool_release(a.lease, true);
+    pool_release(b.lease, true);
+    close_all();
+}
+
+/* Not for ever: the third start in a row that fails is told, and the next who comes is told at
+ * once; later another start is tried. */
+static void test_killed_whenever_it_starts(void **state)
+{
+    struct use a, b;
+
+    (void)state;
+    open_all(ISOLATION_PROCESS, CONTEXT_KEPT, NULL);
+    ask_for(&a, 1); /* the first instance is member 0's */
+    for (unsigned i = 0; i < POOL_STARTS; i++) {
+        assert_false(a.answered);
+        kill_at_start(1);
+    }
+    assert_true(turn_until(&a.answered));
+    assert_int_equal(a.status, STATUS_BROWSER_GONE);
+    assert_non_null(strstr(a.err.text, "3 starts in a row failed: Chromium ended at start: "));
+    assert_int_equal(lease(&b, 2), STATUS_BROWSER_GONE);
+    assert_int_equal(lease(&b, 0), STATUS_OK); /* its browser runs */
+    pool_release(b.lease, true);
+    turn_for(1100);
+    assert_int_equal(lease(&a, 1), STATUS_OK);
+    pool_release(a.lease, true);
+    close_all();
+}
+
 static void test_browser_that_does_not_start(void **state)
 {
     (void)state;
@@ -451,7 +542,8 @@ static void test_browser_that_does_not_start(void **state)
     fx.program = (struct browser_program){BROWSER_HEADLESS_SHELL, "/bin/false"};
     open_pool(ISOLATION_CONTEXT, CONTEXT_KEPT, NULL);
     assert_int_equal(fx.ready_status, STATUS_ENVIRONMENT);
-    assert_non_null(strstr(fx.err.text, "Chromium ended at start: "));
+    assert_non_null(strstr(fx.err.text, "3 starts in a row failed: Chromium ended at start: "));
+    assert_int_equal(fx.failed, POOL_STARTS);
     close_all();
     setenv("FLEET_CHROMIUM", "/nonexistent", 1);
     assert_int_equal(browser_find(NULL, BROWSER_CHROMIUM, &fx.program, &fx.err),
@@ -482,6 +574,8 @@ int main(void)
         cmocka_unit_test(test_warm_page_is_there_when_it_is_asked_for),
         cmocka_unit_test(test_scaled_while_leased),
         cmocka_unit_test(test_lease_given_up),
+        cmocka_unit_test(test_killed_while_it_starts),
+        cmocka_unit_test(test_killed_whenever_it_starts),
         cmocka_unit_test(test_browser_that_does_not_start),
         cmocka_unit_test(test_memory_is_measured),
     };
