@@ -58,6 +58,9 @@ static const char *text_of(const struct json *j, const char *key)
 static const struct family engine_families[] = {
     {"fleet_members", "gauge", "Members of the fleet.", "members"},
     {"fleet_slots", "gauge", "Slots there are.", "slots"},
+    {"fleet_slots_admitted", "gauge",
+     "Slots that may be in use: fewer than there are under pressure of memory or processors.",
+     "admitted"},
     {"fleet_slots_busy", "gauge", "Slots with a task.", "busy"},
     {"fleet_receipts_total", "counter", "Receipts of the audit log, by this process.", "receipts"},
 };

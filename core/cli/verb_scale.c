@@ -127,8 +127,9 @@ const struct cli_verb verb_config_set = {
     .max_args = 1,
     .details =
         "KEY is slots, target_concurrency, deadlines.queued_ms, deadlines.run_ms,\n"
-        "deadlines.total_ms, retry.max, retry.base_ms or retry.cap_ms. It holds for attempts\n"
-        "that begin from now on, until the engine ends.",
+        "deadlines.total_ms, retry.max, retry.base_ms, retry.cap_ms, autoscale.cpu_pressure,\n"
+        "autoscale.memory_pressure or autoscale.memory_available. It holds for attempts that\n"
+        "begin from now on, until the engine ends.",
     .run = config_set,
 };
 

@@ -42,6 +42,9 @@ static void print_engine(const struct json *j)
            num(tasks, "running"), num(tasks, "waiting"), num(tasks, "delayed"));
     printf("slots      %.0f of %.0f busy, %.0f members\n", num(e, "busy"), num(e, "slots"),
            num(e, "members"));
+    if (word(e, "pressure")[0] != '\0' || num(e, "admitted") < num(e, "slots"))
+        printf("pressure   %.0f slots are let begin; %s\n", num(e, "admitted"),
+               word(e, "pressure")[0] != '\0' ? word(e, "pressure") : "it is over");
     printf("speed      %.1f tasks/s, %.1f ops/s", num(e, "tasks_per_s"), num(e, "ops_per_s"));
     if (num(d, "max") > 0)
         printf("; a task took %s (p50), %s (p95)", remote_age(num(d, "p50")),

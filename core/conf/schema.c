@@ -306,6 +306,27 @@ static const struct json_field scale_fields[] = {
      .min = 0,
      .max = CONF_SLOTS_MAX,
      .doc = "slots at most; 0: the number stays as \"slots\" says; default: 0"},
+    {.name = "cpu_pressure",
+     .kind = JK_UINT,
+     IN(scale_conf, cpu),
+     .min = 0,
+     .max = 100,
+     .doc = "percent of the last 10 s in which something waited for a processor; above it slots "
+            "and leases are held back; 100: never; default: 0: 60 with \"max\", without it never"},
+    {.name = "memory_pressure",
+     .kind = JK_UINT,
+     IN(scale_conf, memory),
+     .min = 1,
+     .max = 100,
+     .doc = "percent of the last 10 s in which something waited for memory; above it slots and "
+            "leases are held back, also without \"max\"; 100: never; default: 10"},
+    {.name = "memory_available",
+     .kind = JK_UINT,
+     IN(scale_conf, available),
+     .min = 0,
+     .max = 100,
+     .doc = "percent of memory, the machine's or its cgroup's, that is to be available; below it "
+            "slots and leases are held back, also without \"max\"; 0: never; default: 10"},
 };
 static const struct json_schema scale_schema = {
     .name = "autoscale",
@@ -613,7 +634,8 @@ static const struct json_field fields[] = {
      .kind = JK_OBJECT,
      CONF(scale),
      .sub = &scale_schema,
-     .doc = "let the number of slots follow what waits and what the machine bears"},
+     .doc = "let the number of slots follow what waits and what the machine bears; and when new "
+            "slots and leases are held back"},
     {.name = "isolation",
      .kind = JK_ENUM,
      CONF(isolation),
@@ -712,7 +734,7 @@ void campaign_defaults(struct campaign_conf *out)
         .audit = {.sink = "audit.ndjson"},
         .deadlines = {.run_ms = 60000, .heartbeat_ms = 10000},
         .retry = {.max = 2, .base_ms = 500, .cap_ms = 30000},
-        .scale = {.min = 1},
+        .scale = {.min = 1, .memory = SCALE_MEMORY_HIGH, .available = SCALE_AVAILABLE_LOW},
         .warm = 1,
         .recycle = {.memory_mb = 1536, .age_s = 4 * 60 * 60, .pages = 20000},
         .output = {.results = "results.ndjson",

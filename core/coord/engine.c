@@ -52,6 +52,9 @@ static struct engine_settings settings_of(const struct campaign_conf *c)
         .deadlines = {c->deadlines.queued_ms, run_ms_of(c), c->deadlines.total_ms},
         .retry = {c->retry.max, c->retry.base_ms, c->retry.cap_ms},
         .target_concurrency = c->limits.concurrency,
+        .cpu_pressure = c->scale.cpu,
+        .memory_pressure = c->scale.memory,
+        .memory_available = c->scale.available,
     };
 }
 
@@ -170,8 +173,8 @@ static void begin(struct engine *e)
 {
     engine_move(e, ENGINE_READY);
     engine_make_sched(e);
-    engine_start_scaling(e);
     events_engine(e, "engine.ready");
+    engine_start_scaling(e);
     tell_ready(e);
     for (struct list *l = e->batches.next; l != &e->batches; l = l->next)
         batch_begin(container_of(l, struct batch, link));

@@ -78,8 +78,8 @@ struct engine_watch {
     void (*on_slowed)(void *arg, struct str target, uint64_t until_ms, const char *why);
     void (*on_rotated)(void *arg, const struct member *m, const char *from, const char *to,
                        enum status why);
-    /** What the executor tells ("instance started", "page killed", ...), and the autoscaler
-     * ("scaled"). `m` may be NULL. */
+    /** What the executor tells ("instance started", "page killed", ...), the autoscaler ("scaled"),
+     * and pressure of memory or processors ("slots held"). `m` may be NULL. */
     void (*on_event)(void *arg, const char *what, const struct member *m, const char *text);
     void (*on_trouble)(void *arg, const struct err *e);
     void (*on_drain)(void *arg, const char *why);
@@ -160,19 +160,25 @@ bool engine_is_paused(const struct engine *e);
  * are free. INVALID. Switches the autoscaler off until the next start. */
 must_check enum status engine_scale(struct engine *e, uint32_t slots, struct err *er);
 
+/** What the machine is short of, as a sentence; NULL: nothing. Looked at every two seconds.
+ * Borrowed until the loop turns. */
+const char *engine_pressure(const struct engine *e);
+
 /** Settings that may change while tasks run. They hold for attempts that begin from now on. */
 struct engine_settings {
     uint32_t slots;
     struct sched_deadlines deadlines;
     struct sched_retry retry;
     uint32_t target_concurrency; /* tasks of one target at a time; 0: no limit */
+    uint32_t cpu_pressure, memory_pressure, memory_available; /* percent; scale.h: scale_conf */
 };
 void engine_settings(const struct engine *e, struct engine_settings *out);
 /** INVALID with the sentence that names the field; nothing is changed then. */
 must_check enum status engine_update(struct engine *e, const struct engine_settings *s,
                                      struct err *er);
-/** The same from an object {"slots","deadlines":{...},"retry":{...},"target_concurrency"}: members
- * that are absent stay. INVALID: "/retry/max: found ..., expected ...". */
+/** The same from an object {"slots","deadlines":{...},"retry":{...},"target_concurrency",
+ * "autoscale":{...}}: members that are absent stay. INVALID: "/retry/max: found ..., expected ...".
+ */
 must_check enum status engine_update_json(struct engine *e, const struct json *j, struct err *er);
 must_check struct json *engine_settings_json(const struct engine *e);
 
@@ -197,6 +203,8 @@ struct engine_stats {
     bool paused;
     uint64_t epoch, age_ms;
     uint32_t slots, busy;              /* slots wanted; slots with a task */
+    uint32_t admitted;                 /* slots that may be in use: fewer under pressure */
+    const char *pressure;              /* what the machine is short of; NULL: nothing. Borrowed */
     size_t waiting, running, delayed;  /* tasks; waiting includes delayed */
     size_t batches_open, batches_over; /* in memory */
     double tasks_per_s, ops_per_s;     /* over the last 10 s */

@@ -1,6 +1,7 @@
 /* What can be asked of an engine and changed at run time: settings, slots, statistics, breakers. */
 #include <pwd.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/base/jcs.h"
@@ -58,13 +59,24 @@ bool engine_is_paused(const struct engine *e)
     return e->user_paused;
 }
 
+/* Those of the slots that may be in use. */
+static uint32_t admitted(const struct engine *e)
+{
+    uint32_t cap = e->admission.cap;
+
+    return cap > 0 && cap < e->settings.slots ? cap : e->settings.slots;
+}
+
 static void set_slots(struct engine *e, uint32_t slots)
 {
+    uint32_t n;
+
     e->settings.slots = slots;
+    n = admitted(e);
     if (e->sched)
-        sched_scale(e->sched, slots);
+        sched_scale(e->sched, n);
     if (e->executor && e->opts.kit->executor->scale)
-        e->opts.kit->executor->scale(e->executor, slots);
+        e->opts.kit->executor->scale(e->executor, n);
 }
 
 static enum status check_slots(uint32_t slots, struct err *er)
@@ -82,41 +94,96 @@ enum status engine_scale(struct engine *e, uint32_t slots, struct err *er)
     if (s != STATUS_OK)
         return s;
     e->scales = false;
-    loop_timer_stop(&e->scale_timer);
     set_slots(e, slots);
     events_scaled(e, slots, "asked for");
     return STATUS_OK;
 }
 
-static void on_scale_time(struct loop_timer *t)
+static void autoscale(struct engine *e, const struct scale_seen *seen)
 {
-    struct engine *e = container_of(t, struct engine, scale_timer);
+    const char *why;
+    uint32_t slots = scale_decide(&e->scaler, seen, &why);
+    char text[128];
+
+    if (slots == e->settings.slots)
+        return;
+    snprintf(text, sizeof(text), "%u slots, were %u: %s", slots, e->settings.slots, why);
+    log_info(NULL, "slots.scaled", LOG_U64("slots", slots), LOG_STR("why", why));
+    set_slots(e, slots);
+    events_scaled(e, slots, why);
+    ENGINE_TELL(e, on_event, "scaled", NULL, text);
+}
+
+/* --- pressure --- */
+
+const char *engine_pressure(const struct engine *e)
+{
+    return e->is_pressed ? e->pressure : NULL;
+}
+
+static void look_for_pressure(struct engine *e, const struct scale_seen *seen)
+{
+    char text[SCALE_TEXT_MAX];
+    bool was = e->is_pressed;
+
+    e->is_pressed = scale_pressure(&e->scaler.conf, seen, text) != NULL;
+    if (e->is_pressed)
+        memcpy(e->pressure, text, sizeof(text));
+    if (e->is_pressed == was)
+        return;
+    events_pressure(e, e->is_pressed, e->pressure);
+    if (e->is_pressed)
+        log_warn(NULL, "pressure.begun", LOG_STR("why", e->pressure));
+    else
+        log_info(NULL, "pressure.over", LOG_STR("why", e->pressure));
+}
+
+static void admit(struct engine *e, struct scale_seen *seen)
+{
+    uint32_t before = admitted(e), now;
+    char text[SCALE_TEXT_MAX + 64];
+
+    seen->active = sched_peak(e->sched);
+    now = scale_admit(&e->admission, &e->scaler.conf, seen);
+    if (now == before)
+        return;
+    set_slots(e, e->settings.slots);
+    snprintf(text, sizeof(text), "%u of %u slots: %s", now, e->settings.slots,
+             e->is_pressed ? e->pressure : "the pressure is over");
+    log_info(NULL, "slots.held", LOG_U64("slots", now), LOG_U64("of", e->settings.slots),
+             LOG_STR("why", e->is_pressed ? e->pressure : ""));
+    events_held(e, now, e->settings.slots, e->is_pressed ? e->pressure : "");
+    ENGINE_TELL(e, on_event, "slots held", NULL, text);
+}
+
+static void on_scale_time(struct loop_timer *t);
+
+static void look(struct engine *e, bool may_scale)
+{
     struct scale_seen seen = {
         .slots = e->settings.slots,
         .active = sched_running(e->sched),
         .waiting = sched_waiting(e->sched),
     };
-    const char *why;
-    uint32_t slots;
 
     scale_look(&seen);
-    slots = scale_decide(&e->scaler, &seen, &why);
-    if (slots != e->settings.slots) {
-        char text[128];
-
-        snprintf(text, sizeof(text), "%u slots, were %u: %s", slots, e->settings.slots, why);
-        log_info(NULL, "slots.scaled", LOG_U64("slots", slots), LOG_STR("why", why));
-        set_slots(e, slots);
-        events_scaled(e, slots, why);
-        ENGINE_TELL(e, on_event, "scaled", NULL, text);
-    }
+    look_for_pressure(e, &seen);
+    if (!e->scales)
+        admit(e, &seen);
+    else if (may_scale)
+        autoscale(e, &seen);
     loop_timer_start(e->loop, &e->scale_timer, SCALE_PERIOD_MS, on_scale_time);
 }
 
+static void on_scale_time(struct loop_timer *t)
+{
+    look(container_of(t, struct engine, scale_timer), true);
+}
+
+/* Before any task begins: a machine that is short already is given one slot's work. */
 void engine_start_scaling(struct engine *e)
 {
-    if (e->scales)
-        loop_timer_start(e->loop, &e->scale_timer, SCALE_PERIOD_MS, on_scale_time);
+    look(e, false);
 }
 
 /* --- settings --- */
@@ -151,6 +218,9 @@ enum status engine_update(struct engine *e, const struct engine_settings *x, str
         {"retry/base_ms", x->retry.base_ms, 1, DAY_MS},
         {"retry/cap_ms", x->retry.cap_ms, x->retry.base_ms, DAY_MS},
         {"target_concurrency", x->target_concurrency, 0, ENGINE_SLOTS_MAX},
+        {"autoscale/cpu_pressure", x->cpu_pressure, 0, 100},
+        {"autoscale/memory_pressure", x->memory_pressure, 1, 100},
+        {"autoscale/memory_available", x->memory_available, 0, 100},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
@@ -162,7 +232,11 @@ enum status engine_update(struct engine *e, const struct engine_settings *x, str
     if (x->slots != e->settings.slots && engine_scale(e, x->slots, er) != STATUS_OK)
         return STATUS_INVALID;
     e->settings = *x;
+    e->scaler.conf.cpu = x->cpu_pressure;
+    e->scaler.conf.memory = x->memory_pressure;
+    e->scaler.conf.available = x->memory_available;
     if (e->sched) {
+        look(e, false);
         sched_set(e->sched, &x->deadlines, &x->retry);
         sched_set_concurrency(e->sched, x->target_concurrency);
     }
@@ -174,6 +248,7 @@ enum status engine_update(struct engine *e, const struct engine_settings *x, str
 /* Wide enough for every field, as they are decoded. */
 struct update {
     uint32_t slots, target_concurrency, max;
+    uint32_t cpu, memory, available;
     int64_t queued_ms, run_ms, total_ms, base_ms, cap_ms;
 };
 
@@ -199,6 +274,17 @@ static const struct json_schema retry_schema = {
     .n = ARRAY_LEN(retry_fields),
     .size = sizeof(struct update),
 };
+static const struct json_field pressure_fields[] = {
+    {.name = "cpu_pressure", .kind = JK_UINT, AT(cpu), .min = 0, .max = 100},
+    {.name = "memory_pressure", .kind = JK_UINT, AT(memory), .min = 1, .max = 100},
+    {.name = "memory_available", .kind = JK_UINT, AT(available), .min = 0, .max = 100},
+};
+static const struct json_schema pressure_schema = {
+    .name = "autoscale",
+    .fields = pressure_fields,
+    .n = ARRAY_LEN(pressure_fields),
+    .size = sizeof(struct update),
+};
 static const struct json_field settings_fields[] = {
     {.name = "slots", .kind = JK_UINT, AT(slots), .min = 1, .max = ENGINE_SLOTS_MAX},
     {.name = "deadlines", .kind = JK_OBJECT, .offset = 0, .sub = &deadlines_schema},
@@ -208,6 +294,7 @@ static const struct json_field settings_fields[] = {
      AT(target_concurrency),
      .min = 0,
      .max = ENGINE_SLOTS_MAX},
+    {.name = "autoscale", .kind = JK_OBJECT, .offset = 0, .sub = &pressure_schema},
 };
 static const struct json_schema settings_schema = {
     .name = "settings",
@@ -228,6 +315,9 @@ enum status engine_update_json(struct engine *e, const struct json *j, struct er
         .total_ms = (int64_t)now->deadlines.total_ms,
         .base_ms = (int64_t)now->retry.base_ms,
         .cap_ms = (int64_t)now->retry.cap_ms,
+        .cpu = now->cpu_pressure,
+        .memory = now->memory_pressure,
+        .available = now->memory_available,
     };
     struct arena *a = arena_create(NULL, 0);
     struct json_decode d;
@@ -244,6 +334,9 @@ enum status engine_update_json(struct engine *e, const struct json *j, struct er
         const struct engine_settings next = {
             .slots = u.slots,
             .target_concurrency = u.target_concurrency,
+            .cpu_pressure = u.cpu,
+            .memory_pressure = u.memory,
+            .memory_available = u.available,
             .deadlines = {(uint64_t)u.queued_ms, (uint64_t)u.run_ms, (uint64_t)u.total_ms},
             .retry = {u.max, (uint64_t)u.base_ms, (uint64_t)u.cap_ms},
         };
@@ -257,7 +350,12 @@ struct json *engine_settings_json(const struct engine *e)
 {
     const struct engine_settings *x = &e->settings;
     struct json *j = json_new_object(), *deadlines = json_new_object(), *retry = json_new_object();
+    struct json *scale = json_new_object();
 
+    json_add_num(scale, "cpu_pressure", x->cpu_pressure);
+    json_add_num(scale, "memory_pressure", x->memory_pressure);
+    json_add_num(scale, "memory_available", x->memory_available);
+    json_add(j, "autoscale", scale);
     json_add_num(j, "slots", x->slots);
     json_add_num(deadlines, "queued_ms", (double)x->deadlines.queued_ms);
     json_add_num(deadlines, "run_ms", (double)x->deadlines.run_ms);
@@ -367,6 +465,8 @@ void engine_stats(const struct engine *e, struct engine_stats *out)
         .epoch = engine_epoch(e),
         .age_ms = age,
         .slots = e->settings.slots,
+        .admitted = admitted(e),
+        .pressure = engine_pressure(e),
         .batches_open = e->n_open,
         .batches_over = e->n_over,
         .tasks_per_s = rate(&e->rates, e->rates.tasks, now, age),
@@ -394,6 +494,8 @@ struct json *engine_stats_json(const struct engine *e)
     json_add_num(j, "members", (double)e->members.n);
     json_add_num(j, "slots", s.slots);
     json_add_num(j, "busy", s.busy);
+    json_add_num(j, "admitted", s.admitted);
+    json_add_str(j, "pressure", s.pressure);
     json_add_num(tasks, "waiting", (double)s.waiting);
     json_add_num(tasks, "delayed", (double)s.delayed);
     json_add_num(tasks, "running", (double)s.running);

@@ -137,7 +137,10 @@ struct engine {
     struct tally tally;
     struct rates rates;
     struct autoscaler scaler;
+    struct admission admission; /* while the scaler is off */
     bool scales;
+    bool is_pressed;
+    char pressure[SCALE_TEXT_MAX];
     struct loop_timer scale_timer;
     uint64_t epoch, next_fence; /* halves of fences */
 
@@ -199,6 +202,7 @@ bool engine_rotate_begin(void *arg, const struct task *t, struct attempt *a);
 void engine_rotate_look(struct engine *e);
 
 /* engine_ask.c */
+/** Looks at the machine from now on. */
 void engine_start_scaling(struct engine *e);
 void rates_count(struct rates *r, uint64_t now_ms, uint64_t tasks, uint64_t ops);
 

@@ -94,6 +94,20 @@ void events_scaled(struct engine *e, uint32_t slots, const char *why)
     emit(e, "slots.scaled", NULL, json_add_str(j, "why", why));
 }
 
+void events_pressure(struct engine *e, bool begun, const char *why)
+{
+    emit(e, begun ? "pressure.begun" : "pressure.over", NULL,
+         json_add_str(json_new_object(), "why", why));
+}
+
+void events_held(struct engine *e, uint32_t slots, uint32_t of, const char *why)
+{
+    struct json *j = json_add_num(json_new_object(), "slots", slots);
+
+    json_add_num(j, "of", of);
+    emit(e, "slots.held", NULL, json_add_str(j, "why", why));
+}
+
 void events_rotated(struct engine *e, uint32_t member, const char *from, const char *to,
                     const char *why, const unsigned char *leaf)
 {

@@ -5,7 +5,9 @@
  *   task.succeeded, task.failed ...         subject: the batch's id; {"batch","task","index",...}
  *   breaker.opened, breaker.reset           subject: the target
  *   slots.scaled                            {"slots","why"}
- *   engine.ready, engine.draining
+ *   pressure.begun, pressure.over           {"why"}: of memory or processors
+ *   slots.held                              {"slots","of","why"}: so many may be in use; "why" is
+ * "" when the pressure is over engine.ready, engine.draining
  *
  * An event that cannot be kept is logged and stops nothing. */
 #ifndef CORE_COORD_EVENTS_H
@@ -19,6 +21,8 @@ void events_batch(struct engine *e, const struct batch *b);
 void events_task(struct engine *e, const struct batch *b, const struct batch_task *t);
 void events_breaker(struct engine *e, struct str target, bool open);
 void events_scaled(struct engine *e, uint32_t slots, const char *why);
+void events_pressure(struct engine *e, bool begun, const char *why);
+void events_held(struct engine *e, uint32_t slots, uint32_t of, const char *why);
 void events_rotated(struct engine *e, uint32_t member, const char *from, const char *to,
                     const char *why, const unsigned char *leaf);
 void events_engine(struct engine *e, const char *what);

@@ -1,27 +1,56 @@
 #include "core/coord/scale.h"
 
-#include <fcntl.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include <stdio.h>
 
 #include "core/base/attr.h"
-
-enum { PROC_MAX = 8192 };
 
 static uint32_t clamp(uint64_t v, const struct scale_conf *c)
 {
     return v < c->min ? c->min : v > c->max ? c->max : (uint32_t)v;
 }
 
-static const char *pressure(const struct scale_seen *s)
+enum shortage { SHORT_NONE, SHORT_MEMORY, SHORT_AVAILABLE, SHORT_CPU };
+
+static const char *const shortage_words[] = {
+    [SHORT_NONE] = NULL,
+    [SHORT_MEMORY] = "memory pressure",
+    [SHORT_AVAILABLE] = "little memory is left",
+    [SHORT_CPU] = "processor pressure",
+};
+
+static uint32_t cpu_high(const struct scale_conf *c)
 {
-    if (s->memory_pressure > SCALE_MEMORY_HIGH)
-        return "memory pressure";
-    if (s->available >= 0 && s->available < SCALE_AVAILABLE_LOW)
-        return "little memory is left";
-    if (s->cpu_pressure > SCALE_CPU_HIGH)
-        return "processor pressure";
-    return NULL;
+    if (c->cpu > 0)
+        return c->cpu;
+    return c->max > 0 ? SCALE_CPU_HIGH : 100;
+}
+
+static enum shortage shortage_of(const struct scale_conf *c, const struct scale_seen *s)
+{
+    if (s->memory_pressure > c->memory)
+        return SHORT_MEMORY;
+    if (s->available >= 0 && s->available < c->available)
+        return SHORT_AVAILABLE;
+    return s->cpu_pressure > cpu_high(c) ? SHORT_CPU : SHORT_NONE;
+}
+
+const char *scale_pressure(const struct scale_conf *c, const struct scale_seen *s,
+                           char text[SCALE_TEXT_MAX])
+{
+    enum shortage what = shortage_of(c, s);
+    const char *word = shortage_words[what];
+
+    if (what == SHORT_NONE)
+        return NULL;
+    if (what == SHORT_AVAILABLE)
+        snprintf(text, SCALE_TEXT_MAX, "%s: %.1f %% of it is available, expected %u %% or more",
+                 word, s->available, c->available);
+    else
+        snprintf(text, SCALE_TEXT_MAX,
+                 "%s: something waited for it in %.1f %% of the last 10 s, expected %u %% or less",
+                 word, what == SHORT_MEMORY ? s->memory_pressure : s->cpu_pressure,
+                 what == SHORT_MEMORY ? c->memory : cpu_high(c));
+    return text;
 }
 
 static uint32_t quarter_less(uint32_t n)
@@ -33,7 +62,7 @@ static uint32_t decide(struct autoscaler *a, const struct scale_seen *s, const c
 {
     bool spare = s->waiting == 0 && s->active * 2 < s->slots;
 
-    *why = pressure(s);
+    *why = shortage_words[shortage_of(&a->conf, s)];
     a->idle = spare ? a->idle + 1 : 0;
     if (*why)
         return clamp(quarter_less(s->slots), &a->conf);
@@ -49,6 +78,29 @@ static uint32_t decide(struct autoscaler *a, const struct scale_seen *s, const c
     return clamp(s->slots, &a->conf);
 }
 
+static uint32_t half_more(uint32_t n)
+{
+    return n + (n > 1 ? n / 2 : 1);
+}
+
+uint32_t scale_admit(struct admission *a, const struct scale_conf *c, const struct scale_seen *s)
+{
+    static const struct scale_conf one = {.min = 1, .max = UINT32_MAX};
+    enum shortage what = shortage_of(c, s);
+
+    if (what == SHORT_NONE)
+        a->cap = a->cap > 0 ? half_more(a->cap) : 0;
+    else if (a->cap == 0)
+        a->cap = clamp(s->active, &one);
+    else if (what != SHORT_CPU)
+        a->cap = quarter_less(a->cap);
+    if (what == SHORT_NONE && a->cap >= s->slots)
+        a->cap = 0;
+    if (a->cap > s->slots)
+        a->cap = s->slots;
+    return a->cap > 0 ? a->cap : s->slots;
+}
+
 uint32_t scale_decide(struct autoscaler *a, const struct scale_seen *s, const char **why)
 {
     uint32_t n = decide(a, s, why);
@@ -58,54 +110,4 @@ uint32_t scale_decide(struct autoscaler *a, const struct scale_seen *s, const ch
     else if (!*why)
         *why = "the bounds";
     return n;
-}
-
-/* --- the machine --- */
-
-static double number_after(struct str text, struct str name)
-{
-    ptrdiff_t at = str_find(text, name);
-    char digits[32] = "";
-    struct str rest;
-    size_t n = 0;
-
-    if (at < 0)
-        return -1;
-    rest = str_trim(str_skip(text, (size_t)at + name.len));
-    while (n < rest.len && n < sizeof(digits) - 1 &&
-           ((rest.ptr[n] >= '0' && rest.ptr[n] <= '9') || rest.ptr[n] == '.')) {
-        digits[n] = rest.ptr[n];
-        n++;
-    }
-    return n > 0 ? strtod(digits, NULL) : -1;
-}
-
-double scale_parse_pressure(struct str text)
-{
-    return number_after(text, STR("some avg10="));
-}
-
-double scale_parse_meminfo(struct str text)
-{
-    double total = number_after(text, STR("MemTotal:"));
-    double available = number_after(text, STR("MemAvailable:"));
-
-    return total > 0 && available >= 0 ? 100 * available / total : -1;
-}
-
-static struct str read_proc(const char *path, char buf[PROC_MAX])
-{
-    cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, buf, PROC_MAX) : -1;
-
-    return str_n(buf, n > 0 ? (size_t)n : 0);
-}
-
-void scale_look(struct scale_seen *s)
-{
-    char buf[PROC_MAX];
-
-    s->cpu_pressure = scale_parse_pressure(read_proc("/proc/pressure/cpu", buf));
-    s->memory_pressure = scale_parse_pressure(read_proc("/proc/pressure/memory", buf));
-    s->available = scale_parse_meminfo(read_proc("/proc/meminfo", buf));
 }

@@ -1,5 +1,6 @@
 /* How many slots there should be: more when much waits, fewer when little is done, within bounds
- * and what the machine bears. Pure. */
+ * and what the machine bears; and where their number is fixed, how many of them may be in use.
+ * Pure, but for scale_look. */
 #ifndef CORE_COORD_SCALE_H
 #define CORE_COORD_SCALE_H
 
@@ -10,14 +11,21 @@
 
 enum {
     SCALE_PERIOD_MS = 2000,
-    SCALE_IDLE_PERIODS = 5,   /* with slots to spare, before one is given up */
-    SCALE_CPU_HIGH = 60,      /* % of the last 10 s in which something waited for a processor */
-    SCALE_MEMORY_HIGH = 10,   /* % in which something waited for memory */
-    SCALE_AVAILABLE_LOW = 10, /* % of memory that is available */
+    SCALE_IDLE_PERIODS = 5, /* with slots to spare, before one is given up */
+    SCALE_CPU_HIGH = 60,    /* defaults of the bounds below */
+    SCALE_MEMORY_HIGH = 10,
+    SCALE_AVAILABLE_LOW = 10,
+    SCALE_TEXT_MAX = 160,
 };
 
+/** "autoscale" of a campaign. */
 struct scale_conf {
     uint32_t min, max; /* 1 <= min <= max; max 0: there is no autoscaler */
+    /* What the machine is to bear, in percent. Above (available: below) it is under pressure. */
+    uint32_t cpu;    /* of the last 10 s in which something waited for a processor; 100: never; 0:
+                        SCALE_CPU_HIGH for the autoscaler, and never where there is none */
+    uint32_t memory; /* in which something waited for memory; 100: never */
+    uint32_t available; /* of memory that is available; 0: never */
 };
 
 /** What is seen; a share that cannot be told is negative. */
@@ -26,6 +34,7 @@ struct scale_seen {
     uint64_t active, waiting;
     double cpu_pressure, memory_pressure; /* "some avg10" of /proc/pressure, 0..100 */
     double available;                     /* MemAvailable of MemTotal, 0..100 */
+    /* Of both the machine's and its cgroup's the worse counts. */
 };
 
 struct autoscaler {
@@ -33,16 +42,36 @@ struct autoscaler {
     uint32_t idle; /* periods in a row with slots to spare */
 };
 
+/** Where the number of slots is fixed. Zero at first. */
+struct admission {
+    uint32_t cap; /* so many may be in use; 0: all */
+};
+
 /** Called once a period: how many slots there should be, and why ("" when it stays). Under pressure
  * by a quarter fewer at a time, down to min; with waiting > 2 x active twice as many, up to max;
  * after SCALE_IDLE_PERIODS with less than half in use and nothing waiting, a quarter fewer. */
 uint32_t scale_decide(struct autoscaler *a, const struct scale_seen *s, const char **why);
 
+/** What the machine is short of, as a sentence with its figures; NULL: nothing. */
+const char *scale_pressure(const struct scale_conf *c, const struct scale_seen *s,
+                           char text[SCALE_TEXT_MAX]);
+
+/** Called once a period: how many of s->slots may be in use. s->active: the most that were in use
+ * at a time since the last call. Under pressure no slot more than these is begun; while memory is
+ * short a quarter fewer each period, as their tasks end; one always may. When the pressure is over
+ * half as many more each period, until it is all of them. */
+uint32_t scale_admit(struct admission *a, const struct scale_conf *c, const struct scale_seen *s);
+
 /** "some avg10=1.50 avg60=..." of a pressure file; negative when it is none. */
 double scale_parse_pressure(struct str text);
 /** MemAvailable / MemTotal of /proc/meminfo in percent; negative when it is not there. */
 double scale_parse_meminfo(struct str text);
-/** Reads both from /proc (a few hundred bytes; the loop may). */
+/** Reads pressure and memory from /proc, and of the cgroups that this process is in (some KiB; the
+ * loop may). */
 void scale_look(struct scale_seen *s);
+/** The part of scale_look for cgroups, of either version: `own` is /proc/self/cgroup's text, `root`
+ * where the hierarchies are mounted ("/sys/fs/cgroup"). What a cgroup leaves of its limit counts
+ * when it is less than s->available, its pressure when it is more. */
+void scale_look_cgroup(struct str own, const char *root, struct scale_seen *s);
 
 #endif

@@ -224,6 +224,8 @@ static void dispatch(struct sched *s, struct place *p, struct task *t)
         t->first_run_ms = sched_now_ms(s);
     p->run = attempt_create(s, p, t, m);
     s->n_running++;
+    if (s->n_running > s->n_peak)
+        s->n_peak = s->n_running;
     count_target(s, t);
     task_move(t, TASK_RUNNING);
     slot_event(&p->slot, SLOT_RUN);
@@ -478,6 +480,14 @@ size_t sched_waiting(const struct sched *s)
 size_t sched_running(const struct sched *s)
 {
     return s->n_running;
+}
+
+size_t sched_peak(struct sched *s)
+{
+    size_t peak = s->n_peak;
+
+    s->n_peak = s->n_running;
+    return peak;
 }
 
 size_t sched_delayed(const struct sched *s)

@@ -141,6 +141,8 @@ void sched_member_give(struct sched *s, struct member *m);
 
 size_t sched_waiting(const struct sched *s); /* in the queue, retries included */
 size_t sched_running(const struct sched *s);
+/** The most slots that were busy at a time since this was asked last. */
+size_t sched_peak(struct sched *s);
 size_t sched_delayed(const struct sched *s);
 /** Attempts that were given up and that the executor still has. */
 size_t sched_abandoned(const struct sched *s);

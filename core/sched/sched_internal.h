@@ -42,7 +42,7 @@ struct sched {
     uint64_t free_places[SCHED_WORDS]; /* bit i: place i is free */
     struct map *targets;               /* name -> struct sched_target */
     struct list idle;                  /* members, the one that is idle longest first */
-    size_t n_running, n_abandoned;
+    size_t n_running, n_peak, n_abandoned;
     struct task **cancelled; /* taken out of the queue, to be told at the next turn */
     size_t n_cancelled, told_cancelled, cancelled_cap;
     struct rng rng;

@@ -316,6 +316,69 @@ static void test_slots(void **state)
     json_destroy(&j);
 }
 
+static bool has_run(void *arg)
+{
+    return noop_runs >= *(unsigned *)arg;
+}
+
+/* A machine that has less memory left than it should: of four slots one is given work, and the next
+ * when that is done, so that all is done; and all of them when the bound is another. */
+static void test_pressure_holds_slots_back(void **state)
+{
+    struct json *j = json_parse(STR("{\"autoscale\":{\"memory_available\":100}}"), true, NULL);
+    struct json *back = json_parse(STR("{\"autoscale\":{\"memory_available\":0}}"), true, NULL);
+    unsigned runs = noop_runs + 1;
+    struct engine_stats s;
+    struct err e = ERR_INIT;
+    struct json *stats;
+    const char *id;
+
+    (void)state;
+    assert_null(engine_pressure(r.engine));
+    assert_int_equal(engine_update_json(r.engine, j, &e), STATUS_OK);
+    engine_stats(r.engine, &s);
+    assert_int_equal(s.slots, 4);
+    assert_int_equal(s.admitted, 1);
+    assert_non_null(strstr(s.pressure, "little memory is left"));
+    id = batch_id(submit("{\"flow\":{},\"targets\":[{" URL ",\"do\":\"hang\"},{" URL "},{" URL
+                         "},{" URL "}]}"));
+    engine_rig_wait(&r, has_run, &runs, "a task begins");
+    engine_stats(r.engine, &s);
+    assert_int_equal(s.running, 1);
+    assert_int_equal(s.waiting, 3);
+    assert_int_equal(engine_scale(r.engine, 3, &e), STATUS_OK); /* asked for, and not admitted */
+    stats = engine_stats_json(r.engine);
+    assert_int_equal(json_int(json_get(stats, "slots"), 0), 3);
+    assert_int_equal(json_int(json_get(stats, "admitted"), 0), 1);
+    assert_non_null(strstr(json_str(json_get(stats, "pressure"), ""), "expected 100 % or more"));
+    json_destroy(&stats);
+
+    assert_int_equal(engine_update_json(r.engine, back, &e), STATUS_OK);
+    assert_null(engine_pressure(r.engine));
+    engine_stats(r.engine, &s);
+    assert_int_equal(s.admitted, 2); /* half as many more in each period */
+    runs = noop_runs + 3;
+    engine_rig_wait(&r, has_run, &runs, "the others run beside it");
+    batch_cancel(engine_find(r.engine, id), NULL, NULL);
+    engine_rig_finish(&r, id);
+    json_destroy(&j);
+    json_destroy(&back);
+}
+
+/* Under pressure all the time: nothing waits for ever. */
+static void test_pressure_stops_nothing(void **state)
+{
+    struct json *j = json_parse(STR("{\"autoscale\":{\"memory_available\":100}}"), true, NULL);
+    struct err e = ERR_INIT;
+
+    (void)state;
+    assert_int_equal(engine_update_json(r.engine, j, &e), STATUS_OK);
+    assert_int_equal(
+        finish("{\"flow\":{},\"targets\":[{" URL "},{" URL "},{" URL "},{" URL "}]}").state,
+        BATCH_COMPLETED);
+    json_destroy(&j);
+}
+
 static void test_settings(void **state)
 {
     struct json *j = json_parse(STR("{\"slots\":3,\"retry\":{\"max\":5}}"), true, NULL);
@@ -453,9 +516,20 @@ static void test_draining(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_states), CASE(test_summary), CASE(test_idempotent), CASE(test_refused),
-        CASE(test_pages),  CASE(test_cancel),  CASE(test_slots),      CASE(test_settings),
-        CASE(test_pause),  CASE(test_fair),    CASE(test_resumed),    CASE(test_draining),
+        CASE(test_states),
+        CASE(test_summary),
+        CASE(test_idempotent),
+        CASE(test_refused),
+        CASE(test_pages),
+        CASE(test_cancel),
+        CASE(test_slots),
+        CASE(test_settings),
+        CASE(test_pressure_holds_slots_back),
+        CASE(test_pressure_stops_nothing),
+        CASE(test_pause),
+        CASE(test_fair),
+        CASE(test_resumed),
+        CASE(test_draining),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,9 @@
 /* How many slots there should be, as a table; and what is read of /proc. */
 #include "core/coord/scale.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/base/attr.h"
 #include "core/coord/histogram.h"
@@ -34,7 +36,7 @@ static void test_decisions(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct autoscaler a = {.conf = {2, 16}, .idle = rows[i].idle};
+        struct autoscaler a = {.conf = {2, 16, 0, 10, 10}, .idle = rows[i].idle};
         const char *why;
         uint32_t n = scale_decide(&a, &rows[i].seen, &why);
 
@@ -47,7 +49,7 @@ static void test_decisions(void **state)
 /* Whatever is seen, it stays within its bounds. */
 static void test_bounds(void **state)
 {
-    struct autoscaler a = {.conf = {3, 20}};
+    struct autoscaler a = {.conf = {3, 20, 0, 10, 10}};
     struct scale_seen s = {.slots = 3};
     const char *why;
 
@@ -60,6 +62,144 @@ static void test_bounds(void **state)
         s.slots = scale_decide(&a, &s, &why);
         assert_in_range(s.slots, 3, 20);
     }
+}
+
+/* Period by period: so many were in use, this was seen, so many may be in use. */
+static void test_admission(void **state)
+{
+    static const struct scale_conf conf = {.min = 1, .cpu = 50, .memory = 10, .available = 10};
+    static const struct {
+        uint64_t active;
+        double cpu, memory, available;
+        uint32_t admitted;
+        const char *why; /* "": no pressure */
+    } periods[] = {
+        {0, 0, 0, 50, 16, ""},
+        {12, 50, 10, 10, 16, ""}, /* at the bounds, not past them */
+        {12, 51, 0, 50, 12, "processor pressure: something waited for it in 51.0 %"},
+        {12, 99, 0, 50, 12, "processor"}, /* those there are go on */
+        {12, 99, 11, 50, 9, "memory pressure: something waited for it in 11.0 %"},
+        {12, 0, 0, 9.5, 7, "little memory is left: 9.5 % of it is available, expected 10 %"},
+        {9, 0, 90, 1, 6, "memory"},
+        {6, 0, 90, 1, 5, "memory"},
+        {6, 0, 90, 1, 4, "memory"},
+        {6, 0, 90, 1, 3, "memory"},
+        {6, 0, 90, 1, 2, "memory"},
+        {6, 0, 90, 1, 1, "memory"},
+        {6, 0, 90, 1, 1, "memory"}, /* one always may */
+        {1, 0, 0, 50, 2, ""},
+        {2, 0, 0, 50, 3, ""},
+        {2, 51, 0, 50, 3, "processor"},
+        {2, -1, -1, -1, 4, ""}, /* the machine does not say */
+        {2, 0, 0, 50, 6, ""},
+        {2, 0, 0, 50, 9, ""},
+        {2, 0, 0, 50, 13, ""},
+        {2, 0, 0, 50, 16, ""},
+        {0, 0, 90, 50, 1, "memory"}, /* nothing had begun */
+    };
+    struct admission a = {0};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(periods); i++) {
+        const struct scale_seen s = {.slots = 16,
+                                     .active = periods[i].active,
+                                     .cpu_pressure = periods[i].cpu,
+                                     .memory_pressure = periods[i].memory,
+                                     .available = periods[i].available};
+        char text[SCALE_TEXT_MAX];
+        const char *why = scale_pressure(&conf, &s, text);
+        uint32_t n = scale_admit(&a, &conf, &s);
+
+        if (n != periods[i].admitted || !strstr(why ? why : "", periods[i].why) ||
+            (why == NULL) != (periods[i].why[0] == '\0'))
+            fail_msg("period %zu: %u (%s), expected %u (%s)", i, n, why ? why : "",
+                     periods[i].admitted, periods[i].why);
+    }
+}
+
+/* What is not given holds nothing back: processors, unless there is an autoscaler. */
+static void test_bounds_of_pressure(void **state)
+{
+    static const struct scale_seen busy = {
+        .cpu_pressure = 99.9, .memory_pressure = 99.9, .available = 0.1};
+    char text[SCALE_TEXT_MAX];
+    struct scale_conf c = {.min = 1, .memory = 100, .available = 0};
+
+    (void)state;
+    assert_null(scale_pressure(&c, &busy, text));
+    c.max = 8;
+    assert_non_null(strstr(scale_pressure(&c, &busy, text), "expected 60 % or less"));
+    c.cpu = 100;
+    assert_null(scale_pressure(&c, &busy, text));
+    c.available = 1;
+    assert_non_null(scale_pressure(&c, &busy, text));
+}
+
+static void put(const char *dir, const char *file, const char *text)
+{
+    char path[512];
+    FILE *f;
+
+    snprintf(path, sizeof(path), "%s/%s", dir, file);
+    f = fopen(path, "we");
+    assert_non_null(f);
+    fputs(text, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+static const char *make(const char *root, const char *name)
+{
+    static char path[512];
+
+    snprintf(path, sizeof(path), "%s/%s", root, name);
+    assert_int_equal(mkdir(path, 0700), 0);
+    return path;
+}
+
+static struct scale_seen seen_in(const char *root, const char *own)
+{
+    struct scale_seen s = {.cpu_pressure = 5, .memory_pressure = -1, .available = 80};
+
+    scale_look_cgroup(str_from(own), root, &s);
+    return s;
+}
+
+/* The worst of the machine, the cgroup and those above it. */
+static void test_cgroups(void **state)
+{
+    char *root = test_mkdir();
+    struct scale_seen s;
+    const char *dir;
+
+    (void)state;
+    dir = make(root, "box"); /* version 2 */
+    put(dir, "memory.max", "1000\n");
+    put(dir, "memory.current", "700\n");
+    put(dir, "memory.stat", "anon 5\ninactive_file 100\nslab 9\n");
+    put(dir, "cpu.pressure", "some avg10=70.50 avg60=1.00\n");
+    put(dir, "memory.pressure", "some avg10=3.00 avg60=1.00\n");
+    dir = make(root, "box/in");
+    put(dir, "memory.max", "max\n");
+    put(dir, "memory.current", "600\n");
+    s = seen_in(root, "0::/box/in\n");
+    assert_true(s.available == 40 && s.cpu_pressure == 70.5 && s.memory_pressure == 3);
+    s = seen_in(root,
+                "12:cpu:/box\n0::/other\n"); /* where it is not shown, its root is looked at */
+    assert_true(s.available == 80 && s.cpu_pressure == 5);
+    s = seen_in(root, "0::/../box\n");
+    assert_true(s.available == 80);
+
+    (void)make(root, "memory"); /* version 1 */
+    dir = make(root, "memory/box");
+    put(dir, "memory.limit_in_bytes", "2000\n");
+    put(dir, "memory.usage_in_bytes", "2000\n");
+    put(dir, "memory.stat", "inactive_file 1\ntotal_inactive_file 500\n");
+    s = seen_in(root, "4:memory:/box\n");
+    assert_true(s.available == 25 && s.cpu_pressure == 5);
+    put(dir, "memory.limit_in_bytes", "9223372036854771712\n"); /* none */
+    s = seen_in(root, "4:memory:/box\n");
+    assert_true(s.available == 80);
+    test_rmdir(&root);
 }
 
 static void test_proc(void **state)
@@ -105,9 +245,9 @@ static void test_histogram(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_decisions),
-        cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_proc),
+        cmocka_unit_test(test_decisions), cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_admission), cmocka_unit_test(test_bounds_of_pressure),
+        cmocka_unit_test(test_cgroups),   cmocka_unit_test(test_proc),
         cmocka_unit_test(test_histogram),
     };
 

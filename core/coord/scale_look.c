@@ -1,0 +1,151 @@
+/* What there is to see of the machine: /proc/pressure, /proc/meminfo, and what the cgroups that we
+ * are in were given. In a container the machine's own figures say little. */
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/attr.h"
+#include "core/coord/scale.h"
+
+enum { PROC_MAX = 8192 };
+
+static double number_after(struct str text, struct str name)
+{
+    ptrdiff_t at = str_find(text, name);
+    char digits[32] = "";
+    struct str rest;
+    size_t n = 0;
+
+    if (at < 0)
+        return -1;
+    rest = str_trim(str_skip(text, (size_t)at + name.len));
+    while (n < rest.len && n < sizeof(digits) - 1 &&
+           ((rest.ptr[n] >= '0' && rest.ptr[n] <= '9') || rest.ptr[n] == '.')) {
+        digits[n] = rest.ptr[n];
+        n++;
+    }
+    return n > 0 ? strtod(digits, NULL) : -1;
+}
+
+double scale_parse_pressure(struct str text)
+{
+    return number_after(text, STR("some avg10="));
+}
+
+double scale_parse_meminfo(struct str text)
+{
+    double total = number_after(text, STR("MemTotal:"));
+    double available = number_after(text, STR("MemAvailable:"));
+
+    return total > 0 && available >= 0 ? 100 * available / total : -1;
+}
+
+static struct str read_proc(const char *path, char buf[PROC_MAX])
+{
+    cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, buf, PROC_MAX) : -1;
+
+    return str_n(buf, n > 0 ? (size_t)n : 0);
+}
+
+/* --- cgroups --- */
+
+/* Names of files; a cgroup of version 1 tells no pressure. */
+struct files {
+    const char *limit, *used, *cache; /* cache: the line of memory.stat that is given back first */
+};
+
+static const struct files version_1 = {"memory.limit_in_bytes", "memory.usage_in_bytes",
+                                       "total_inactive_file "};
+static const struct files version_2 = {"memory.max", "memory.current", "inactive_file "};
+
+static struct str read_in(const char *dir, const char *file, char buf[PROC_MAX])
+{
+    char path[PATH_MAX];
+
+    if (snprintf(path, sizeof(path), "%s/%s", dir, file) >= (int)sizeof(path))
+        return STR_NONE;
+    return read_proc(path, buf);
+}
+
+/* Of the limit, in percent; negative: there is none ("max", or more than there can be). */
+static double left_in(const char *dir, const struct files *f)
+{
+    char buf[PROC_MAX];
+    double limit = number_after(read_in(dir, f->limit, buf), STR_NONE);
+    double used = number_after(read_in(dir, f->used, buf), STR_NONE);
+    double cache = number_after(read_in(dir, "memory.stat", buf), str_from(f->cache));
+
+    if (limit <= 0 || limit > (double)(INT64_MAX / 2) || used < 0)
+        return -1;
+    used -= cache > 0 ? cache : 0;
+    return used < limit ? 100 * (limit - (used > 0 ? used : 0)) / limit : 0;
+}
+
+static void more(double *at, double seen)
+{
+    if (seen > *at)
+        *at = seen;
+}
+
+static void look_in(const char *dir, const struct files *f, struct scale_seen *s)
+{
+    char buf[PROC_MAX];
+    double left = left_in(dir, f);
+
+    if (left >= 0 && (s->available < 0 || left < s->available))
+        s->available = left;
+    if (f != &version_2)
+        return;
+    more(&s->cpu_pressure, scale_parse_pressure(read_in(dir, "cpu.pressure", buf)));
+    more(&s->memory_pressure, scale_parse_pressure(read_in(dir, "memory.pressure", buf)));
+}
+
+/* The directory and those above it, up to the hierarchy's root, whose limits hold as well. Where
+ * a container is shown its own part alone, the path is not there and the root is its own. */
+static void look_up(const char *root, struct str path, const struct files *f, struct scale_seen *s)
+{
+    char dir[PATH_MAX];
+    size_t base = strlen(root);
+
+    if (snprintf(dir, sizeof(dir), "%s%.*s", root, STR_ARG(path)) >= (int)sizeof(dir) ||
+        str_find(path, STR("..")) >= 0)
+        return;
+    for (;;) {
+        char *slash = strrchr(dir, '/');
+
+        look_in(dir, f, s);
+        if (strlen(dir) <= base || slash == NULL || (size_t)(slash - dir) < base)
+            return;
+        *slash = '\0';
+    }
+}
+
+void scale_look_cgroup(struct str own, const char *root, struct scale_seen *s)
+{
+    char dir[PATH_MAX];
+
+    while (own.len > 0) { /* "4:memory:/a/b", "0::/a/b" */
+        struct str line = str_cut(&own, '\n'), rest = line;
+
+        (void)str_cut(&rest, ':');
+        line = str_cut(&rest, ':');
+        if (str_eqz(line, "memory") && snprintf(dir, sizeof(dir), "%s/memory", root) > 0)
+            look_up(dir, rest, &version_1, s);
+        else if (line.len == 0)
+            look_up(root, rest, &version_2, s);
+    }
+}
+
+void scale_look(struct scale_seen *s)
+{
+    char buf[PROC_MAX];
+
+    s->cpu_pressure = scale_parse_pressure(read_proc("/proc/pressure/cpu", buf));
+    s->memory_pressure = scale_parse_pressure(read_proc("/proc/pressure/memory", buf));
+    s->available = scale_parse_meminfo(read_proc("/proc/meminfo", buf));
+    scale_look_cgroup(read_proc("/proc/self/cgroup", buf), "/sys/fs/cgroup", s);
+}
