@@ -115,6 +115,11 @@ static enum status take(void *arg, const char *identity, const char *proxy, stru
                    proxy != NULL ? " of that proxy" : "");
 }
 
+static const char *pressure(void *arg)
+{
+    return engine_pressure(((struct face *)arg)->engine);
+}
+
 static void give(void *arg, struct member *m)
 {
     struct face *f = arg;
@@ -286,6 +291,7 @@ static void make_gateway(struct face *f)
         .take = take,
         .give = give,
         .idle = idle,
+        .pressure = pressure,
         .arg = f,
         .version = n > 0 ? members[0]->identity->full_version : NULL,
     };

@@ -10,6 +10,8 @@ enum {
     STOP_POLL_MS = 10,
     WARM_MS = 20, /* after a lease is ready or over: its client goes first */
     LEASE_BODY_MAX = 64 * 1024,
+    LOOK_MS = 250,     /* while leases wait: whether there is room again */
+    RETRY_AFTER_S = 5, /* of 503 */
 };
 
 /* An id that /json/version gave out: whoever connects with it gets a lease of that id. */
@@ -43,6 +45,49 @@ static struct lease *lease_find(struct gateway *g, const char *id)
     return l != NULL && l->state < LEASE_ENDING ? l : NULL;
 }
 
+const char *gateway_pressure(const struct gateway *g)
+{
+    return g->deps.pressure != NULL ? g->deps.pressure(g->deps.arg) : NULL;
+}
+
+/* One lease may always be: what waits for ever would be a gateway that does nothing. */
+static bool has_room(const struct gateway *g)
+{
+    return g->n_begun == 0 || gateway_pressure(g) == NULL;
+}
+
+static void begin(struct gateway *g, struct lease *l)
+{
+    g->n_begun++;
+    lease_begin(l);
+}
+
+/* A quarter as many as there are at a time: the machine tells of pressure with a delay. */
+static void on_look(struct loop_timer *t)
+{
+    struct gateway *g = container_of(t, struct gateway, look);
+
+    for (size_t n = 1 + g->n_begun / 4; n > 0 && !list_empty(&g->line) && has_room(g); n--)
+        begin(g, list_first(&g->line, struct lease, line_link));
+    if (!list_empty(&g->line))
+        loop_timer_start(g->deps.loop, &g->look, LOOK_MS, on_look);
+}
+
+static void begin_or_wait(struct gateway *g, struct lease *l)
+{
+    const char *why = gateway_pressure(g);
+
+    if (list_empty(&g->line) && has_room(g)) {
+        begin(g, l);
+        return;
+    }
+    log_info(NULL, "lease.waits", LOG_STR("member", l->member->identity->id),
+             LOG_STR("why", why != NULL ? why : "others came first"));
+    if (list_empty(&g->line))
+        loop_timer_start(g->deps.loop, &g->look, LOOK_MS, on_look);
+    list_push(&g->line, &l->line_link);
+}
+
 static enum status lease_open(struct gateway *g, const struct lease_want *want, const char *id,
                               struct lease **out, struct err *e)
 {
@@ -60,12 +105,14 @@ static enum status lease_open(struct gateway *g, const struct lease_want *want, 
         return s;
     *out = lease_create(g, m, want, id);
     map_put(g->leases, str_from(id), *out);
+    begin_or_wait(g, *out);
     return STATUS_OK;
 }
 
 void gateway_lease_over(struct gateway *g, struct lease *l)
 {
     map_remove(g->leases, str_from(l->id));
+    g->n_begun -= l->begun;
     g->deps.give(g->deps.arg, l->member);
     gateway_warm_soon(g);
 }
@@ -77,6 +124,8 @@ static void on_warm(struct loop_timer *t)
     struct gateway *g = container_of(t, struct gateway, warm);
     struct member *m;
 
+    if (gateway_pressure(g) != NULL)
+        return; /* the next lease's end or beginning looks again */
     for (size_t i = 0; i < g->deps.conf->warm && (m = g->deps.idle(g->deps.arg, i)) != NULL; i++)
         if (m->keep == NULL) /* a stored member's storage goes in before its first page */
             pool_warm(g->deps.pool, m);
@@ -171,10 +220,11 @@ static const struct lease_want usual = {
     .ttl_ms = LEASE_TTL_MS,
     .idle_ms = LEASE_IDLE_MS,
     .grace_ms = LEASE_GRACE_MS,
+    .wait_ms = LEASE_WAIT_MS,
 };
 
 struct lease_body {
-    int64_t ttl_ms, idle_ms, grace_ms;
+    int64_t ttl_ms, idle_ms, grace_ms, wait_ms;
     const char *identity, *fleet, *proxy;
     int context, isolation;
     bool has_isolation;
@@ -190,6 +240,9 @@ static const struct json_field body_fields[] = {
      .doc = "Milliseconds without a word of its client, default 300000."},
     {JF_COMMON(struct lease_body, grace_ms), .kind = JK_INT, .min = 0, .max = LEASE_TTL_MAX_MS,
      .doc = "Milliseconds it is held for a client whose socket was lost, default 60000."},
+    {JF_COMMON(struct lease_body, wait_ms), .kind = JK_INT, .min = 0, .max = LEASE_WAIT_MAX_MS,
+     .doc = "Milliseconds it waits while memory or processors are short, then 503; 0..60000, "
+            "default 10000."},
     {JF_COMMON(struct lease_body, identity), .kind = JK_STR, .min = 1, .max = 64,
      .doc = "Id of the identity; default any that is free."},
     {JF_COMMON(struct lease_body, fleet), .kind = JK_STR, .min = 1, .max = 128,
@@ -212,8 +265,10 @@ static const struct json_schema body_schema = {
 static enum status want_of_body(const struct gateway *g, struct exchange *x, struct lease_want *out,
                                 struct err *e)
 {
-    struct lease_body b = {
-        .ttl_ms = LEASE_TTL_MS, .idle_ms = LEASE_IDLE_MS, .grace_ms = LEASE_GRACE_MS};
+    struct lease_body b = {.ttl_ms = LEASE_TTL_MS,
+                           .idle_ms = LEASE_IDLE_MS,
+                           .grace_ms = LEASE_GRACE_MS,
+                           .wait_ms = LEASE_WAIT_MS};
     struct json *body;
     struct json_decode d;
     enum status s;
@@ -239,6 +294,7 @@ static enum status want_of_body(const struct gateway *g, struct exchange *x, str
         .ttl_ms = (uint64_t)b.ttl_ms,
         .idle_ms = (uint64_t)b.idle_ms,
         .grace_ms = (uint64_t)b.grace_ms,
+        .wait_ms = (uint64_t)b.wait_ms,
         .identity = b.identity,
         .proxy = b.proxy,
         .keep = b.context == 1,
@@ -246,11 +302,16 @@ static enum status want_of_body(const struct gateway *g, struct exchange *x, str
     return s;
 }
 
-/* ?timeout=MS is the whole time, as with browserless. */
+/* ?timeout=MS is the whole time, as with browserless; ?wait_ms=MS as in the body of a lease. */
 static enum status want_of_query(const struct exchange *x, struct lease_want *out, struct err *e)
 {
+    enum status s;
+
     *out = usual;
-    return exchange_query_u64(x, "timeout", 1000, LEASE_TTL_MAX_MS, usual.ttl_ms, &out->ttl_ms, e);
+    s = exchange_query_u64(x, "timeout", 1000, LEASE_TTL_MAX_MS, usual.ttl_ms, &out->ttl_ms, e);
+    if (s != STATUS_OK)
+        return s;
+    return exchange_query_u64(x, "wait_ms", 0, LEASE_WAIT_MAX_MS, usual.wait_ms, &out->wait_ms, e);
 }
 
 /* --- /v1/leases --- */
@@ -265,6 +326,17 @@ static struct json *describe(struct exchange *x, const struct lease *l)
     return json_add_str(lease_describe(l), "url", address_of(l->gateway, x, l->id));
 }
 
+/* Whoever is told that there is no room is told when to come again (RFC 9110 §10.2.3). */
+static void answer_err(struct exchange *x, const struct err *e)
+{
+    char seconds[16];
+
+    snprintf(seconds, sizeof seconds, "%d", RETRY_AFTER_S);
+    if (status_http(e->status) == 503)
+        exchange_set_header(x, "retry-after", seconds);
+    exchange_answer_err(x, e);
+}
+
 static void on_posted(void *arg, struct lease *l, enum status s, const struct err *e)
 {
     struct exchange *x = arg;
@@ -274,7 +346,7 @@ static void on_posted(void *arg, struct lease *l, enum status s, const struct er
     if (s == STATUS_OK)
         exchange_answer_json(x, 201, describe(x, l));
     else
-        exchange_answer_err(x, e);
+        answer_err(x, e);
 }
 
 static void post_lease(struct exchange *x, void *arg)
@@ -287,7 +359,7 @@ static void post_lease(struct exchange *x, void *arg)
 
     new_id(id);
     if (want_of_body(g, x, &want, &e) != STATUS_OK || lease_open(g, &want, id, &l, &e) != STATUS_OK)
-        exchange_answer_err(x, &e);
+        answer_err(x, &e);
     else
         lease_when_ready(l, on_posted, x);
 }
@@ -433,7 +505,7 @@ static void open_and_connect(struct exchange *x, struct gateway *g, const struct
     struct lease *l;
 
     if (lease_open(g, want, id, &l, &e) != STATUS_OK)
-        exchange_answer_err(x, &e);
+        answer_err(x, &e);
     else
         lease_connect(l, x, NULL);
 }
@@ -540,6 +612,7 @@ struct gateway *gateway_create(const struct gateway_deps *deps)
     g->leases = map_create();
     list_init(&g->hubs);
     list_init(&g->tickets);
+    list_init(&g->line);
     return g;
 }
 
@@ -582,6 +655,7 @@ void gateway_stop(struct gateway *g, void (*stopped)(void *arg), void *arg)
     BUG_ON(g->stopping);
     g->stopping = true;
     loop_timer_stop(&g->warm);
+    loop_timer_stop(&g->look);
     g->stopped = stopped;
     g->stopped_arg = arg;
     while ((l = map_next(g->leases, &it, NULL)) != NULL)

@@ -33,6 +33,9 @@ struct gateway_deps {
     /** The i-th of the members that nobody uses, those first that take gives first; NULL: there are
      * not so many. For pages that are ready before they are asked for; may be NULL. */
     struct member *(*idle)(void *arg, size_t i);
+    /** What the machine is short of, as a sentence; NULL: nothing. New leases wait meanwhile,
+     * unless there is no other. Borrowed until the loop turns. May be NULL. */
+    const char *(*pressure)(void *arg);
     void *arg;
     /** What Browser.getVersion's product is in /json/version before a browser was asked:
      * "156.0.8078.79". */

@@ -19,11 +19,16 @@ struct gateway {
     struct map *leases; /* id -> struct lease */
     struct list hubs, tickets;
     size_t n_tickets;
+    struct list line; /* leases that wait for the machine to have room, oldest first */
+    size_t n_begun;   /* leases that did not have to, or do not any more */
     bool stopping;
     void (*stopped)(void *arg);
     void *stopped_arg;
-    struct loop_timer stop_timer, warm;
+    struct loop_timer stop_timer, warm, look;
 };
+
+/** What holds new leases back; NULL: nothing does. */
+const char *gateway_pressure(const struct gateway *g);
 
 /** Sees to it that so many pages as the campaign says wait for the next leases. */
 void gateway_warm_soon(struct gateway *g);
@@ -59,6 +64,8 @@ struct lease {
     struct gateway *gateway;
     struct list hub_link;
     struct hub *hub;
+    struct list line_link; /* gateway->line */
+    bool begun;            /* its receipt and its context were asked for */
     char id[LEASE_ID_LEN + 1];
     enum lease_state state;
     struct lease_want want;
@@ -86,7 +93,7 @@ struct lease {
     bool warm;          /* its context came with a page that waited for it */
     bool has_first;     /* a first page is there, or was given up */
     size_t n_recording; /* receipts on their way */
-    uint64_t created_ms, heard_ms, alone_since_ms, expires_wall_ms;
+    uint64_t created_ms, begun_ms, heard_ms, alone_since_ms, expires_wall_ms;
     struct loop_timer timer, first_timer;
     struct err why;
     const char *ended_by;
@@ -96,6 +103,8 @@ struct lease {
     struct loop_timer handoff_timer;
 };
 
+/** The machine has room for it. */
+void lease_begin(struct lease *l);
 void lease_moved(struct lease *l, enum lease_state to);
 /** Looks whether it may go on: READY, or OVER. */
 void lease_settle(struct lease *l);

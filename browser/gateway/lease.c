@@ -72,6 +72,7 @@ struct json *lease_describe(const struct lease *l)
 
     json_add_str(j, "id", l->id);
     json_add_str(j, "state", lease_state_name(l->state));
+    json_add_str(j, "waits_for", l->begun ? NULL : gateway_pressure(l->gateway));
     json_add_num(j, "member", l->member->index);
     json_add_str(j, "identity", l->member->identity->id);
     json_add_str(j, "proxy", l->member->proxy_id[0] != '\0' ? l->member->proxy_id : NULL);
@@ -118,7 +119,9 @@ static void over_step(void *arg)
     struct lease *l = arg;
     struct gateway *g = l->gateway;
 
-    tell_waiters(l, l->why.status != STATUS_OK ? l->why.status : STATUS_CLOSED, &l->why);
+    if (l->why.status == STATUS_OK)
+        err_set(&l->why, STATUS_CLOSED, "the lease ended: %s", l->ended_by);
+    tell_waiters(l, l->why.status, &l->why);
     gateway_lease_over(g, l);
     loop_timer_stop(&l->timer);
     loop_timer_stop(&l->first_timer);
@@ -204,16 +207,27 @@ static void on_kept(struct lease *l)
     maybe_over(l);
 }
 
+/* Who may come again later is told so. */
+static unsigned close_code(const struct lease *l)
+{
+    if (l->lost)
+        return WS_ERROR;
+    return l->why.status == STATUS_UNAVAILABLE ? WS_TRY_LATER : WS_NORMAL;
+}
+
 static void lease_end(struct lease *l, const char *by)
 {
+    const char *reason = l->why.status == STATUS_UNAVAILABLE ? err_text(&l->why) : by;
+
     if (l->state >= LEASE_ENDING)
         return;
     lease_moved(l, LEASE_ENDING);
     l->ended_by = by;
+    list_remove(&l->line_link);
     loop_timer_stop(&l->timer);
     loop_timer_stop(&l->first_timer);
     list_for_each_safe (link, &l->clients)
-        client_close(list_entry(link, struct client, link), l->lost ? 1011 : 1000, by);
+        client_close(list_entry(link, struct client, link), close_code(l), reason);
     files_close(l);
     list_for_each_safe (link, &l->contexts) {
         struct lease_context *lc = list_entry(link, struct lease_context, link);
@@ -263,8 +277,12 @@ static struct due next_due(const struct lease *l, uint64_t now)
 {
     struct due d = {UINT64_MAX, NULL};
 
+    if (l->state == LEASE_ASKED && !l->begun) {
+        sooner(&d, l->created_ms, l->want.wait_ms, now, "no room in time");
+        return d;
+    }
     if (l->state == LEASE_ASKED) {
-        sooner(&d, l->created_ms, ASKED_MS, now, "no browser in time");
+        sooner(&d, l->begun_ms, ASKED_MS, now, "no browser in time");
         return d;
     }
     sooner(&d, l->created_ms, l->want.ttl_ms, now, "its time is over");
@@ -277,6 +295,18 @@ static struct due next_due(const struct lease *l, uint64_t now)
     return d;
 }
 
+/* The pressure that it waited for to pass. */
+static void refuse(struct lease *l)
+{
+    const char *what = gateway_pressure(l->gateway);
+    struct err e = ERR_INIT;
+
+    err_set(&e, STATUS_UNAVAILABLE, "no new lease: %s; waited for %llu ms",
+            what != NULL ? what : "others came first", (unsigned long long)l->want.wait_ms);
+    log_warn(NULL, "lease.refused", LOG_ERR(&e));
+    lease_fail(l, STATUS_UNAVAILABLE, &e);
+}
+
 static void on_timer(struct loop_timer *t)
 {
     struct lease *l = container_of(t, struct lease, timer);
@@ -287,7 +317,9 @@ static void on_timer(struct loop_timer *t)
         loop_timer_start(l->gateway->deps.loop, &l->timer, d.in_ms, on_timer);
         return;
     }
-    if (l->state == LEASE_ASKED) {
+    if (!l->begun) {
+        refuse(l);
+    } else if (l->state == LEASE_ASKED) {
         err_set(&e, STATUS_TIMEOUT, "%s", d.why);
         lease_fail(l, STATUS_TIMEOUT, &e);
     } else {
@@ -516,6 +548,7 @@ struct lease *lease_create(struct gateway *g, struct member *m, const struct lea
     snprintf(l->id, sizeof l->id, "%s", id);
     l->arena = arena_create(NULL, 0);
     list_init(&l->hub_link);
+    list_init(&l->line_link);
     list_init(&l->contexts);
     list_init(&l->clients);
     list_init(&l->waiters);
@@ -539,10 +572,18 @@ struct lease *lease_create(struct gateway *g, struct member *m, const struct lea
         .arena = l->arena,
         .conf = g->deps.conf,
     };
-    open_receipt(l);
-    l->pool_lease = pool_acquire(g->deps.pool, m, on_pool, l);
     restart_timer(l);
     return l;
+}
+
+void lease_begin(struct lease *l)
+{
+    list_remove(&l->line_link);
+    l->begun = true;
+    l->begun_ms = now_ms(l);
+    open_receipt(l);
+    l->pool_lease = pool_acquire(l->gateway->deps.pool, l->member, on_pool, l);
+    restart_timer(l);
 }
 
 /* --- handing over to a person --- */

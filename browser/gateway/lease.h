@@ -5,7 +5,8 @@
  *     |      HELD <--------+      the socket is lost: kept for the grace
  *     +--------+-----------+--> ENDING -> OVER
  *
- *   ASKED      the opening receipt, the member's context and a first page are on their way
+ *   ASKED      it waits for a machine that has room, wait_ms at most; then the opening receipt, the
+ *              member's context and a first page are on their way
  *   READY      nobody has connected yet; ends when nobody does within the grace
  *   CONNECTED  one client or more
  *   HELD       nobody is connected any more; a client that comes within the grace finds all as it
@@ -44,18 +45,21 @@ enum {
     LEASE_TTL_MAX_MS = 24 * 60 * 60 * 1000,
     LEASE_IDLE_MS = 5 * 60 * 1000,
     LEASE_GRACE_MS = 60 * 1000,
+    LEASE_WAIT_MS = 10 * 1000,
+    LEASE_WAIT_MAX_MS = 60 * 1000,
     LEASE_CLIENTS_MAX = 16,
 };
 
 /** What may be asked for. */
 struct lease_want {
     uint64_t ttl_ms, idle_ms, grace_ms;
+    uint64_t wait_ms; /* for a machine that is short of memory or processors: UNAVAILABLE then */
     const char *identity; /* id of a member's identity; NULL: any member that is free */
     const char *proxy;    /* id of the proxy that the member goes out by; NULL: any */
     bool keep;            /* context "kept": cookies stay with the member after it */
 };
 
-/** A member and the slot that goes with it. */
+/** A member and the slot that goes with it. Nothing is begun yet. */
 struct lease *lease_create(struct gateway *g, struct member *m, const struct lease_want *want,
                            const char *id);
 /** `fn` once, from the loop, when it is READY or over: s says which. May be asked several times. */

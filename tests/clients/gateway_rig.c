@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "browser/chromium/version.h"
 #include "browser/ops.h"
@@ -104,6 +105,14 @@ static struct member *idle(void *arg, size_t i)
     return NULL;
 }
 
+static const char *pressure(void *arg)
+{
+    static char path[4096];
+
+    snprintf(path, sizeof path, "%s/pressed", ((struct rig *)arg)->state);
+    return access(path, F_OK) == 0 ? "little memory is left" : NULL;
+}
+
 static bool before(struct exchange *x, void *arg)
 {
     const char *given = exchange_token(x);
@@ -199,6 +208,7 @@ static void open_server(struct rig *r)
         .take = take,
         .give = give,
         .idle = idle,
+        .pressure = pressure,
         .arg = r,
         .version = r->version,
     };
@@ -337,6 +347,7 @@ int rig_node(struct rig *r, const char *name, unsigned timeout_ms)
     set("SITE", "127.0.0.1", rig_site_port(r));
     set("SITE2", "localhost", rig_site_port(r));
     setenv("FLEET_TOKEN", token, 1);
+    setenv("PRESSED", arena_printf(r->arena, "%s/pressed", r->state), 1);
     if (getenv("FLEET_NPM") == NULL)
         test_skip("FLEET_NPM is not set: run this with make");
     if (posix_spawnp(&pid, "node", NULL, NULL, argv, environ) != 0)

@@ -26,12 +26,13 @@ uint16_t rig_port(const struct rig *r);      /* of the gateway */
 uint16_t rig_site_port(const struct rig *r); /* of the site */
 const char *rig_token(const struct rig *r);
 const char *rig_state(const struct rig *r); /* state directory, with audit.ndjson */
+/* While the file "pressed" is in the state directory the machine is short of memory. */
 /** Requests that the site was asked so far. */
 unsigned rig_site_count(const struct rig *r);
 
 /** Runs `node tests/clients/NAME` with FLEET_URL, FLEET_TOKEN, SITE (http://127.0.0.1:port), SITE2
- * (the same by another name) set, and the loop meanwhile. Returns its exit code; fails the case
- * after `timeout_ms`. */
+ * (the same by another name), PRESSED (the path of that file) set, and the loop meanwhile. Returns
+ * its exit code; fails the case after `timeout_ms`. */
 int rig_node(struct rig *r, const char *name, unsigned timeout_ms);
 /** A case that is a script and no more: RIG_SUITE(puppeteer) runs puppeteer.mjs on `rig_usual`. */
 extern const struct rig_opts rig_usual;
