@@ -122,7 +122,7 @@ static enum status make_guards(struct engine *e, struct err *er)
     if (s == STATUS_OK)
         s = policy_create(&e->conf->policy, &e->policy, er);
     if (s == STATUS_OK)
-        s = http_create(e->loop, &e->http, er);
+        s = http_create(e->loop, NULL, &e->http, er);
     if (s == STATUS_OK && e->conf->limits.robots)
         e->robots = robots_create(e->loop, http_robots_fetch, &e->gate);
     return s;

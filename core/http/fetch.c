@@ -44,6 +44,7 @@ static void easy_give(struct http *h, CURL *easy)
 static void request_free(struct request *q)
 {
     easy_give(q->http, q->easy);
+    loop_timer_stop(&q->ending);
     direct_close(&q->way);
     free(q->headers);
     free(q->host);
@@ -170,6 +171,7 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
     struct request *q = arg;
 
+    q->body_began = true;
     buf_add(&q->body, p, size * n);
     if (buf_status(&q->body) == STATUS_OK)
         return size * n;
@@ -203,17 +205,21 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
     struct request *q = arg;
     struct str line = str_n(p, size * n);
 
+    if (q->body_began)
+        return size * n; /* a trailer: says nothing of the response (RFC 9110 §6.5.1) */
     if (str_starts_nocase(line, STR("HTTP/")))
         head_begins(q);
     buf_addstr(&q->head, line);
     if (!header_take(line, "retry-after", &q->retry_after) &&
         !header_take(line, "content-type", &q->content_type) && !q->direct)
         header_take(line, "x-fleet-error", &q->fleet_error);
-    if (buf_status(&q->head) != STATUS_OK)
+    if (buf_status(&q->head) != STATUS_OK) {
         q->too_large = true;
-    else if (str_trim(line).len > 0 || way_take_head(q))
+        return 0;
+    }
+    if (str_trim(line).len > 0)
         return size * n;
-    return 0;
+    return way_take_head(q) ? size * n : 0;
 }
 
 /* --- the headers of an identity, in the order in which Chromium sends those of a navigation --- */
@@ -255,6 +261,28 @@ static bool caller_gives(const struct http_request *r, const char *name)
     return false;
 }
 
+/* Also an empty one, whose length is sent (RFC 9110 §8.6). */
+static bool sends_body(const struct http_request *r)
+{
+    return r->body.len > 0 || strcmp(r->method, "POST") == 0 || strcmp(r->method, "PUT") == 0;
+}
+
+/* Chromium's, as far as the libcurl that runs decodes it: the newer codings only where nobody in
+ * between can read them. */
+static void codings(struct request *q)
+{
+    int has = q->http->features;
+    struct buf b = BUF_INIT(64);
+
+    buf_adds(&b, "gzip, deflate");
+    if (q->secure && (has & CURL_VERSION_BROTLI) != 0)
+        buf_adds(&b, ", br");
+    if (q->secure && (has & CURL_VERSION_ZSTD) != 0)
+        buf_adds(&b, ", zstd");
+    field_add(q, "Accept-Encoding", buf_str(&b).ptr);
+    buf_deinit(&b);
+}
+
 static void client_hints(struct request *q, const struct identity *id)
 {
     struct buf b = BUF_INIT(4096);
@@ -285,9 +313,11 @@ static void identity_headers(struct request *q, const struct http_request *r)
     for (size_t i = 0; r->headers != NULL && r->headers[i] != NULL; i++)
         line_add(q, r->headers[i]);
     if (!caller_gives(r, "accept-encoding"))
-        line_add(q, "Accept-Encoding: gzip, deflate, br");
+        codings(q);
     if (!caller_gives(r, "accept-language") && id->accept_language != NULL)
         field_add(q, "Accept-Language", id->accept_language);
+    if (sends_body(r) && r->body.len == 0 && !caller_gives(r, "content-type"))
+        line_add(q, "Content-Type:"); /* curl's own goes */
     line_add(q, "Expect:");
     lines_link(q);
 }
@@ -300,7 +330,7 @@ static void body_set(struct request *q, const struct http_request *r)
     }
     if (strcmp(r->method, "GET") == 0)
         return;
-    if (r->body.len > 0 || strcmp(r->method, "POST") == 0) {
+    if (sends_body(r)) {
         curl_easy_setopt(q->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.len);
         curl_easy_setopt(q->easy, CURLOPT_COPYPOSTFIELDS, r->body.len > 0 ? r->body.ptr : "");
     }
@@ -314,13 +344,15 @@ static bool request_set_up(struct request *q, const struct http_request *r)
 
     if (!way_set_up(q, r))
         return false;
+    if (q->secure && q->http->ca_file != NULL)
+        curl_easy_setopt(c, CURLOPT_CAINFO, q->http->ca_file);
     curl_easy_setopt(c, CURLOPT_URL, r->url);
     curl_easy_setopt(c, CURLOPT_PRIVATE, (char *)q);
     curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 0L);
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
-    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, r->follow ? 1L : 0L);
+    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L); /* each hop passes the gate */
     curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     curl_easy_setopt(c, CURLOPT_ACCEPT_ENCODING, "");
     curl_easy_setopt(c, CURLOPT_ERRORBUFFER, q->error);
@@ -337,16 +369,18 @@ static bool request_set_up(struct request *q, const struct http_request *r)
 
 /* --- the calls --- */
 
-static size_t connections_kept(void)
+static size_t connections_kept(size_t wanted)
 {
     struct rlimit lim;
 
-    if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur / 4 < CONNECTIONS_KEPT)
+    if (wanted == 0)
+        wanted = CONNECTIONS_KEPT;
+    if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur / 4 < wanted)
         return lim.rlim_cur / 4;
-    return CONNECTIONS_KEPT;
+    return wanted;
 }
 
-enum status http_create(struct loop *l, struct http **out, struct err *e)
+enum status http_create(struct loop *l, const struct http_opts *o, struct http **out, struct err *e)
 {
     struct http *h;
 
@@ -356,11 +390,14 @@ enum status http_create(struct loop *l, struct http **out, struct err *e)
     h = xcalloc(1, sizeof *h);
     h->loop = l;
     h->next_id = 1;
+    h->features = curl_version_info(CURLVERSION_NOW)->features;
+    h->ca_file = o != NULL && o->ca_file != NULL ? xstrdup(o->ca_file) : NULL;
     h->requests = map_create();
     h->multi = curl_multi_init();
     BUG_ON(h->multi == NULL);
     multi_watch(h);
-    h->n_kept_max = connections_kept(); /* and not curl's own choice: see sock_dialled */
+    h->n_kept_max = connections_kept(
+        o != NULL ? o->connections : 0); /* and not curl's own choice: see sock_dialled */
     curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)NEVER_REACHED);
     *out = h;
     return STATUS_OK;
@@ -385,16 +422,22 @@ void http_destroy(struct http **hp)
     for (size_t i = 0; i < h->n_socks; i++)
         loop_watch_close(&h->socks[i].watch);
     free(h->socks);
+    free(h->ca_file);
     map_destroy(&h->requests, NULL);
     free(h);
     *hp = NULL;
 }
 
-static void request_over_deferred(void *arg)
+static void on_ending(struct loop_timer *t)
 {
-    struct request *q = arg;
+    request_over(container_of(t, struct request, ending), CURLE_FAILED_INIT);
+}
 
-    request_over(q, CURLE_FAILED_INIT);
+/* Ends it from the loop, once, whoever else wants it ended meanwhile. */
+static void request_end(struct request *q)
+{
+    if (!loop_timer_is_active(&q->ending))
+        loop_timer_start(q->http->loop, &q->ending, 0, on_ending);
 }
 
 uint64_t http_start(struct http *h, const struct http_request *r, http_done_fn *done, void *arg)
@@ -416,13 +459,8 @@ uint64_t http_start(struct http *h, const struct http_request *r, http_done_fn *
     map_put_u64(h->requests, q->id, q);
     q->easy = easy_take(h);
     if (!request_set_up(q, r) || curl_multi_add_handle(h->multi, q->easy) != CURLM_OK)
-        loop_defer(h->loop, request_over_deferred, q);
+        request_end(q);
     return q->id;
-}
-
-static void cancel_deferred(void *arg)
-{
-    request_over(arg, CURLE_ABORTED_BY_CALLBACK);
 }
 
 void http_cancel(struct http *h, uint64_t id)
@@ -432,10 +470,10 @@ void http_cancel(struct http *h, uint64_t id)
     if (q == NULL || q->cancelled != STATUS_OK)
         return;
     q->cancelled = STATUS_CANCELLED;
-    /* Out of curl's hands at once, so that nothing else ends it before the deferred call does. */
+    /* Out of curl's hands at once, so that nothing else ends it before the loop does. */
     way_settle(q, CURLE_ABORTED_BY_CALLBACK);
     curl_multi_remove_handle(h->multi, q->easy);
     easy_give(h, steal_ptr(&q->easy));
     direct_close(&q->way);
-    loop_defer(h->loop, cancel_deferred, q);
+    request_end(q);
 }

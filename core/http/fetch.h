@@ -18,8 +18,7 @@ struct http_request {
     const char *const *headers; /* "Name: value", NULL-terminated; added to the identity's */
     struct str body;
     uint64_t timeout_ms;
-    size_t max_bytes;      /* of the decoded body */
-    bool follow;           /* redirects are not followed by default: each hop must pass the gate */
+    size_t max_bytes;      /* of the decoded body; 0: 256 MiB */
     struct member *member; /* identity headers, cookie jar, forwarder */
 };
 
@@ -34,7 +33,16 @@ struct http_response {
     uint64_t took_ms;
 };
 
-must_check enum status http_create(struct loop *l, struct http **out, struct err *e);
+struct http_opts {
+    /** PEM file of the authorities that targets are verified against; NULL: the system's. */
+    const char *ca_file;
+    /** Kept for their members' next requests, those under way among them; at most a quarter of the
+     * descriptors that may be open. 0: 256. */
+    size_t connections;
+};
+/** `o` NULL: the defaults. ENVIRONMENT. */
+must_check enum status http_create(struct loop *l, const struct http_opts *o, struct http **out,
+                                   struct err *e);
 /** Ends what is under way with CANCELLED. */
 void http_destroy(struct http **h);
 typedef void http_done_fn(void *arg, enum status s, const struct http_response *r,

@@ -32,6 +32,8 @@ struct http {
     size_t n_dialled, n_kept_max;
     uint64_t swept_ms;
     struct loop_timer timer;
+    char *ca_file;
+    int features;         /* libcurl's: CURL_VERSION_... */
     struct map *requests; /* id -> struct request */
     uint64_t next_id;
     uint32_t n_doors; /* given to members */
@@ -50,17 +52,18 @@ struct request {
     struct buf body;
     char error[CURL_ERROR_SIZE];
     char *content_type, *retry_after, *fleet_error;
-    bool too_large, is_head, secure;
+    bool too_large, is_head, secure, body_began;
     uint64_t started_ms, timeout_ms;
     http_done_fn *done;
     void *arg;
-    enum status cancelled; /* OK: it is not */
-    struct err *failure;   /* found by us; NULL: what curl says holds */
-    bool direct;           /* no upstream: curl speaks to the target */
-    bool dialled;          /* a connection was made for it */
-    bool head_ended;       /* direct: the response's head is whole */
-    bool parked;           /* direct: not curl's while `way` is being made */
-    unsigned interim;      /* direct: 1xx heads so far */
+    struct loop_timer ending; /* it is over, and not told yet */
+    enum status cancelled;    /* OK: it is not */
+    struct err *failure;      /* found by us; NULL: what curl says holds */
+    bool direct;              /* no upstream: curl speaks to the target */
+    bool dialled;             /* a connection was made for it */
+    bool head_ended;          /* the response's head is whole */
+    bool parked;              /* direct: not curl's while `way` is being made */
+    unsigned interim;         /* direct: 1xx heads so far */
     uint16_t port;
     char *host;         /* direct: the target's */
     struct direct *way; /* a connection for it, until curl takes it */
@@ -88,7 +91,8 @@ must_check bool way_set_up(struct request *q, const struct http_request *r);
 /** curl ended with `rc`. True when it did so for want of a connection that is being made: the
  * request goes on. */
 must_check bool way_goes_on(struct request *q, CURLcode rc);
-/** Direct: the head of a response ended. False when it is one that a forwarder would not pass. */
+/** The head of a response ended. False when it is one that a forwarder would not pass (directly,
+ * plain HTTP). */
 must_check bool way_take_head(struct request *q);
 /** The request has ended: counts it, and looks at what curl takes for an end and a forwarder does
  * not. Once. */

@@ -239,13 +239,11 @@ bool way_set_up(struct request *q, const struct http_request *r)
 
 /* --- what a forwarder sees to with plain HTTP, where curl takes things more lightly --- */
 
-bool way_take_head(struct request *q)
+static void take_plain_head(struct request *q)
 {
     struct http1_response r;
     struct err e = ERR_INIT;
 
-    if (!q->direct || q->secure || q->head_ended)
-        return true;
     if (q->head.len > FORWARD_HEAD_MAX)
         fail(q, STATUS_PROTOCOL, "the head of the response is larger than 64 KiB");
     else if (http1_parse_response(buf_str(&q->head), q->is_head, &r, &e) != STATUS_OK)
@@ -256,19 +254,36 @@ bool way_take_head(struct request *q)
         fail(q, STATUS_PROTOCOL, "an interim response that nobody asked for");
     else
         q->head_ended = !r.interim;
-    return q->failure == NULL;
 }
 
-static bool is_end_of_connection(CURLcode rc)
+bool way_take_head(struct request *q)
 {
-    return rc == CURLE_OK || rc == CURLE_GOT_NOTHING || rc == CURLE_RECV_ERROR ||
-           rc == CURLE_SEND_ERROR || rc == CURLE_PARTIAL_FILE;
+    long status = 0; /* none yet: the answer to CONNECT */
+
+    if (q->head_ended)
+        return true;
+    if (q->direct && !q->secure) {
+        take_plain_head(q);
+        return q->failure == NULL;
+    }
+    curl_easy_getinfo(q->easy, CURLINFO_RESPONSE_CODE, &status);
+    q->head_ended = status >= 200;
+    return true;
 }
 
+/* Of a tunnel, a broken connection is told as such: it may be the proxy's. */
+static bool is_end_of_connection(const struct request *q, CURLcode rc)
+{
+    if (rc == CURLE_RECV_ERROR || rc == CURLE_SEND_ERROR)
+        return q->direct && !q->secure;
+    return rc == CURLE_OK || rc == CURLE_GOT_NOTHING || rc == CURLE_PARTIAL_FILE;
+}
+
+/* curl takes a head without an end for one. */
 static void look_at_end(struct request *q, CURLcode rc)
 {
-    if (q->secure || q->head_ended || q->failure != NULL || q->too_large ||
-        q->cancelled != STATUS_OK || !is_end_of_connection(rc))
+    if (q->head_ended || q->failure != NULL || q->too_large || q->cancelled != STATUS_OK ||
+        !is_end_of_connection(q, rc))
         return;
     fail(q, STATUS_UNAVAILABLE,
          q->head.len > 0 ? "the connection ended within the head of the response"
@@ -282,15 +297,17 @@ void way_settle(struct request *q, CURLcode rc)
     struct direct_use u;
     bool began;
 
-    if (!q->direct || q->accounts == NULL || q->easy == NULL)
+    if (q->easy == NULL)
         return;
-    curl_easy_getinfo(q->easy, CURLINFO_HEADER_SIZE, &head_in);
-    curl_easy_getinfo(q->easy, CURLINFO_SIZE_DOWNLOAD_T, &in);
     curl_easy_getinfo(q->easy, CURLINFO_REQUEST_SIZE, &head_out);
-    curl_easy_getinfo(q->easy, CURLINFO_SIZE_UPLOAD_T, &out);
     began = head_out > 0;
     if (began)
         look_at_end(q, rc);
+    if (!q->direct || q->accounts == NULL)
+        return;
+    curl_easy_getinfo(q->easy, CURLINFO_HEADER_SIZE, &head_in);
+    curl_easy_getinfo(q->easy, CURLINFO_SIZE_DOWNLOAD_T, &in);
+    curl_easy_getinfo(q->easy, CURLINFO_SIZE_UPLOAD_T, &out);
     u = (struct direct_use){.in = (uint64_t)(head_in + in),
                             .out = (uint64_t)(head_out + out),
                             .reused = began && !q->dialled,

@@ -2,6 +2,8 @@
  * (http.hop) that passes the gate, and the op that began it waits for the last. */
 #include "core/http/ops.h"
 
+#include <strings.h>
+
 #include "core/http/fetch.h"
 #include "core/op/outcome.h"
 
@@ -9,6 +11,7 @@ enum {
     HTTP_BODY_DEFAULT = 8 * 1024 * 1024,
     HTTP_BODY_MAX = 64 * 1024 * 1024,
     HTTP_HEADERS_MAX = 64,
+    HTTP_HEADERS_BYTES = 64 * 1024,
     HTTP_REDIRECTS_MAX = 20,
     ROBOTS_HOPS = 5,
     ROBOTS_BYTES = 512 * 1024,
@@ -29,7 +32,8 @@ static const struct json_field http_fields[] = {
     {JF_COMMON(struct http_args, url), .kind = JK_STR, .required = true, .min = 1, .max = URL_MAX,
      .doc = "absolute http or https URL"},
     {JF_COMMON(struct http_args, headers), .kind = JK_FN, .fn = headers_decode,
-     .doc = "object of further request headers, at most 64"},
+     .doc = "object of further request headers, at most 64 and 65536 bytes; an empty one is "
+            "left out; none that say where a request goes or ends (Host, Content-Length)"},
     {JF_COMMON(struct http_args, body), .kind = JK_STR, .doc = "request body, as text"},
     {JF_COMMON(struct http_args, json), .kind = JK_ANY,
      .doc = "request body, sent as application/json; instead of `body`"},
@@ -38,25 +42,74 @@ static const struct json_field http_fields[] = {
     {JF_COMMON(struct http_args, follow), .kind = JK_UINT, .min = 0, .max = HTTP_REDIRECTS_MAX,
      .doc = "redirects to follow, 0..20; default 0"},
 };
+static void http_check(struct json_decode *d, void *obj);
+
 static const struct json_schema http_schema = {
     .name = "http",
     .fields = http_fields,
     .n = ARRAY_LEN(http_fields),
     .size = sizeof(struct http_args),
+    .check = http_check,
 };
+
+static void http_check(struct json_decode *d, void *obj)
+{
+    const struct http_args *args = obj;
+
+    if (args->body != NULL && args->json != NULL)
+        json_fail(d, "/json", "found beside \"body\", expected one of the two");
+}
+
+static bool is_one_of(const char *name, const char *const *list)
+{
+    for (; *list != NULL; list++)
+        if (strcasecmp(name, *list) == 0)
+            return true;
+    return false;
+}
+
+/* Where a request goes is its URL's business, which policy and limits have seen; where it ends is
+ * the connection's, which other requests use as well (RFC 9112 §6). */
+static const char *const not_yours[] = {"host",
+                                        "content-length",
+                                        "transfer-encoding",
+                                        "te",
+                                        "trailer",
+                                        "upgrade",
+                                        "keep-alive",
+                                        "proxy-connection",
+                                        "proxy-authorization",
+                                        "x-fleet-error",
+                                        NULL};
+
+/* RFC 9110 §5.6.2. */
+static bool is_token(const char *name)
+{
+    size_t n = strlen(name);
+
+    return n > 0 && strspn(name, "!#$%&'*+-.^_`|~0123456789"
+                                 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == n;
+}
 
 static bool headers_decode(struct json_decode *d, const struct json *j, void *field)
 {
+    size_t bytes = 0;
+
     if (json_type(j) != JSON_OBJECT || json_len(j) > HTTP_HEADERS_MAX)
         return json_fail(d, NULL, "expected an object of at most %d headers", HTTP_HEADERS_MAX);
     for (const struct json *h = json_first(j); h != NULL; h = json_next(h)) {
-        const char *v = json_str(h, NULL);
+        const char *name = json_key(h), *v = json_str(h, NULL);
 
-        if (v == NULL || strpbrk(v, "\r\n") != NULL || strpbrk(json_key(h), ":\r\n ") != NULL)
+        if (v == NULL || strpbrk(v, "\r\n") != NULL || !is_token(name))
             return json_fail(d, NULL,
-                             "\"%s\": expected a header name and a string without line ends",
-                             json_key(h));
+                             "\"%s\": expected a header name and a string without line ends", name);
+        if (is_one_of(name, not_yours))
+            return json_fail(d, NULL, "\"%s\": it is made from the URL and the body", name);
+        bytes += strlen(name) + strlen(v);
     }
+    if (bytes > HTTP_HEADERS_BYTES)
+        return json_fail(d, NULL, "found %zu bytes, expected at most %d", bytes,
+                         HTTP_HEADERS_BYTES);
     *(const struct json **)field = j;
     return true;
 }
@@ -90,6 +143,8 @@ struct answer {
 struct hop {
     const struct http_args *args;
     const char *method;
+    bool bodiless; /* a redirect made it a GET */
+    bool foreign;  /* a redirect led to another origin */
     struct answer answer;
     uint64_t request_id;
 };
@@ -121,13 +176,41 @@ static void answer_take(struct answer *a, struct arena *arena, const struct http
 
 static void hop_done(void *arg, enum status s, const struct http_response *r, const struct err *e);
 
+/* What a redirect leaves behind (RFC 9110 §15.4): what was said of the body, and what was meant for
+ * the origin that was asked. */
+static bool is_left_behind(const struct hop *h, const char *name)
+{
+    static const char *const of_body[] = {"content-type", "content-encoding", "content-language",
+                                          "content-location", NULL};
+    static const char *const of_origin[] = {"authorization", "cookie", NULL};
+
+    return (h->bodiless && is_one_of(name, of_body)) || (h->foreign && is_one_of(name, of_origin));
+}
+
+/* The caller's headers as lines, and the type of a body that is JSON. */
+static void headers_print(const struct op_call *call, const struct hop *h, const char **out)
+{
+    bool typed = h->args->json == NULL || h->bodiless;
+
+    for (const struct json *x = json_first(h->args->headers); x != NULL; x = json_next(x)) {
+        const char *v = json_str(x, "");
+
+        if (is_left_behind(h, json_key(x)))
+            continue;
+        typed = typed || strcasecmp(json_key(x), "content-type") == 0;
+        *out++ = arena_printf(call->arena, "%s: %s", json_key(x), v);
+    }
+    if (!typed)
+        *out++ = "Content-Type: application/json";
+    *out = NULL;
+}
+
 static void hop_send(struct op_call *call, struct hop *h, const char *url)
 {
     const struct gate_deps *deps = gate_deps(call->gate);
     uint64_t now = loop_now_ms(deps->loop);
     const char *headers[HTTP_HEADERS_MAX + 2];
     struct buf body = BUF_INIT(HTTP_BODY_MAX);
-    size_t n = 0;
     struct http_request r = {
         .method = h->method,
         .url = url,
@@ -138,16 +221,13 @@ static void hop_send(struct op_call *call, struct hop *h, const char *url)
         .member = call->member,
     };
 
-    for (const struct json *x = json_first(h->args->headers); x != NULL; x = json_next(x))
-        headers[n++] = arena_printf(call->arena, "%s: %s", json_key(x), json_str(x, ""));
-    if (h->args->json != NULL) {
+    headers_print(call, h, headers);
+    if (h->args->json != NULL && !h->bodiless) {
         json_print(h->args->json, 0, &body);
-        headers[n++] = "Content-Type: application/json";
         r.body = buf_str(&body);
-    } else if (h->args->body != NULL) {
+    } else if (h->args->body != NULL && !h->bodiless) {
         r.body = str_from(h->args->body);
     }
-    headers[n] = NULL;
     call->cancel = hop_cancel;
     h->request_id = http_start(deps->http, &r, hop_done, call);
     buf_deinit(&body);
@@ -239,12 +319,23 @@ static void method_redirect(struct hop *h)
 
     if ((h->answer.status == 303 && strcmp(h->method, "HEAD") != 0) ||
         (post && (h->answer.status == 301 || h->answer.status == 302))) {
-        struct http_args *args = (struct http_args *)(uintptr_t)h->args;
-
         h->method = "GET";
-        args->body = NULL;
-        args->json = NULL;
+        h->bodiless = true;
     }
+}
+
+/* Where the exchange has got to. */
+static struct str exchange_at(const struct exchange *x)
+{
+    return x->next.url.len > 0 ? x->next.url : x->call->url;
+}
+
+static bool is_other_origin(struct arena *a, struct str from, const struct url *to)
+{
+    struct url u;
+
+    return url_parse(a, from, "http https", &u, NULL) != STATUS_OK ||
+           !str_eq(u.scheme, to->scheme) || !str_eq(u.host, to->host) || u.port != to->port;
 }
 
 static void exchange_next(struct exchange *x)
@@ -254,17 +345,17 @@ static void exchange_next(struct exchange *x)
     struct url u;
 
     if (!is_redirect(a) || x->hops_left == 0) {
-        struct str url = x->next.url.len > 0 ? x->next.url : call->url;
-
-        op_call_finish(call, STATUS_OK, NULL, result_build(a, url));
+        op_call_finish(call, STATUS_OK, NULL, result_build(a, exchange_at(x)));
         return;
     }
     if (url_parse(call->arena, a->location, "http https", &u, &call->err) != STATUS_OK) {
-        err_prefix(&call->err, "redirect of %.*s", STR_ARG(call->url));
+        call->err.status = STATUS_PROTOCOL;
+        err_prefix(&call->err, "redirect of %.*s", STR_ARG(exchange_at(x)));
         op_call_finish(call, STATUS_PROTOCOL, NULL, NULL);
         return;
     }
     x->hops_left--;
+    x->hop.foreign = x->hop.foreign || is_other_origin(call->arena, exchange_at(x), &u);
     method_redirect(&x->hop);
     x->next = (struct op_call){
         .op = &hop_op,
@@ -305,7 +396,7 @@ static void hop_done(void *arg, enum status s, const struct http_response *r, co
 static void http_run(struct op_call *call)
 {
     struct exchange *x = arena_new(call->arena, struct exchange);
-    struct http_args *args = call->args;
+    const struct http_args *args = call->args;
     char *method = arena_strdup(call->arena, call->op->name + strlen("http."));
 
     for (char *p = method; *p != '\0'; p++)

@@ -3,43 +3,21 @@
  * proxy: every request that the server saw has a receipt, redirects pass the gate hop by hop, what
  * robots.txt or policy forbid is never asked for, failures have the same names, connections are one
  * member's, and the member's cookies and headers go with it. */
-#include "core/http/ops.h"
-
 #include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
 #include <strings.h>
 
-#include "core/base/log.h"
-#include "core/guard/breaker.h"
-#include "core/guard/limit.h"
-#include "core/guard/policy.h"
-#include "core/http/fetch.h"
-#include "core/record/audit.h"
-#include "proxies/forward.h"
+#include "tests/integration/http_rig.h"
 #include "tests/support/httpd.h"
 #include "tests/support/testing.h"
 
 struct world {
-    char *dir;
-    struct loop *loop;
-    struct arena *arena;
-    struct op_table *table;
-    struct limiter *limiter;
-    struct breaker *breaker;
-    struct policy *policy;
-    struct robots *robots;
-    struct http *http;
-    struct audit *audit;
-    struct gate *gate;
-    struct identity identity;
-    struct member member;
-    struct forward *forward; /* the member's */
-    bool strict;             /* its addresses must be public ones */
+    struct http_rig rig;
     struct httpd *server;
-    char other[64]; /* "127.0.0.2": not listed, so denied */
     atomic_uint private_asked;
     char user_agent[256], language[128], cookie[256], connection_field[64];
     unsigned connection; /* that the last request came by */
-    bool closed;
 };
 
 static void serve(void *arg, const struct httpd_request *q, struct httpd_reply *a)
@@ -98,155 +76,58 @@ static void serve(void *arg, const struct httpd_request *q, struct httpd_reply *
     }
 }
 
-/* Names pass; what they turned out to be is looked at. */
-static enum status allow(void *arg, const char *host, uint16_t port,
-                         const struct sockaddr *resolved)
-{
-    const struct world *w = arg;
-
-    return w->strict && resolved ? forward_allow_public(NULL, host, port, resolved) : STATUS_OK;
-}
-
-static int setup(void **state)
+static int open_world(void **state, bool by_proxy)
 {
     static struct world world;
+    const struct http_rig_opts o = {.by_proxy = by_proxy, .audit = true, .robots = true};
     struct world *w = &world;
-    struct policy_conf policy = {0};
-    struct breaker_conf breaker = {0.10, 60000, 20};
-    struct forward_opts fwd = FORWARD_OPTS_INIT;
-    struct gate_deps deps = {0};
-    struct err e = ERR_INIT;
 
     memset(w, 0, sizeof *w);
-    w->dir = test_mkdir();
-    assert_int_equal(loop_create(&w->loop, NULL, &e), STATUS_OK);
-    w->arena = arena_create(NULL, 0);
-    w->table = op_table_create();
-    http_ops_add(w->table);
-    w->limiter = limiter_create((struct limit_rate){1000, 1000});
-    limiter_trust(w->limiter, STR("127.0.0.1"));
-    assert_int_equal(breaker_open_store(&breaker, NULL, &w->breaker, &e), STATUS_OK);
-    assert_int_equal(policy_create(&policy, &w->policy, &e), STATUS_OK);
-    policy_list_target(w->policy, STR("127.0.0.1"));
-    policy_list_target(w->policy, STR("localhost"));
-    limiter_trust(w->limiter, STR("localhost"));
-    w->robots = robots_create(w->loop, http_robots_fetch, &w->gate);
-    assert_int_equal(http_create(w->loop, &w->http, &e), STATUS_OK);
-    assert_int_equal(audit_open(w->loop, w->dir, NULL, &w->audit, &e), STATUS_OK);
-    fwd.allow_direct = true;
-    fwd.allow = allow;
-    fwd.arg = w;
-    assert_int_equal(forward_open(w->loop, &fwd, &w->forward, &e), STATUS_OK);
-    w->member.forward = w->forward;
-    w->identity.user_agent = "Mozilla/5.0 (test)";
-    w->identity.accept_language = "de-DE,de;q=0.9";
-    snprintf(w->identity.id, sizeof w->identity.id, "i-test");
-    w->member.identity = &w->identity;
+    http_rig_open(&w->rig, &o);
     w->server = httpd_start(NULL, 0, serve, w);
-    deps.loop = w->loop;
-    deps.table = w->table;
-    deps.policy = w->policy;
-    deps.robots = w->robots;
-    deps.breaker = w->breaker;
-    deps.limiter = w->limiter;
-    deps.http = w->http;
-    deps.audit = w->audit;
-    w->gate = gate_create(&deps);
+    w->rig.port = httpd_port(w->server);
     *state = w;
     return 0;
 }
 
-/* The forwarder as any other proxy: every request goes through it. */
-static int setup_by_proxy(void **state)
+static int setup(void **state)
 {
-    struct world *w;
-
-    if (setup(state) != 0)
-        return -1;
-    w = *state;
-    w->member.forward = NULL;
-    w->member.forward_port = forward_port(w->forward);
-    return 0;
+    return open_world(state, false);
 }
 
-static void on_closed(void *arg)
+static int setup_by_proxy(void **state)
 {
-    *(bool *)arg = true;
+    return open_world(state, true);
 }
 
 static int teardown(void **state)
 {
     struct world *w = *state;
 
-    assert_int_equal(gate_inside(w->gate), 0);
-    http_destroy(&w->http);
-    http_jar_free(&w->member);
-    gate_destroy(&w->gate);
-    robots_destroy(&w->robots);
-    audit_close(w->audit, on_closed, &w->closed);
-    while (!w->closed)
-        loop_run_once(w->loop, 100);
-    forward_close(&w->forward);
-    policy_destroy(&w->policy);
-    breaker_close_store(&w->breaker);
-    limiter_destroy(&w->limiter);
-    op_table_destroy(&w->table);
-    arena_destroy(&w->arena);
-    loop_destroy(&w->loop);
+    http_rig_close(&w->rig);
     httpd_stop(&w->server);
-    test_rmdir(&w->dir);
     return 0;
 }
 
-struct done {
-    struct op_call c;
-    bool over;
-};
-
-static void on_done(struct op_call *c)
-{
-    container_of(c, struct done, c)->over = true;
-}
-
-/* Runs an op with the parameters, whose "url" may begin with "/": the server's. */
 static struct op_call *run(struct world *w, const char *op, struct json *params,
                            uint64_t deadline_ms)
 {
-    struct done *d = arena_new(w->arena, struct done);
-    const char *url = json_str(json_get(params, "url"), "");
-    uint64_t end = test_now_ms() + 10000;
-
-    if (url[0] == '/')
-        json_add_str(params, "url",
-                     arena_printf(w->arena, "http://127.0.0.1:%u%s", httpd_port(w->server), url));
-    d->c = (struct op_call){
-        .op = op_table_find(w->table, str_from(op)),
-        .member = &w->member,
-        .arena = w->arena,
-        .params = params,
-        .deadline_ms = loop_now_ms(w->loop) + deadline_ms,
-        .on_done = on_done,
-    };
-    assert_non_null(d->c.op);
-    assert_int_equal(http_op_target(&d->c), STATUS_OK);
-    gate_run(w->gate, &d->c);
-    while (!d->over && test_now_ms() < end)
-        loop_run_once(w->loop, 100);
-    assert_true(d->over);
-    return &d->c;
+    return http_rig_run(&w->rig, op, params, deadline_ms);
 }
 
 static struct json *get(const char *url)
 {
-    return json_add_str(json_new_object(), "url", url);
+    return http_rig_get(url);
 }
 
 static void finish(struct op_call *c)
 {
-    struct json *p = (struct json *)(uintptr_t)c->params;
+    http_rig_finish(c);
+}
 
-    json_destroy(&p);
-    json_destroy(&c->result);
+static enum status status_of(struct world *w, const char *url)
+{
+    return http_rig_status(&w->rig, url);
 }
 
 static void test_get(void **state)
@@ -260,7 +141,7 @@ static void test_get(void **state)
     assert_string_equal(w->user_agent, "Mozilla/5.0 (test)");
     assert_string_equal(w->language, "de-DE,de;q=0.9");
     assert_true(strcasecmp(w->connection_field, "keep-alive") == 0);
-    assert_int_equal(audit_size(w->audit), 2); /* robots.txt and this one */
+    assert_int_equal(audit_size(w->rig.audit), 2); /* robots.txt and this one */
     assert_int_equal(httpd_count(w->server), 2);
     finish(c);
 }
@@ -273,7 +154,7 @@ static void test_redirects_pass_the_gate(void **state)
     assert_int_equal(c->status, STATUS_OK);
     assert_string_equal(json_str(json_get(c->result, "body"), ""), "the end");
     assert_string_equal(w->cookie, "seen=hop1");
-    assert_int_equal(audit_size(w->audit), 4); /* robots.txt, two hops, and the op */
+    assert_int_equal(audit_size(w->rig.audit), 4); /* robots.txt, two hops, and the op */
     finish(c);
 
     c = run(w, "http.get", get("/hop1"), 5000);
@@ -319,8 +200,9 @@ static void test_answers_that_are_failures(void **state)
     c = run(w, "http.get", get("/busy"), 5000);
     assert_int_equal(c->status, STATUS_HTTP_429);
     finish(c);
-    assert_true(limiter_get(w->limiter, STR("127.0.0.1"), loop_now_ms(w->loop), &s));
-    assert_in_range(s.slowed_until_ms, loop_now_ms(w->loop) + 5000, loop_now_ms(w->loop) + 7000);
+    assert_true(limiter_get(w->rig.limiter, STR("127.0.0.1"), loop_now_ms(w->rig.loop), &s));
+    assert_in_range(s.slowed_until_ms, loop_now_ms(w->rig.loop) + 5000,
+                    loop_now_ms(w->rig.loop) + 7000);
 }
 
 static void test_post(void **state)
@@ -347,15 +229,6 @@ static void test_bad_parameters(void **state)
     finish(c);
 }
 
-static enum status status_of(struct world *w, const char *url)
-{
-    struct op_call *c = run(w, "http.get", get(url), 5000);
-    enum status s = c->status;
-
-    finish(c);
-    return s;
-}
-
 static void test_failures_are_named(void **state)
 {
     static const struct {
@@ -380,7 +253,7 @@ static void test_failures_are_named(void **state)
             assert_string_equal(c->err.text, cases[i].sentence);
         finish(c);
     }
-    forward_stats(w->forward, &st);
+    forward_stats(w->rig.forward, &st);
     assert_in_range(st.failed, 3, 4); /* and a robots.txt */
     assert_true(st.requests >= 5 && st.bytes_in > 0 && st.bytes_out > 0);
 }
@@ -390,19 +263,19 @@ static void test_failures_are_named(void **state)
 static void test_refused_addresses(void **state)
 {
     struct world *w = *state;
-    char *named = arena_printf(w->arena, "http://localhost:%u/x", httpd_port(w->server));
+    char *named = arena_printf(w->rig.arena, "http://localhost:%u/x", httpd_port(w->server));
     struct forward_stats st;
     unsigned count;
 
     assert_int_equal(status_of(w, "/x"), STATUS_OK);
     assert_int_equal(status_of(w, named), STATUS_OK);
     count = httpd_count(w->server);
-    w->strict = true;
-    forward_cut_all(w->forward);
+    w->rig.strict = true;
+    forward_cut_all(w->rig.forward);
     assert_int_equal(status_of(w, "/x"), STATUS_POLICY_DENIED);
     assert_int_equal(status_of(w, named), STATUS_POLICY_DENIED);
     assert_int_equal(httpd_count(w->server), count);
-    forward_stats(w->forward, &st);
+    forward_stats(w->rig.forward, &st);
     assert_int_equal(st.denied, 2);
 }
 
@@ -410,7 +283,7 @@ static void test_connections_are_one_members(void **state)
 {
     struct world *w = *state;
     struct forward_opts fwd = FORWARD_OPTS_INIT;
-    struct member first = w->member;
+    struct member first = w->rig.member;
     struct forward *second = NULL;
     struct err e = ERR_INIT;
     unsigned mine;
@@ -421,16 +294,16 @@ static void test_connections_are_one_members(void **state)
     assert_int_equal(w->connection, mine);
 
     fwd.allow_direct = true;
-    assert_int_equal(forward_open(w->loop, &fwd, &second, &e), STATUS_OK);
-    first = w->member;
-    w->member.jar = NULL;
-    w->member.http_door = 0;
-    w->member.forward = first.forward ? second : NULL;
-    w->member.forward_port = forward_port(second);
+    assert_int_equal(forward_open(w->rig.loop, &fwd, &second, &e), STATUS_OK);
+    first = w->rig.member;
+    w->rig.member.jar = NULL;
+    w->rig.member.http_door = 0;
+    w->rig.member.forward = first.forward ? second : NULL;
+    w->rig.member.forward_port = forward_port(second);
     assert_int_equal(status_of(w, "/x"), STATUS_OK);
     assert_int_not_equal(w->connection, mine);
-    http_jar_free(&w->member);
-    w->member = first;
+    http_jar_free(&w->rig.member);
+    w->rig.member = first;
     assert_int_equal(status_of(w, "/x"), STATUS_OK);
     assert_int_equal(w->connection, mine);
     forward_close(&second); /* while a connection of its is kept */
