@@ -385,6 +385,14 @@ bool flow_breaker_was_open(void)
     return breaker_reset(fx.breaker, STR("a.test"), &fx.err) == STATUS_OK;
 }
 
+double flow_rate(const char *host)
+{
+    struct limit_state s = {0};
+
+    (void)limiter_get(fx.limiter, str_from(host), loop_now_ms(fx.loop), &s);
+    return s.rate_per_s;
+}
+
 void flow_heartbeat(uint64_t every_ms)
 {
     fx.heartbeat_ms = every_ms;

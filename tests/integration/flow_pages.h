@@ -59,6 +59,9 @@ void flow_captcha(const struct block_conf *c);
 void flow_serve_file(const char *name, int status);
 /** The breaker of a.test is open; closes it. */
 bool flow_breaker_was_open(void);
+/** Requests a second that the limiter lets through to a host, as it is slowed now; 0: it was not
+ * asked yet. Of hosts that nobody slowed: 1000. */
+double flow_rate(const char *host);
 /** heartbeat_ms of the flows of this case; 0 (at its begin): none. */
 void flow_heartbeat(uint64_t every_ms);
 /** What on_event was told in this case: words separated by ", ". */

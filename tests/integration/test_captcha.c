@@ -126,6 +126,47 @@ static void stopped(void **state)
     assert_true(flow_breaker_was_open());
 }
 
+static enum status visit_b(const char *page)
+{
+    snprintf(steps, sizeof steps, "{'type': 'navigate', 'url': 'http://b.test/guarded/%s.html'}",
+             page);
+    return flow_try(steps);
+}
+
+/* Each CAPTCHA halves the target's rate for everybody, as is seen from the site: of a thousand a
+ * second sixteen are left after six, and four pages that come after it are not there sooner than
+ * that rate allows. Without the word in the campaign nothing is slowed. */
+static void slowed(void **state)
+{
+    enum { HITS = 6, PAGES = 4, GAP_MS = 64 }; /* 2^6 / 1000 s */
+    double rate = 1000;
+    uint64_t begun = 0;
+    size_t asked;
+
+    (void)state;
+    flow_captcha(&(struct block_conf){.on_detected = BLOCK_COUNT});
+    (void)visit_b("recaptcha");
+    is(STATUS_CAPTCHA_DETECTED, "");
+    assert_true(flow_rate("b.test") == rate);
+    flow_captcha(&(struct block_conf){.on_detected = BLOCK_SLOW});
+    for (int i = 0; i < HITS; i++) {
+        begun = test_now_ms();
+        (void)visit_b("recaptcha");
+        is(STATUS_CAPTCHA_DETECTED, "");
+        rate /= 2;
+        assert_float_equal(flow_rate("b.test"), rate, 0.001);
+    }
+    asked = flow_asked("b.test");
+    for (int i = 0; i < PAGES; i++) {
+        (void)visit_b("article");
+        is(STATUS_OK, "");
+    }
+    assert_true(flow_asked("b.test") >= asked + PAGES);
+    assert_true(test_now_ms() - begun >= PAGES * GAP_MS);
+    assert_float_equal(flow_rate("b.test"), rate, 0.001); /* twenty pages would raise it */
+    assert_true(flow_rate("a.test") == 1000);
+}
+
 /* The page goes on by itself, or a person sees to it; or nobody does. */
 static void handed_over(void **state)
 {
@@ -150,7 +191,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FLOW_CASE(told_apart), FLOW_CASE(comes_later), FLOW_CASE(own_rules),
-        FLOW_CASE(stopped),    FLOW_CASE(handed_over),
+        FLOW_CASE(stopped),    FLOW_CASE(slowed),      FLOW_CASE(handed_over),
     };
 
     return cmocka_run_group_tests(tests, setup_site, flow_teardown_all);
