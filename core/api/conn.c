@@ -389,30 +389,6 @@ static int on_upgrade(struct conn *c, const char *to)
     return 0;
 }
 
-static int on_message_part(struct conn *c, struct str part)
-{
-    if (!c->ws)
-        return -1;
-    return ws_received(c->ws, part, lws_is_first_fragment(c->wsi) != 0,
-                       lws_is_final_fragment(c->wsi) != 0, lws_frame_is_binary(c->wsi) != 0)
-               ? 0
-               : -1;
-}
-
-static int on_close_frame(struct conn *c, struct str frame)
-{
-    const unsigned char *p = (const unsigned char *)frame.ptr;
-    bool goes_on;
-
-    if (!c->ws)
-        return -1;
-    if (frame.len >= 2)
-        goes_on = ws_peer_closes(c->ws, (unsigned)(p[0] << 8 | p[1]), str_skip(frame, 2));
-    else
-        goes_on = ws_peer_closes(c->ws, WS_NO_CODE, STR_NONE);
-    return goes_on ? 0 : -1;
-}
-
 static int on_established(struct conn *c)
 {
     loop_timer_stop(&c->deadline);
@@ -446,16 +422,10 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
         return on_upgrade(c, in);
     case LWS_CALLBACK_ESTABLISHED:
         return on_established(c);
-    case LWS_CALLBACK_RECEIVE:
-        return on_message_part(c, str_n(in, len));
-    case LWS_CALLBACK_RECEIVE_PONG:
-        if (c->ws)
-            ws_heard(c->ws);
-        return 0;
+    case LWS_CALLBACK_RECEIVE: /* it came with the request: nobody may speak before the answer */
+        return -1;
     case LWS_CALLBACK_SERVER_WRITEABLE:
         return c->ws && ws_write(c->ws) ? 0 : -1;
-    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-        return on_close_frame(c, str_n(in, len));
     case LWS_CALLBACK_CLOSED:
     case LWS_CALLBACK_CLOSED_HTTP:
         conn_closed(c);

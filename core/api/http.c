@@ -167,10 +167,13 @@ static enum status context_open(struct server *s, struct err *e)
         .pt_serv_buf_size = 2 * CHUNK_MAX,
         .fd_limit_per_thread = s->opts.connections_max + DESCRIPTORS_OWN,
     };
+    /* Signs of life are ours to look for: what WebSockets send is not read by libwebsockets. */
+    static const lws_retry_bo_t no_pings = {0};
     struct lws_context_creation_info vhost = {
         .port = CONTEXT_PORT_NO_LISTEN_SERVER,
         .protocols = server_protocols(),
         .vhost_name = "fleet",
+        .retry_and_idle_policy = &no_pings,
         /* ours are the shorter ones */
         .timeout_secs = (unsigned)(s->opts.request_ms / 1000) + 5,
         .keepalive_timeout = (int)(s->opts.idle_ms / 1000) + 5,

@@ -109,12 +109,8 @@ must_check bool exchange_find_route(struct exchange *x);
 
 /* ws.c */
 struct ws *ws_create(struct conn *c, const struct ws_opts *o) must_check;
+/** The handshake is done: reads from now on. */
 void ws_opened(struct ws *w);
-/** A part of a message; false: the connection is to be closed. */
-must_check bool ws_received(struct ws *w, struct str part, bool first, bool last, bool binary);
-void ws_heard(struct ws *w);
-/** The peer's close frame; false: the connection is to be closed. */
-must_check bool ws_peer_closes(struct ws *w, unsigned code, struct str reason);
 /** Writes what it can; false: the connection is to be closed. */
 must_check bool ws_write(struct ws *w);
 /** The connection is gone: on_close, frees. */

@@ -1,4 +1,5 @@
-/* A WebSocket: its queue, its pings, its end. conn.c calls in with what libwebsockets tells.
+/* A WebSocket: its queue, its pings, its end. libwebsockets makes the handshake and writes; what
+ * the client sends is read here and taken apart by frames.c.
  *
  * A message goes out as one frame, as Chromium sends them, so that clients that know no fragments
  * are content. What is sent in a turn of the loop is written at its end, all of it together,
@@ -8,15 +9,21 @@
  * waits. */
 #include "core/api/ws.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <libwebsockets.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include "core/api/frames.h"
 #include "core/api/http_internal.h"
 
 enum {
     WRITES_MAX = 32, /* messages written in one turn of the connection */
+    READ_MAX = 32 * 1024,
+    LINGER_MS = 300, /* for a peer that broke a rule to take the close frame */
     CORK_MIN = 3,    /* from so many on they are worth two more system calls */
     MESSAGE_MAX = 64 * 1024 * 1024,
     QUEUE_HIGH = 1024 * 1024,
@@ -37,14 +44,19 @@ struct message {
 struct ws {
     struct conn *conn;
     struct ws_opts opts;
-    struct buf in;
+    struct frames frames;
+    int fd; /* to read from; -1: none yet */
+    struct loop_watch *watch;
     struct list out;
     size_t queued, in_flight;
-    bool open, full, paused, binary;
-    bool closing, close_sent;
+    bool open, full, paused;
+    bool closing, close_sent, peer_closed;
+    bool failed;        /* the peer broke a rule */
     bool asked;         /* to be told when it is writable */
     bool posted, ended; /* flush_step will run; its WebSocket is no more */
-    bool want_ping, pinged;
+    bool want_ping, pinged, want_pong;
+    size_t pong_len;
+    unsigned char pong[FRAMES_CONTROL_MAX];
     uint64_t heard_ms;
     unsigned code;
     char reason[REASON_MAX + 1];
@@ -65,11 +77,19 @@ static struct loop *loop_of(const struct ws *w)
 
 /* --- life --- */
 
+static void on_message(void *arg, struct str message, bool binary);
+static void on_ping(void *arg, struct str payload);
+static void on_pong(void *arg);
+static void on_close(void *arg, unsigned code, struct str reason);
+static void forget_queue(struct ws *w);
+
 struct ws *ws_create(struct conn *c, const struct ws_opts *o)
 {
     struct ws *w = xcalloc(1, sizeof(*w));
+    const struct frames_to to = {on_message, on_ping, on_pong, on_close, w};
 
     w->conn = c;
+    w->fd = -1;
     w->opts = *o;
     if (!w->opts.message_max)
         w->opts.message_max = MESSAGE_MAX;
@@ -85,7 +105,7 @@ struct ws *ws_create(struct conn *c, const struct ws_opts *o)
         w->opts.pong_ms = PING_MS;
     w->code = WS_ABNORMAL;
     w->heard_ms = loop_now_ms(loop_of(w));
-    buf_init(&w->in, w->opts.message_max);
+    frames_init(&w->frames, &to, w->opts.message_max);
     list_init(&w->out);
     c->ws = w;
     return w;
@@ -93,13 +113,13 @@ struct ws *ws_create(struct conn *c, const struct ws_opts *o)
 
 void ws_end(struct ws *w)
 {
-    struct list *l;
-
     loop_timer_stop(&w->pinger);
+    loop_watch_close(&w->watch);
+    if (w->fd >= 0)
+        close(steal_fd(&w->fd));
     w->conn->ws = NULL;
-    while ((l = list_pop(&w->out)))
-        free(list_entry(l, struct message, link));
-    buf_deinit(&w->in);
+    forget_queue(w);
+    frames_deinit(&w->frames);
     w->closing = true; /* ws_send in on_close is refused */
     w->open = false;
     if (w->opts.on_close)
@@ -136,7 +156,7 @@ static void on_ping_time(struct loop_timer *t)
     loop_timer_start(loop_of(w), &w->pinger, wait, on_ping_time);
 }
 
-void ws_heard(struct ws *w)
+static void ws_heard(struct ws *w)
 {
     w->heard_ms = loop_now_ms(loop_of(w));
     w->pinged = false;
@@ -147,60 +167,117 @@ uint64_t ws_silent_ms(const struct ws *w)
     return loop_now_ms(loop_of(w)) - w->heard_ms;
 }
 
+/* --- receiving --- */
+
+static void on_message(void *arg, struct str message, bool binary)
+{
+    struct ws *w = arg;
+
+    if (!w->closing && w->opts.on_message) /* whoever closes does not listen any more */
+        w->opts.on_message(w->opts.arg, w, message, binary);
+}
+
+/* The newest is answered (RFC 6455 §5.5.3). */
+static void on_ping(void *arg, struct str payload)
+{
+    struct ws *w = arg;
+
+    memcpy(w->pong, payload.ptr, payload.len);
+    w->pong_len = payload.len;
+    w->want_pong = true;
+    ask_writable(w);
+}
+
+/* That it was heard says enough. */
+static void on_pong(void *arg)
+{
+    (void)arg;
+}
+
+/* What was queued is not wanted any more. */
+static void forget_queue(struct ws *w)
+{
+    struct list *l;
+
+    while ((l = list_pop(&w->out)))
+        free(list_entry(l, struct message, link));
+    w->queued = 0;
+}
+
+static void on_close(void *arg, unsigned code, struct str reason)
+{
+    struct ws *w = arg;
+
+    w->peer_closed = true;
+    if (w->close_sent) { /* theirs is the answer to ours: that was it */
+        http_conn_kill(w->conn);
+        return;
+    }
+    if (!w->closing) {
+        w->closing = true;
+        w->code = code ? code : WS_NO_CODE;
+        snprintf(w->reason, sizeof(w->reason), "%.*s", STR_ARG(str_head(reason, REASON_MAX)));
+        loop_timer_start(loop_of(w), &w->pinger, WS_CLOSE_GRACE_MS, on_ping_time);
+    }
+    forget_queue(w);
+    ask_writable(w);
+}
+
+/* A rule was broken: the close frame says which, then nothing is sent any more. What still comes is
+ * read and dropped for a moment, or the frame would be lost with the connection. */
+static void fail(struct ws *w, unsigned code, const char *why)
+{
+    if (w->closing)
+        return;
+    w->failed = true;
+    ws_close(w, code, why);
+}
+
+static void on_readable(void *arg, int fd, int events)
+{
+    struct ws *w = arg;
+    unsigned char bytes[READ_MAX];
+    ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+    unsigned code;
+
+    (void)events;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        loop_watch_set(w->watch, 0);
+        http_conn_kill(w->conn);
+        return;
+    }
+    ws_heard(w);
+    code = frames_take(&w->frames, bytes, (size_t)n);
+    if (code)
+        fail(w, code, w->frames.why);
+}
+
+/* libwebsockets reads the request and is done with it: what comes afterwards is read here, from a
+ * descriptor of our own, as libuv wants for a watch of our own. */
+static bool start_reading(struct ws *w)
+{
+    struct err e = ERR_INIT;
+
+    (void)lws_rx_flow_control(w->conn->wsi, 0);
+    w->fd = fcntl(lws_get_socket_fd(w->conn->wsi), F_DUPFD_CLOEXEC, 0);
+    if (w->fd < 0)
+        return false;
+    return loop_watch_open(loop_of(w), w->fd, w->paused ? 0 : LOOP_READ, on_readable, w, &w->watch,
+                           &e) == STATUS_OK;
+}
+
 void ws_opened(struct ws *w)
 {
     w->open = true;
     ws_heard(w);
     loop_timer_start(loop_of(w), &w->pinger, w->closing ? WS_CLOSE_GRACE_MS : w->opts.ping_ms,
                      on_ping_time);
-    if (w->paused)
-        (void)lws_rx_flow_control(w->conn->wsi, 0);
+    if (!start_reading(w))
+        http_conn_kill(w->conn);
     if (!list_empty(&w->out) || w->closing)
         ask_writable(w);
-}
-
-/* --- receiving --- */
-
-bool ws_received(struct ws *w, struct str part, bool first, bool last, bool binary)
-{
-    ws_heard(w);
-    if (w->closing)
-        return true; /* whoever closes does not listen any more */
-    if (first) {
-        buf_reset(&w->in);
-        w->binary = binary;
-    }
-    /* a message that came whole is not copied */
-    if (!(first && last))
-        buf_addstr(&w->in, part);
-    if (buf_status(&w->in) != STATUS_OK || part.len > w->opts.message_max) {
-        ws_close(w, WS_TOO_LARGE, "the message is too large");
-        return true;
-    }
-    if (!last)
-        return true;
-    if (!first)
-        part = buf_str(&w->in);
-    if (!w->binary && !str_is_utf8(part)) {
-        ws_close(w, WS_INVALID, "text that is not UTF-8");
-        return true;
-    }
-    if (w->opts.on_message)
-        w->opts.on_message(w->opts.arg, w, part, w->binary);
-    if (w->in.cap > CHUNK_MAX)
-        buf_deinit(&w->in); /* one large message does not hold its memory for ever */
-    return true;
-}
-
-bool ws_peer_closes(struct ws *w, unsigned code, struct str reason)
-{
-    if (w->closing)
-        return !w->close_sent; /* theirs is the answer to ours: that was it */
-    w->closing = true;
-    w->close_sent = true; /* libwebsockets answers */
-    w->code = code;
-    snprintf(w->reason, sizeof(w->reason), "%.*s", STR_ARG(str_head(reason, REASON_MAX)));
-    return true;
 }
 
 void ws_pause(struct ws *w, bool paused)
@@ -208,11 +285,8 @@ void ws_pause(struct ws *w, bool paused)
     if (paused == w->paused)
         return;
     w->paused = paused;
-    if (w->open)
-        (void)lws_rx_flow_control(w->conn->wsi, paused ? 0 : 1);
-    /* What libwebsockets had read already it looks at when it is called for something else. */
-    if (!paused)
-        ask_writable(w);
+    if (w->watch && !w->closing)
+        loop_watch_set(w->watch, paused ? 0 : LOOP_READ);
 }
 
 /* --- sending --- */
@@ -301,13 +375,26 @@ static bool write_ping(struct ws *w)
     return lws_write(w->conn->wsi, room + LWS_PRE, 1, LWS_WRITE_PING) >= 0;
 }
 
-/* Written by ourselves: libwebsockets 4.1 on libuv closes before its own close frame is sent. */
+static bool write_pong(struct ws *w)
+{
+    unsigned char room[LWS_PRE + FRAMES_CONTROL_MAX];
+
+    w->want_pong = false;
+    memcpy(room + LWS_PRE, w->pong, w->pong_len);
+    return lws_write(w->conn->wsi, room + LWS_PRE, w->pong_len, LWS_WRITE_PONG) >= 0;
+}
+
+/* Written by ourselves: libwebsockets 4.1 on libuv closes before its own close frame is sent. One
+ * without a code is answered without. */
 static bool write_close(struct ws *w)
 {
     unsigned char room[LWS_PRE + 2 + REASON_MAX];
     size_t n = strlen(w->reason);
 
     w->close_sent = true;
+    if (w->code == WS_NO_CODE)
+        return lws_write(w->conn->wsi, room + LWS_PRE, 0, (enum lws_write_protocol)WRITE_CLOSE) >=
+               0;
     room[LWS_PRE] = (unsigned char)(w->code >> 8);
     room[LWS_PRE + 1] = (unsigned char)(w->code & 0xff);
     memcpy(room + LWS_PRE + 2, w->reason, n);
@@ -378,10 +465,28 @@ static void flush_step(void *arg)
     tell_writable(w);
 }
 
+/* The last that is written; false: the connection is to be closed. */
+static bool say_close(struct ws *w)
+{
+    if (!w->close_sent && !write_close(w))
+        return false;
+    if (lws_partial_buffered(w->conn->wsi)) {
+        ask_writable(w);
+        return true;
+    }
+    if (w->failed && !w->peer_closed) {
+        (void)shutdown(w->fd, SHUT_WR);
+        loop_timer_start(loop_of(w), &w->pinger, LINGER_MS, on_ping_time);
+    }
+    return !w->peer_closed;
+}
+
 bool ws_write(struct ws *w)
 {
     w->asked = false;
     w->in_flight = 0;
+    if (w->want_pong && !w->close_sent && !write_pong(w))
+        return false;
     if (w->want_ping && !write_ping(w))
         return false;
     if (!write_some(w))
@@ -391,7 +496,7 @@ bool ws_write(struct ws *w)
         ask_writable(w);
         return true;
     }
-    return !w->closing || w->close_sent || write_close(w);
+    return !w->closing || say_close(w);
 }
 
 void ws_close(struct ws *w, unsigned code, const char *reason)
@@ -407,6 +512,8 @@ void ws_close(struct ws *w, unsigned code, const char *reason)
     }
     if (!w->open)
         return; /* ws_opened goes on */
+    if (w->watch)
+        loop_watch_set(w->watch, LOOP_READ); /* for their close frame */
     loop_timer_start(loop_of(w), &w->pinger, WS_CLOSE_GRACE_MS, on_ping_time);
     ask_writable(w);
 }

@@ -239,8 +239,8 @@ void client_frame(struct rig *r, struct client *c, unsigned opcode, bool fin, co
     if (n < 126) {
         buf_addc(&b, (char)(0x80 | n));
     } else {
-        buf_addc(&b, (char)(0x80 | 127));
-        for (int i = 7; i >= 0; i--)
+        buf_addc(&b, (char)(0x80 | (n < 65536 ? 126 : 127)));
+        for (int i = n < 65536 ? 1 : 7; i >= 0; i--)
             buf_addc(&b, (char)((uint64_t)n >> (8 * i) & 0xff));
     }
     buf_add(&b, mask, 4);
