@@ -109,7 +109,7 @@ void conn_drop_up(struct conn *c)
 
 void conn_kill(struct conn *c, bool reset)
 {
-    struct forward *f = c->f;
+    struct forward_run *f = c->f;
 
     if (c->state == CONN_DEAD)
         return;
@@ -290,7 +290,7 @@ static void on_link(struct link *k, void *arg)
 
 void conn_start_link(struct conn *c)
 {
-    struct forward *f = c->f;
+    struct forward_run *f = c->f;
     struct link_opts o = {
         .shared = &f->shared,
         .proxy = c->proxy,
@@ -369,7 +369,7 @@ static void write_head(struct conn *c, const struct http1_request *r, const stru
 static bool choose_way(struct conn *c, const struct http1_request *r, char *host)
 {
     cleanup_free char *to = host;
-    struct proxy *p = c->f->upstream;
+    struct proxy *p = c->f->of->upstream;
 
     if (!p && !c->f->opts.allow_direct) {
         conn_refuse(c, STATUS_PROXY_NONE, 503, "no upstream proxy is set");
@@ -459,7 +459,7 @@ void conn_next_request(struct conn *c)
 /* Reads what the browser says while no body is due. */
 static void read_head(struct conn *c)
 {
-    struct forward *f = c->f;
+    struct forward_run *f = c->f;
     ssize_t n;
 
     if (c->in.len >= FORWARD_HEAD_MAX)
@@ -574,7 +574,7 @@ static void on_up(void *arg, int fd, int events)
     update(c);
 }
 
-void conn_open(struct forward *f, int fd)
+void conn_open(struct forward_run *f, int fd)
 {
     struct conn *c = xcalloc(1, sizeof(*c));
 

@@ -6,14 +6,15 @@
 
 bool direct_applies(const struct forward *f)
 {
-    return !f->upstream && f->opts.allow_direct;
+    return !f->upstream && f->opts->allow_direct;
 }
 
 /* --- accounts --- */
 
-enum status direct_ask(struct forward *f, const char *host, uint16_t port, struct host_count **out,
+enum status direct_ask(struct forward *of, const char *host, uint16_t port, struct host_count **out,
                        struct err *e)
 {
+    struct forward_run *f = forward_run_of(of);
     struct host_count *h = *out = forward_count_host(f, host);
     enum status s;
 
@@ -27,8 +28,10 @@ enum status direct_ask(struct forward *f, const char *host, uint16_t port, struc
     return err_set(e, s, "%s: %s", status_name(s), FORWARD_DENIED_TEXT);
 }
 
-void direct_count(struct forward *f, struct host_count *h, const struct direct_use *u)
+void direct_count(struct forward *of, struct host_count *h, const struct direct_use *u)
 {
+    struct forward_run *f = forward_run_of(of);
+
     f->stats.bytes_in += u->in;
     f->stats.bytes_out += u->out;
     f->stats.reused += u->reused;
@@ -94,8 +97,9 @@ static void on_link(struct link *k, void *arg)
     d->fn(d, d->arg);
 }
 
-struct direct *direct_open(struct forward *f, const struct direct_to *to, direct_fn *fn, void *arg)
+struct direct *direct_open(struct forward *of, const struct direct_to *to, direct_fn *fn, void *arg)
 {
+    struct forward_run *f = forward_run_of(of);
     uint64_t most = f->opts.connect_ms, timeout_ms = to->timeout_ms;
     struct link_opts o = {
         .shared = &f->shared,

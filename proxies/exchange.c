@@ -93,7 +93,7 @@ void exchange_start(struct conn *c)
 
 void exchange_from_down(struct conn *c)
 {
-    struct forward *f = c->f;
+    struct forward_run *f = c->f;
 
     while (c->state == CONN_EXCHANGE && !side_is_waiting(&c->up) && c->in.len < FORWARD_HEAD_MAX) {
         ssize_t n = wire_read(&c->down.wire, f->scratch, SCRATCH_SIZE);
@@ -358,7 +358,7 @@ static void on_bytes(struct conn *c, const char *p, size_t n)
 
 void exchange_from_up(struct conn *c)
 {
-    struct forward *f = c->f;
+    struct forward_run *f = c->f;
     const struct exchange *x = c->x;
 
     for (int i = 0; i < PUMP_ROUNDS || wire_has_pending(&c->up.wire); i++) {

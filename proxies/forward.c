@@ -23,13 +23,13 @@ static void on_accept(void *arg, int fd, int events);
 
 /* --- policy --- */
 
-static enum status ask(struct forward *f, const char *host, uint16_t port,
+static enum status ask(struct forward_run *f, const char *host, uint16_t port,
                        const struct sockaddr *resolved)
 {
     return f->opts.allow ? f->opts.allow(f->opts.arg, host, port, resolved) : STATUS_OK;
 }
 
-enum status forward_ask_host(struct forward *f, const char *host, uint16_t port)
+enum status forward_ask_host(struct forward_run *f, const char *host, uint16_t port)
 {
     union net_addr a;
     enum status s = ask(f, host, port, NULL);
@@ -51,7 +51,7 @@ enum status forward_allow_public(void *arg, const char *host, uint16_t port,
 
 /* --- accounts --- */
 
-struct host_count *forward_count_host(struct forward *f, const char *host)
+struct host_count *forward_count_host(struct forward_run *f, const char *host)
 {
     struct host_count *h;
     size_t len;
@@ -73,12 +73,13 @@ struct host_count *forward_count_host(struct forward *f, const char *host)
 
 void forward_stats(const struct forward *f, struct forward_stats *out)
 {
-    *out = f->stats;
+    *out = f->run ? f->run->stats : (struct forward_stats){0};
 }
 
 bool forward_host_next(const struct forward *f, size_t *it, struct forward_host *out)
 {
-    const struct host_count *h = f->hosts ? map_next(f->hosts, it, NULL) : NULL;
+    const struct map *hosts = f->run ? f->run->hosts : NULL;
+    const struct host_count *h = hosts ? map_next(hosts, it, NULL) : NULL;
 
     if (h)
         *out = h->n;
@@ -105,7 +106,7 @@ static struct sockaddr_in loopback(uint16_t port)
 }
 
 /* A socket that was never connected has given its port back: it is forgotten in time. */
-static void forget_dialled(struct forward *f)
+static void forget_dialled(struct forward_run *f)
 {
     uint64_t now = loop_now_ms(f->loop);
     struct list *l;
@@ -120,7 +121,7 @@ static void forget_dialled(struct forward *f)
     }
 }
 
-static bool take_dialled(struct forward *f, const struct sockaddr_in *peer)
+static bool take_dialled(struct forward_run *f, const struct sockaddr_in *peer)
 {
     forget_dialled(f);
     if (peer->sin_family != AF_INET || peer->sin_addr.s_addr != htonl(INADDR_LOOPBACK))
@@ -137,8 +138,9 @@ static bool take_dialled(struct forward *f, const struct sockaddr_in *peer)
     return false;
 }
 
-enum status forward_dial(struct forward *f, int *out, struct err *e)
+enum status forward_dial(struct forward *of, int *out, struct err *e)
 {
+    struct forward_run *f = forward_run_of(of);
     cleanup_fd int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     struct sockaddr_in a = loopback(0);
     struct dialled *d;
@@ -159,17 +161,17 @@ enum status forward_dial(struct forward *f, int *out, struct err *e)
 
 /* --- listening --- */
 
-static bool is_full(const struct forward *f)
+static bool is_full(const struct forward_run *f)
 {
     return f->stats.open >= f->opts.max_connections;
 }
 
 static void on_retry(struct loop_timer *t)
 {
-    forward_resume_accept(container_of(t, struct forward, retry));
+    forward_resume_accept(container_of(t, struct forward_run, retry));
 }
 
-void forward_resume_accept(struct forward *f)
+void forward_resume_accept(struct forward_run *f)
 {
     if (f->watch && !is_full(f) && !loop_timer_is_active(&f->retry))
         loop_watch_set(f->watch, LOOP_READ);
@@ -180,33 +182,7 @@ static bool is_passing(int err)
     return err == EINTR || err == ECONNABORTED || err == EPROTO || err == EPERM;
 }
 
-static void on_accept(void *arg, int fd, int events)
-{
-    struct forward *f = arg;
-
-    (void)events;
-    for (int i = 0; i < ACCEPTS_A_TURN && !is_full(f); i++) {
-        struct sockaddr_in peer = {.sin_family = AF_UNSPEC};
-        socklen_t len = sizeof(peer);
-        int c = accept4(fd, (struct sockaddr *)(void *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-        if (c >= 0 && f->opts.dialled_only && !take_dialled(f, &peer)) {
-            close(c);
-        } else if (c >= 0) {
-            (void)forward_adopt(f, c);
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            return;
-        } else if (!is_passing(errno)) { /* out of descriptors or memory: later */
-            loop_watch_set(f->watch, 0);
-            loop_timer_start(f->loop, &f->retry, ACCEPT_RETRY_MS, on_retry);
-            return;
-        }
-    }
-    if (is_full(f))
-        loop_watch_set(f->watch, 0);
-}
-
-bool forward_adopt(struct forward *f, int fd)
+static bool adopt(struct forward_run *f, int fd)
 {
     static const int on = 1;
 
@@ -219,16 +195,42 @@ bool forward_adopt(struct forward *f, int fd)
     return true;
 }
 
+static void on_accept(void *arg, int fd, int events)
+{
+    struct forward_run *f = arg;
+
+    (void)events;
+    for (int i = 0; i < ACCEPTS_A_TURN && !is_full(f); i++) {
+        struct sockaddr_in peer = {.sin_family = AF_UNSPEC};
+        socklen_t len = sizeof(peer);
+        int c = accept4(fd, (struct sockaddr *)(void *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+        if (c >= 0 && f->opts.dialled_only && !take_dialled(f, &peer)) {
+            close(c);
+        } else if (c >= 0) {
+            (void)adopt(f, c);
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            return;
+        } else if (!is_passing(errno)) { /* out of descriptors or memory: later */
+            loop_watch_set(f->watch, 0);
+            loop_timer_start(f->loop, &f->retry, ACCEPT_RETRY_MS, on_retry);
+            return;
+        }
+    }
+    if (is_full(f))
+        loop_watch_set(f->watch, 0);
+}
+
 static void on_reap(struct loop_timer *t)
 {
-    struct forward *f = container_of(t, struct forward, reap);
+    struct forward_run *f = container_of(t, struct forward_run, reap);
     struct list *l;
 
     while ((l = list_pop(&f->dead)) != NULL)
         conn_free(list_entry(l, struct conn, link));
 }
 
-void forward_reap_later(struct forward *f)
+void forward_reap_later(struct forward_run *f)
 {
     if (!loop_timer_is_active(&f->reap))
         loop_timer_start(f->loop, &f->reap, 0, on_reap);
@@ -261,7 +263,7 @@ static enum status check_listener(int fd, struct err *e)
 
 /* --- life --- */
 
-static void set_opts(struct forward *f, const struct forward_opts *o)
+static void set_opts(struct forward_run *f, const struct forward_opts *o)
 {
     f->opts = *o;
     f->opts.connect_ms = o->connect_ms ? o->connect_ms : CONNECT_MS;
@@ -270,9 +272,32 @@ static void set_opts(struct forward *f, const struct forward_opts *o)
     f->opts.max_connections = o->max_connections ? o->max_connections : CONNECTIONS;
     f->ca_file = o->ca_file ? xstrdup(o->ca_file) : NULL;
     f->shared.ca_file = f->opts.ca_file = f->ca_file;
+    f->shared.tls = o->tls;
 }
 
-static void destroy(struct forward *f)
+static struct forward_run *run_create(struct forward *of, const struct forward_opts *o)
+{
+    struct forward_run *f = xcalloc(1, sizeof(*f));
+
+    f->of = of;
+    f->loop = f->shared.loop = of->loop;
+    f->fd = -1;
+    list_init(&f->conns);
+    list_init(&f->dead);
+    list_init(&f->dialled);
+    list_init(&f->direct);
+    set_opts(f, o);
+    return f;
+}
+
+struct forward_run *forward_run_of(struct forward *f)
+{
+    if (!f->run)
+        f->run = run_create(f, f->opts);
+    return f->run;
+}
+
+static void run_destroy(struct forward_run *f)
 {
     struct list *l;
 
@@ -289,7 +314,6 @@ static void destroy(struct forward *f)
     loop_timer_stop(&f->retry);
     if (f->fd >= 0)
         close(f->fd);
-    proxy_unref(&f->upstream);
     resolver_destroy(&f->shared.resolver);
     if (!f->opts.tls)
         tls_ctx_close(&f->shared.tls);
@@ -308,7 +332,7 @@ static void ignore_sigpipe(void)
         signal(SIGPIPE, SIG_IGN);
 }
 
-static enum status start_listening(struct forward *f, int given, struct err *e)
+static enum status start_listening(struct forward_run *f, int given, struct err *e)
 {
     int fd = given;
     enum status s = fd >= 0 ? check_listener(fd, e) : listen_loopback(&fd, e);
@@ -327,7 +351,23 @@ static enum status start_listening(struct forward *f, int given, struct err *e)
 
 enum status forward_listen(struct forward *f, struct err *e)
 {
-    return f->fd < 0 ? start_listening(f, -1, e) : STATUS_OK;
+    struct forward_run *run = forward_run_of(f);
+
+    return run->fd < 0 ? start_listening(run, -1, e) : STATUS_OK;
+}
+
+/* What cannot wait for the first use, and what it needs of the options. */
+static enum status begin(struct forward *f, const struct forward_opts *o, struct err *e)
+{
+    struct forward_run *run = f->run = run_create(f, o);
+    enum status s = STATUS_OK;
+
+    f->opts = &run->opts;
+    if (run->ca_file && !run->shared.tls)
+        s = tls_ctx_open(run->ca_file, &run->shared.tls, e);
+    if (s == STATUS_OK && !o->dialled_only)
+        s = start_listening(run, o->listen_fd, e);
+    return s;
 }
 
 enum status forward_open(struct loop *l, const struct forward_opts *opts, struct forward **out,
@@ -336,38 +376,39 @@ enum status forward_open(struct loop *l, const struct forward_opts *opts, struct
     struct forward *f = xcalloc(1, sizeof(*f));
     enum status s = STATUS_OK;
 
+    BUG_ON(opts->is_shared && (!opts->dialled_only || opts->ca_file));
     ignore_sigpipe();
-    f->loop = f->shared.loop = l;
-    f->fd = -1;
-    list_init(&f->conns);
-    list_init(&f->dead);
-    list_init(&f->dialled);
-    list_init(&f->direct);
-    set_opts(f, opts);
-    f->shared.tls = opts->tls;
-    if (f->ca_file && !f->shared.tls)
-        s = tls_ctx_open(f->ca_file, &f->shared.tls, e);
-    if (s == STATUS_OK && !f->opts.dialled_only)
-        s = start_listening(f, opts->listen_fd, e);
-    if (s != STATUS_OK) {
-        destroy(f);
-        return s;
-    }
-    *out = f;
-    return STATUS_OK;
+    f->loop = l;
+    f->opts = opts;
+    if (!opts->is_shared)
+        s = begin(f, opts, e);
+    if (s == STATUS_OK)
+        *out = f;
+    else
+        forward_close(&f);
+    return s;
 }
 
 void forward_close(struct forward **fp)
 {
     struct forward *f = steal_ptr(fp);
 
-    if (f)
-        destroy(f);
+    if (!f)
+        return;
+    if (f->run)
+        run_destroy(f->run);
+    proxy_unref(&f->upstream);
+    free(f);
+}
+
+bool forward_adopt(struct forward *f, int fd)
+{
+    return adopt(forward_run_of(f), fd);
 }
 
 uint16_t forward_port(const struct forward *f)
 {
-    return f->port;
+    return f->run ? f->run->port : 0;
 }
 
 void forward_set_upstream(struct forward *f, const struct proxy *p)
@@ -387,9 +428,11 @@ void forward_cut_all(struct forward *f)
 {
     struct list cut = LIST_INIT(cut);
 
-    list_for_each (l, &f->direct)
+    if (!f->run)
+        return;
+    list_for_each (l, &f->run->direct)
         direct_cut(list_entry(l, struct direct, link));
-    list_splice(&cut, &f->conns); /* a callback of a dying one may not add to these */
+    list_splice(&cut, &f->run->conns); /* a callback of a dying one may not add to these */
     while (!list_empty(&cut))
         conn_kill(list_first(&cut, struct conn, link), true);
 }

@@ -57,6 +57,9 @@ struct forward_opts {
     /** A bound, listening TCP socket; taken over on success. -1: 127.0.0.1, a port of the system's
      * choice. */
     int listen_fd;
+    /** For many that are alike: the options are not copied but outlive them all, and each takes
+     * memory for what it is used for when it is. Only with `dialled_only` and without `ca_file`. */
+    bool is_shared;
     /** There is no listener before forward_listen (`listen_fd` is not looked at), and that one
      * answers only sockets of forward_dial; of other processes it closes them: any user of the
      * machine can reach a port on loopback. */

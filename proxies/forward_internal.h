@@ -27,16 +27,25 @@ struct dialled {
     uint64_t at_ms;
 };
 
+/* What members have by the hundred thousand: as little as possible. */
 struct forward {
     struct loop *loop;
-    struct forward_opts opts;
+    const struct forward_opts *opts; /* run->opts, or the caller's (is_shared) */
+    struct proxy *upstream;
+    struct forward_run *run; /* NULL: it was not used yet */
+};
+
+/* A forwarder that is used. */
+struct forward_run {
+    struct forward *of;
+    struct loop *loop;
+    struct forward_opts opts; /* with what 0 stands for */
     char *ca_file;
     int fd;
     uint16_t port;
     struct loop_watch *watch;
     struct loop_timer retry; /* of accept, after it ran out of descriptors */
     struct loop_timer reap;  /* frees `dead` */
-    struct proxy *upstream;
     struct link_shared shared;
     struct list conns, dead, dialled;
     struct list direct; /* connections of direct.h */
@@ -79,7 +88,7 @@ struct exchange {
 
 /* A connection of the browser. */
 struct conn {
-    struct forward *f;
+    struct forward_run *f;
     struct list link;
     enum conn_state state;
     struct side down, up; /* browser; upstream or target */
@@ -98,8 +107,8 @@ struct conn {
 
 /* A connection of direct.h. */
 struct direct {
-    struct forward *f; /* NULL: it was closed meanwhile */
-    struct list link;  /* in f->direct */
+    struct forward_run *f; /* NULL: it was closed meanwhile */
+    struct list link;      /* in f->direct */
     struct host_count *host;
     struct link *way; /* until the connection stands; stays when it failed */
     int fd;           /* -1: it does not stand */
@@ -109,11 +118,13 @@ struct direct {
 };
 
 /* forward.c */
-void forward_reap_later(struct forward *f);
-struct host_count *forward_count_host(struct forward *f, const char *host);
-void forward_resume_accept(struct forward *f);
+/** What it works with, made at its first use. */
+struct forward_run *forward_run_of(struct forward *f);
+void forward_reap_later(struct forward_run *f);
+struct host_count *forward_count_host(struct forward_run *f, const char *host);
+void forward_resume_accept(struct forward_run *f);
 /** Asks the policy about the name, and about the address if it is one. */
-enum status forward_ask_host(struct forward *f, const char *host, uint16_t port);
+enum status forward_ask_host(struct forward_run *f, const char *host, uint16_t port);
 #define FORWARD_DENIED_TEXT "this host is refused by policy"
 
 /* direct.c */
@@ -123,7 +134,7 @@ void direct_cut(struct direct *d);
 void direct_orphan(struct direct *d);
 
 /* conn.c */
-void conn_open(struct forward *f, int fd);
+void conn_open(struct forward_run *f, int fd);
 /** Closes everything; the memory goes later. Callers look at the state after whatever may lead
  * here. */
 void conn_kill(struct conn *c, bool reset);

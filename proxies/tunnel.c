@@ -38,7 +38,7 @@ void tunnel_start(struct conn *c)
 /* One read and what becomes of it, as wire_read. */
 static ssize_t copy_once(struct conn *c, struct side *src, struct side *dst)
 {
-    struct forward *f = c->f;
+    struct forward_run *f = c->f;
     ssize_t n = wire_read(&src->wire, f->scratch, SCRATCH_SIZE);
 
     src->full = n == SCRATCH_SIZE ? src->full + 1 : 0;

@@ -86,23 +86,24 @@ static void *env_arg(const struct members_env *env)
     return u.out;
 }
 
-static enum status forward_make(const struct members_env *env, struct tls_ctx *tls,
-                                struct member *m, struct err *e)
+/* The same for all members. In `a`. */
+static const struct forward_opts *forward_opts_make(struct arena *a, const struct members_env *env,
+                                                    struct tls_ctx *tls)
 {
-    struct forward_opts opts = FORWARD_OPTS_INIT;
+    struct forward_opts *opts = arena_new(a, struct forward_opts);
 
-    opts.dialled_only = true; /* browsers come by a door, requests by forward_dial */
-    opts.allow_direct = env->roster == NULL;
-    opts.allow = on_allow;
-    opts.arg = env_arg(env);
-    opts.tls = tls;
+    *opts = (struct forward_opts)FORWARD_OPTS_INIT;
+    opts->is_shared = true;
+    opts->dialled_only = true; /* browsers come by a door, requests by forward_dial */
+    opts->allow_direct = env->roster == NULL;
+    opts->allow = on_allow;
+    opts->arg = env_arg(env);
+    opts->tls = tls;
     if (env->roster) {
-        opts.on_upstream_result = on_result;
-        opts.on_upstream_bytes = on_bytes;
+        opts->on_upstream_result = on_result;
+        opts->on_upstream_bytes = on_bytes;
     }
-    if (forward_open(env->loop, &opts, &m->forward, e) != STATUS_OK)
-        return err_prefix(e, "member %u: forwarder", m->index);
-    return STATUS_OK;
+    return opts;
 }
 
 /* Authorities for https proxies, read once for all members. */
@@ -204,7 +205,9 @@ static enum status member_make(struct arena *a, const struct members *all, struc
     s = all->keeper ? keeper_lease(all->keeper, a, m, e) : made_member(a, all, m, e);
     if (s != STATUS_OK)
         return s;
-    return forward_make(all->env, all->tls, m, e);
+    if (forward_open(all->env->loop, all->forward, &m->forward, e) != STATUS_OK)
+        return err_prefix(e, "member %u: forwarder", m->index);
+    return STATUS_OK;
 }
 
 /* Without a count the members are those that are whole. */
@@ -233,6 +236,7 @@ enum status members_create(struct arena *a, const struct members_env *env, struc
         keeper_close(&out->keeper);
         return s;
     }
+    out->forward = forward_opts_make(a, kept, out->tls);
     out->array = xcalloc(n, sizeof(*out->array));
     out->v = xcalloc(n, sizeof(struct member *));
     for (uint32_t i = 0; i < n && s == STATUS_OK; i++) {

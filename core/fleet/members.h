@@ -5,6 +5,7 @@
 #include "core/conf/campaign.h"
 #include "core/fleet/member.h"
 
+struct forward_opts;
 struct gate;
 struct keeper;
 struct loop;
@@ -32,11 +33,12 @@ struct members_env {
 struct members {
     struct member **v; /* n pointers */
     size_t n;
-    struct member *array;          /* private */
-    const struct members_env *env; /* private */
-    struct tls_ctx *tls;           /* private */
-    struct keeper *keeper;         /* private; NULL: they are not of the store */
-    const char *seed;              /* private; NULL: they are of the store */
+    struct member *array;               /* private */
+    const struct members_env *env;      /* private */
+    struct tls_ctx *tls;                /* private */
+    const struct forward_opts *forward; /* private: of all forwarders */
+    struct keeper *keeper;              /* private; NULL: they are not of the store */
+    const char *seed;                   /* private; NULL: they are of the store */
 };
 
 /** Identities live in `a`; with members.store they are leased there until members_destroy. On

@@ -484,6 +484,41 @@ static void the_listener_may_be_given(void **state)
     loop_destroy(&l);
 }
 
+/* One of many that share their options: all that can be asked of it before its first use, then use.
+ */
+static void options_may_be_shared(void **state)
+{
+    static const struct forward_opts o = {
+        .listen_fd = -1, .is_shared = true, .dialled_only = true, .allow_direct = true};
+    struct forward_stats stats;
+    struct forward_host host;
+    struct loop *l = NULL;
+    struct forward *f = NULL, *resting = NULL;
+    struct err e = ERR_INIT;
+    size_t it = 0;
+    int fd = -1;
+
+    (void)state;
+    assert_int_equal(loop_create(&l, NULL, &e), STATUS_OK);
+    assert_int_equal(forward_open(l, &o, &f, &e), STATUS_OK);
+    assert_int_equal(forward_open(l, &o, &resting, &e), STATUS_OK);
+    assert_int_equal(forward_port(f), 0);
+    forward_stats(f, &stats);
+    assert_int_equal(stats.requests, 0);
+    assert_false(forward_host_next(f, &it, &host));
+    assert_null(forward_upstream(f));
+    forward_set_upstream(f, NULL);
+    forward_cut_all(f);
+    assert_int_equal(forward_listen(f, &e), STATUS_OK);
+    assert_true(forward_port(f) > 0);
+    assert_int_equal(forward_dial(f, &fd, &e), STATUS_OK);
+    close(fd);
+    forward_close(&f);
+    forward_close(&resting);
+    loop_run_once(l, 0);
+    loop_destroy(&l);
+}
+
 static void no_descriptor_is_left(void **state)
 {
     struct server echo;
@@ -528,6 +563,7 @@ int main(void)
         cmocka_unit_test(limits_end_what_is_idle_or_old),
         cmocka_unit_test(more_than_may_be_open_wait_their_turn),
         cmocka_unit_test(the_listener_may_be_given),
+        cmocka_unit_test(options_may_be_shared),
         cmocka_unit_test(no_descriptor_is_left),
     };
 
