@@ -21,29 +21,44 @@ size_t sha256_pad(unsigned char *p, size_t n)
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <immintrin.h>
 #include <stdatomic.h>
 
-enum { HAS_AVX2 = 1 << 5, HAS_SHA = 1 << 29 }; /* CPUID leaf 7, EBX */
+enum { HAS_SHA = 1 << 29 }; /* CPUID leaf 7, EBX */
 
-static bool ask(void)
+/* What the processor has. With AVX-512 a rotation is one instruction, and so is what three words
+ * come to: half as many, on vectors of the same width (wider ones slow the whole processor down).
+ */
+enum means { MEANS_UNKNOWN, MEANS_NONE, MEANS_AVX2, MEANS_AVX512 };
+
+static enum means ask(void)
 {
     unsigned a, b, c, d;
 
-    return __builtin_cpu_supports("avx2") && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
-           (b & HAS_AVX2) && !(b & HAS_SHA);
+    if (!__builtin_cpu_supports("avx2") || !__get_cpuid_count(7, 0, &a, &b, &c, &d))
+        return MEANS_NONE;
+    if (b & HAS_SHA)
+        return MEANS_NONE;
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") ? MEANS_AVX512
+                                                                                   : MEANS_AVX2;
 }
 
 /* CPUID leaves a virtual machine each time: asked once. */
-bool sha256x8_pays(void)
+static enum means means(void)
 {
-    static atomic_int known; /* 0: not yet, 1: no, 2: yes; always the same answer */
+    static atomic_int known; /* always the same answer */
     int v = atomic_load_explicit(&known, memory_order_relaxed);
 
-    if (v == 0) {
-        v = ask() ? 2 : 1;
+    if (v == MEANS_UNKNOWN) {
+        v = (int)ask();
         atomic_store_explicit(&known, v, memory_order_relaxed);
     }
-    return v == 2;
+    return (enum means)v;
+}
+
+bool sha256x8_pays(void)
+{
+    return means() != MEANS_NONE;
 }
 
 typedef uint32_t lanes __attribute__((vector_size(32)));
@@ -77,37 +92,68 @@ static const uint32_t initial[8] = {
         (d) += t;                                                                                  \
         (h) = t + SUM0(a) + MAJ(a, b, c);                                                          \
     } while (0)
+#define ROUNDS(i, j)                                                                               \
+    do {                                                                                           \
+        ROUND(a, b, c, d, e, f, g, h, (i) + 0, w[(j) + 0]);                                        \
+        ROUND(h, a, b, c, d, e, f, g, (i) + 1, w[(j) + 1]);                                        \
+        ROUND(g, h, a, b, c, d, e, f, (i) + 2, w[(j) + 2]);                                        \
+        ROUND(f, g, h, a, b, c, d, e, (i) + 3, w[(j) + 3]);                                        \
+        ROUND(e, f, g, h, a, b, c, d, (i) + 4, w[(j) + 4]);                                        \
+        ROUND(d, e, f, g, h, a, b, c, (i) + 5, w[(j) + 5]);                                        \
+        ROUND(c, d, e, f, g, h, a, b, (i) + 6, w[(j) + 6]);                                        \
+        ROUND(b, c, d, e, f, g, h, a, (i) + 7, w[(j) + 7]);                                        \
+    } while (0)
+#define NEXT_WORD(j)                                                                               \
+    (w[j] += SIGMA1(w[((j) + 14) & 15]) + w[((j) + 9) & 15] + SIGMA0(w[((j) + 1) & 15]))
+#define NEXT_WORDS(j) (NEXT_WORD(j), NEXT_WORD((j) + 1), NEXT_WORD((j) + 2), NEXT_WORD((j) + 3))
 
-static uint32_t be32(const unsigned char *p)
+/* Inlined into one function for each means, and compiled for that. */
+#define IN_EACH static inline __attribute__((always_inline, target("avx2")))
+
+/* Word i of lane l at p[l] becomes lane l of w[i], for eight words. */
+IN_EACH void transpose(const unsigned char *const p[8], size_t at, lanes w[8])
 {
-    uint32_t v;
+    const __m256i swap = _mm256_set_epi8(12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3, 12,
+                                         13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3);
+    __m256i r[8], t[8];
 
-    memcpy(&v, p, sizeof(v));
-    return __builtin_bswap32(v);
+    for (int l = 0; l < 8; l++) {
+        memcpy(&r[l], p[l] + at, sizeof(r[l]));
+        r[l] = _mm256_shuffle_epi8(r[l], swap);
+    }
+    for (int l = 0; l < 8; l += 2) {
+        t[l] = _mm256_unpacklo_epi32(r[l], r[l + 1]);
+        t[l + 1] = _mm256_unpackhi_epi32(r[l], r[l + 1]);
+    }
+    for (int l = 0; l < 8; l += 4) {
+        r[l] = _mm256_unpacklo_epi64(t[l], t[l + 2]);
+        r[l + 1] = _mm256_unpackhi_epi64(t[l], t[l + 2]);
+        r[l + 2] = _mm256_unpacklo_epi64(t[l + 1], t[l + 3]);
+        r[l + 3] = _mm256_unpackhi_epi64(t[l + 1], t[l + 3]);
+    }
+    for (int i = 0; i < 4; i++) {
+        w[i] = (lanes)_mm256_permute2x128_si256(r[i], r[i + 4], 0x20);
+        w[i + 4] = (lanes)_mm256_permute2x128_si256(r[i], r[i + 4], 0x31);
+    }
 }
 
 /* §6.2.2 on one block of each lane. */
-__attribute__((target("avx2"))) static void compress(lanes s[8], const unsigned char *const p[8])
+IN_EACH void compress(lanes s[8], const unsigned char *const p[8])
 {
     lanes a = s[0], b = s[1], c = s[2], d = s[3], e = s[4], f = s[5], g = s[6], h = s[7];
     lanes w[16];
 
-    for (int i = 0; i < 16; i++)
-        w[i] =
-            (lanes){be32(p[0] + 4 * i), be32(p[1] + 4 * i), be32(p[2] + 4 * i), be32(p[3] + 4 * i),
-                    be32(p[4] + 4 * i), be32(p[5] + 4 * i), be32(p[6] + 4 * i), be32(p[7] + 4 * i)};
-    for (int i = 0; i < 64; i += 8) {
-        if (i >= 16)
-            for (int j = i; j < i + 8; j++)
-                w[j & 15] += SIGMA1(w[(j + 14) & 15]) + w[(j + 9) & 15] + SIGMA0(w[(j + 1) & 15]);
-        ROUND(a, b, c, d, e, f, g, h, i + 0, w[(i + 0) & 15]);
-        ROUND(h, a, b, c, d, e, f, g, i + 1, w[(i + 1) & 15]);
-        ROUND(g, h, a, b, c, d, e, f, i + 2, w[(i + 2) & 15]);
-        ROUND(f, g, h, a, b, c, d, e, i + 3, w[(i + 3) & 15]);
-        ROUND(e, f, g, h, a, b, c, d, i + 4, w[(i + 4) & 15]);
-        ROUND(d, e, f, g, h, a, b, c, i + 5, w[(i + 5) & 15]);
-        ROUND(c, d, e, f, g, h, a, b, i + 6, w[(i + 6) & 15]);
-        ROUND(b, c, d, e, f, g, h, a, i + 7, w[(i + 7) & 15]);
+    transpose(p, 0, w);
+    transpose(p, SHA256_BLOCK / 2, w + 8);
+    for (int i = 0;; i += 16) {
+        ROUNDS(i, 0);
+        ROUNDS(i + 8, 8);
+        if (i == 48)
+            break;
+        NEXT_WORDS(0);
+        NEXT_WORDS(4);
+        NEXT_WORDS(8);
+        NEXT_WORDS(12);
     }
     s[0] += a;
     s[1] += b;
@@ -119,10 +165,24 @@ __attribute__((target("avx2"))) static void compress(lanes s[8], const unsigned 
     s[7] += h;
 }
 
+/* The hashes of the lanes whose last block was block n. */
+IN_EACH void take(const lanes s[8], size_t n, const size_t blocks[8], unsigned char *const out[8])
+{
+    uint32_t word[8][8];
+
+    memcpy(word, s, sizeof(word));
+    for (size_t l = 0; l < SHA256_LANES; l++) {
+        for (size_t i = 0; n + 1 == blocks[l] && i < 8; i++) {
+            uint32_t v = __builtin_bswap32(word[i][l]);
+
+            memcpy(out[l] + 4 * i, &v, sizeof(v));
+        }
+    }
+}
+
 /* A lane that is through goes on with its last block; its hash was taken before. */
-__attribute__((target("avx2"))) void sha256x8(const unsigned char *const p[SHA256_LANES],
-                                              const size_t blocks[SHA256_LANES],
-                                              unsigned char *const out[SHA256_LANES])
+IN_EACH void hash(const unsigned char *const p[8], const size_t blocks[8],
+                  unsigned char *const out[8])
 {
     const unsigned char *at[SHA256_LANES];
     size_t most = 0;
@@ -133,13 +193,37 @@ __attribute__((target("avx2"))) void sha256x8(const unsigned char *const p[SHA25
     for (size_t l = 0; l < SHA256_LANES; l++)
         most = blocks[l] > most ? blocks[l] : most;
     for (size_t n = 0; n < most; n++) {
-        for (size_t l = 0; l < SHA256_LANES; l++)
+        bool ends = false;
+
+        for (size_t l = 0; l < SHA256_LANES; l++) {
             at[l] = p[l] + (n < blocks[l] ? n : blocks[l] - 1) * SHA256_BLOCK;
+            ends |= n + 1 == blocks[l];
+        }
         compress(s, at);
-        for (size_t l = 0; l < SHA256_LANES; l++)
-            for (size_t i = 0; n + 1 == blocks[l] && i < 8; i++)
-                put_be(out[l] + 4 * i, s[i][l], 4);
+        if (ends)
+            take(s, n, blocks, out);
     }
+}
+
+__attribute__((target("avx2"))) static void
+hash_avx2(const unsigned char *const p[8], const size_t blocks[8], unsigned char *const out[8])
+{
+    hash(p, blocks, out);
+}
+
+__attribute__((target("avx2,avx512f,avx512vl"))) static void
+hash_avx512(const unsigned char *const p[8], const size_t blocks[8], unsigned char *const out[8])
+{
+    hash(p, blocks, out);
+}
+
+void sha256x8(const unsigned char *const p[SHA256_LANES], const size_t blocks[SHA256_LANES],
+              unsigned char *const out[SHA256_LANES])
+{
+    if (means() == MEANS_AVX512)
+        hash_avx512(p, blocks, out);
+    else
+        hash_avx2(p, blocks, out);
 }
 
 #else
