@@ -14,21 +14,28 @@ enum {
 
 /* --- building --- */
 
+static const uint64_t ones = 0x0101010101010101u;
+
+/* The digits of bytes of four bits each. */
+static uint64_t digits_of(uint64_t x)
+{
+    uint64_t above_nine = ((x + ones * 6) >> 4) & ones;
+
+    return x + ones * '0' + above_nine * ('a' - '0' - 10);
+}
+
 /* A byte's eight bits become eight bytes of four bits each, four at a time, and then digits: no
  * table, no branch. */
 void record_hex(const unsigned char *hash, char *out)
 {
-    const uint64_t ones = 0x0101010101010101u, lows = 0x000f000f000f000fu;
+    const uint64_t lows = 0x000f000f000f000fu;
 
     for (size_t i = 0; i < MERKLE_HASH; i += 4) {
         uint64_t x = (uint64_t)hash[i] | (uint64_t)hash[i + 1] << 16 | (uint64_t)hash[i + 2] << 32 |
                      (uint64_t)hash[i + 3] << 48;
-        uint64_t above_nine;
 
         x = (x >> 4 & lows) | (x & lows) << 8;
-        above_nine = ((x + ones * 6) >> 4) & ones;
-        x += ones * '0' + above_nine * ('a' - '0' - 10);
-        x = htole64(x);
+        x = htole64(digits_of(x));
         memcpy(out + 2 * i, &x, sizeof(x));
     }
 }
@@ -347,20 +354,23 @@ static const bool stops[256] = {
     [0x1c] = 1, [0x1d] = 1, [0x1e] = 1, [0x1f] = 1, ['"'] = 1,  ['\\'] = 1,
 };
 
-/* Past eight plain ASCII bytes at a time. */
+/* Past plain ASCII bytes, eight at a time; where eight are left, to the first that is none. */
 static void skip_plain(struct scan *s)
 {
-    const uint64_t ones = 0x0101010101010101u, high = ones * 0x80;
-    uint64_t x, quote, slash;
+    uint64_t x, quote, slash, stop;
 
     for (; s->end - s->p >= 8; s->p += 8) {
         memcpy(&x, s->p, sizeof(x));
+        x = le64toh(x);
         quote = x ^ ones * '"';
         slash = x ^ ones * '\\';
         /* the high bit of a byte is set by the subtraction if it is below; wrong only above a byte
-         * that is, and then the slow way decides */
-        if ((x | (x - ones * 0x20) | (quote - ones) | (slash - ones)) & high)
+         * that is, and the lowest is what counts */
+        stop = (x | (x - ones * 0x20) | (quote - ones) | (slash - ones)) & ones * 0x80;
+        if (stop) {
+            s->p += __builtin_ctzll(stop) / 8;
             return;
+        }
     }
 }
 
@@ -394,25 +404,37 @@ static bool take_string(struct scan *s, struct str *out)
     return true;
 }
 
+/* 64 digits; false unless all are lower case hex digits. Eight at a time: a letter has bit 6 and is
+ * nine more than its low bits; what does not come out as it went in was no digit. */
+static bool unhex(const char *p, struct merkle_hash *out)
+{
+    uint64_t wrong = 0;
+
+    for (size_t i = 0; i < MERKLE_HASH; i += 4) {
+        uint64_t x, v;
+        uint32_t four;
+
+        memcpy(&x, p + 2 * i, sizeof(x));
+        x = le64toh(x);
+        v = (x & ones * 0x0f) + (x >> 6 & ones) * 9;
+        wrong |= (v & ones * 0xf0) | (digits_of(v) ^ x);
+        v = (v << 4 | v >> 8) & 0x00ff00ff00ff00ffu;
+        v = (v | v >> 8) & 0x0000ffff0000ffffu;
+        four = htole32((uint32_t)(v | v >> 16));
+        memcpy(out->b + i, &four, sizeof(four));
+    }
+    return wrong == 0;
+}
+
 static bool take_hash(struct scan *s, struct merkle_hash *out)
 {
-    static const signed char value[256] = {
-        ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,
-        ['6'] = 7,  ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12,
-        ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
-    };
     const char *p = s->p + 1;
     struct str t;
 
     if (s->end - s->p < 2 * MERKLE_HASH + 2 || *s->p != '"' || p[2 * MERKLE_HASH] != '"')
         return take_string(s, &t) && fail(s, "a hash that is not 64 hex digits");
-    for (size_t i = 0; i < MERKLE_HASH; i++) {
-        int hi = value[(unsigned char)p[2 * i]], lo = value[(unsigned char)p[2 * i + 1]];
-
-        if (!hi || !lo)
-            return fail(s, "a hash that is not 64 lower case hex digits");
-        out->b[i] = (unsigned char)((hi - 1) << 4 | (lo - 1));
-    }
+    if (!unhex(p, out))
+        return fail(s, "a hash that is not 64 lower case hex digits");
     s->p += 2 * MERKLE_HASH + 2;
     return true;
 }
@@ -574,6 +596,31 @@ static bool take_strange(struct scan *s, struct progress *p, struct str name)
     return pass(s, p, to) && take(s, ':', "expected ':'") && skip_value(s);
 }
 
+/* Does `"name":` stand there? */
+static bool is_next(const struct scan *s, const struct str name)
+{
+    return (size_t)(s->end - s->p) > name.len + 2 && s->p[1] == name.ptr[0] && s->p[0] == '"' &&
+           s->p[name.len + 1] == '"' && s->p[name.len + 2] == ':' &&
+           memcmp(s->p + 1, name.ptr, name.len) == 0;
+}
+
+/* As a canonical writer leaves members out: the next one that is there, if nothing strange is
+ * about. False: nothing was taken. */
+static bool take_expected(struct scan *s, struct progress *p, size_t *at)
+{
+    size_t i = p->at;
+
+    if (p->strange)
+        return false;
+    while (i < ARRAY_LEN(members) && !members[i].required && !is_next(s, members[i].name))
+        i++;
+    if (i == ARRAY_LEN(members) || !is_next(s, members[i].name))
+        return false;
+    s->p += members[i].name.len + 3;
+    *at = i;
+    return true;
+}
+
 /* The table is in canonical order, so a walk down it is one down the line; names are compared only
  * around members that are not in it. */
 static bool take_member(struct scan *s, struct record *out, struct progress *p)
@@ -582,6 +629,13 @@ static bool take_member(struct scan *s, struct record *out, struct progress *p)
     size_t i = p->at;
     struct str name;
 
+    if (take_expected(s, p, &i)) {
+        p->at = i + 1;
+        p->last = members[i].name;
+        if (members[i].kind == M_SIG)
+            out->sig_at = (size_t)(before - s->start) - 1;
+        return take_value(s, &members[i], out);
+    }
     if (!take_string(s, &name))
         return false;
     while (i < ARRAY_LEN(members) && !(members[i].name.len == name.len &&
