@@ -167,21 +167,32 @@ void merkle_range_add(struct merkle_range *r, const struct merkle_hash *leaf)
     add_subtree(r, *leaf, 0);
 }
 
-/* Takes the largest perfect subtrees that fit next, and hashes each level by level. */
+enum { HELD_LEVEL = 6 };
+_Static_assert(MERKLE_HELD == 1 << HELD_LEVEL, "what is held is one subtree");
+
+/* Root of 2^level leaves, level by level. */
+static void subtree_root(const struct merkle_hash *leaves, unsigned level, struct merkle_hash *out)
+{
+    struct merkle_hash h[1 << HELD_LEVEL];
+
+    memcpy(h, leaves, sizeof(h[0]) << level);
+    for (unsigned i = level; i > 0; i--)
+        halve(h, (size_t)1 << (i - 1));
+    *out = h[0];
+}
+
+/* Takes the largest perfect subtrees that fit next. */
 void merkle_range_add_many(struct merkle_range *r, const struct merkle_hash *leaves, size_t n)
 {
-    enum { LEVEL_MAX = 6 };
-    struct merkle_hash h[1 << LEVEL_MAX];
+    struct merkle_hash root;
 
     while (n > 0) {
         unsigned level = 0;
 
-        while (level < LEVEL_MAX && !(r->size >> level & 1) && n >= (size_t)2 << level)
+        while (level < HELD_LEVEL && !(r->size >> level & 1) && n >= (size_t)2 << level)
             level++;
-        memcpy(h, leaves, sizeof(h[0]) << level);
-        for (unsigned i = level; i > 0; i--)
-            halve(h, (size_t)1 << (i - 1));
-        add_subtree(r, h[0], level);
+        subtree_root(leaves, level, &root);
+        add_subtree(r, root, level);
         leaves += (size_t)1 << level;
         n -= (size_t)1 << level;
     }
@@ -193,6 +204,32 @@ void merkle_builder_add(struct merkle_builder *b, const struct merkle_hash *leaf
     /* so that the range ends at a multiple: then all that is held is one subtree */
     if (b->n == MERKLE_HELD || (b->range.size + b->n) % MERKLE_HELD == 0)
         (void)merkle_builder_range(b);
+}
+
+void merkle_builder_add_many(struct merkle_builder *b, const struct merkle_hash *leaves, size_t n)
+{
+    for (; n > 0 && merkle_builder_size(b) % MERKLE_HELD != 0; n--)
+        merkle_builder_add(b, leaves++);
+    if (n >= MERKLE_HELD) {
+        size_t whole = n - n % MERKLE_HELD;
+
+        merkle_range_add_many(&b->range, leaves, whole);
+        leaves += whole;
+        n -= whole;
+    }
+    for (; n > 0; n--)
+        merkle_builder_add(b, leaves++);
+}
+
+void merkle_held_root(const struct merkle_hash leaves[MERKLE_HELD], struct merkle_hash *out)
+{
+    subtree_root(leaves, HELD_LEVEL, out);
+}
+
+void merkle_builder_add_root(struct merkle_builder *b, const struct merkle_hash *root)
+{
+    BUG_ON(b->n > 0 || b->range.size % MERKLE_HELD != 0);
+    add_subtree(&b->range, *root, HELD_LEVEL);
 }
 
 const struct merkle_range *merkle_builder_range(struct merkle_builder *b)

@@ -68,6 +68,13 @@ struct merkle_builder {
     struct merkle_hash held[MERKLE_HELD];
 };
 void merkle_builder_add(struct merkle_builder *b, const struct merkle_hash *leaf);
+/** As merkle_builder_add of each. */
+void merkle_builder_add_many(struct merkle_builder *b, const struct merkle_hash *leaves, size_t n);
+/** Root of the MERKLE_HELD leaves, for merkle_builder_add_root: any thread may have it ready. */
+void merkle_held_root(const struct merkle_hash leaves[MERKLE_HELD], struct merkle_hash *out);
+/** The same as adding the MERKLE_HELD leaves that have this root; when the number of leaves so far
+ * is a multiple of MERKLE_HELD. */
+void merkle_builder_add_root(struct merkle_builder *b, const struct merkle_hash *root);
 /** Leaves added so far. */
 static inline uint64_t merkle_builder_size(const struct merkle_builder *b)
 {

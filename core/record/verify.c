@@ -1,5 +1,8 @@
 /* Verification as a pipeline: this thread reads batches of lines and, in order, checks what links
- * one record to the next; worker threads decode, hash and check signatures of whole batches.
+ * one batch to the next; worker threads decode, hash and check signatures and links of whole
+ * batches. A batch in which anything is out of the ordinary is followed record by record here, so
+ * that what is wrong is named in the order of the log, whatever found it.
+ *
  * Signatures are what costs: they are spread over all processors, and only they depend on a key,
  * which may change on the way (key.rotate). A batch carries the key it was checked with; if that
  * has changed by the time the batch's turn comes, its signatures are checked again here. */
@@ -49,8 +52,7 @@ static enum status read_all(struct verify *v, struct job *jobs, struct err *e)
         if (first == last)
             break;
         verify_job_await(v, &jobs[first % n]);
-        for (size_t i = 0; i < jobs[first % n].batch.n && !v->bad; i++)
-            (void)verify_record(v, &jobs[first % n], i);
+        verify_batch(v, &jobs[first % n]);
         first++;
     }
     while (first < last)

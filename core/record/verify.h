@@ -42,6 +42,8 @@ struct audit_verify_opts {
     unsigned threads; /* for decoding, hashing, signatures; 0: one a processor */
     bool campaign;    /* the file is the export of one campaign (audit_export): gaps are fine, the
                          close receipts must hold */
+    bool by_record;   /* every record is followed by itself, also where nothing is out of the
+                         ordinary: slower and the same, for tests */
 };
 
 struct audit_verdict {

@@ -70,19 +70,23 @@ static bool take_signature(struct verify *v, const struct job *j, const struct c
     return true;
 }
 
-static bool take_forest(struct verify *v, const struct checked *c)
+struct merkle_builder *verify_forest(struct verify *v, const struct merkle_hash *open)
 {
-    const struct record *r = &c->r;
+    return map_find(v->forests, hash_key(open));
+}
+
+static bool take_forest(struct verify *v, const struct record *r, const struct merkle_hash *leaf)
+{
     struct merkle_builder *f;
     struct merkle_hash root;
 
-    if (r->has_parent && (f = map_find(v->forests, hash_key(&r->parent))))
-        merkle_builder_add(f, &c->leaf);
+    if (r->has_parent && (f = verify_forest(v, &r->parent)))
+        merkle_builder_add(f, leaf);
     if (str_ends(r->kind, STR(".open"))) {
         if (map_len(v->forests) >= FORESTS_MAX)
             v->forests_full = true;
         else
-            free(map_put(v->forests, hash_key(&c->leaf), xcalloc(1, sizeof(*f))));
+            free(map_put(v->forests, hash_key(leaf), xcalloc(1, sizeof(*f))));
     }
     if (!r->has_of)
         return true;
@@ -198,10 +202,10 @@ bool verify_record(struct verify *v, const struct job *j, size_t i)
         v->v->payloads++;
     if (str_eqz(c->r.kind, "key.rotate") && !take_rotation(v, &c->r, is_signed))
         return false;
-    if (!take_forest(v, c))
+    if (!take_forest(v, &c->r, &j->leaf[i]))
         return false;
-    merkle_builder_add(&v->tree, &c->leaf);
-    v->prev = c->leaf;
+    merkle_builder_add(&v->tree, &j->leaf[i]);
+    v->prev = j->leaf[i];
     v->prev_was_signed = is_signed;
     v->last_seq = c->r.seq;
     v->v->size++;

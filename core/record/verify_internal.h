@@ -1,6 +1,7 @@
 /* What the files of verify share. verify.c: the whole, and its verdict; verify_chain.c: one record
- * after the other, in order; verify_notes.c: keys and checkpoints; verify_pool.c: the threads that
- * decode, hash and check signatures; verify_print.c: the verdict for people and programs. */
+ * after the other, in order; verify_batch.c: a batch at once, where nothing in it is out of the
+ * ordinary; verify_notes.c: keys and checkpoints; verify_pool.c: the threads that decode, hash and
+ * check signatures; verify_print.c: the verdict for people and programs. */
 #ifndef CORE_RECORD_VERIFY_INTERNAL_H
 #define CORE_RECORD_VERIFY_INTERNAL_H
 
@@ -23,15 +24,31 @@ enum {
 struct checked {
     struct record r;
     struct record_fault fault;
-    struct merkle_hash leaf;
     int sig_key; /* index of the key that the signature verifies under, or NO_KEY */
     bool decoded, payload_ok;
+};
+
+/* What a worker says of a batch, so that the thread that follows the chain need not look at each
+ * record. */
+struct digest {
+    /* Each record follows the one before it; all are sound by themselves, of one log, all or none
+     * signed by the only key there was; none opens or closes a receipt or changes the key. */
+    bool plain;
+    bool is_signed;
+    /* Runs of records with the same parent: run r is [run[r], run[r + 1]). */
+    size_t n_runs;
+    uint16_t run[LOGREAD_ITEMS + 1];
+    /* Roots of the subtrees of MERKLE_HELD leaves in it; the first begins at item sub_at. */
+    size_t sub_at, n_subs;
+    struct merkle_hash sub[LOGREAD_ITEMS / MERKLE_HELD];
 };
 
 /* A batch on its way through the workers. */
 struct job {
     struct logread_batch batch;
     struct checked item[LOGREAD_ITEMS];
+    struct merkle_hash leaf[LOGREAD_ITEMS];
+    struct digest digest;
     int first_key, n_keys; /* the keys that may have signed */
     bool done;             /* guarded by pool.lock */
 };
@@ -114,5 +131,13 @@ bool verify_heads(struct verify *v);
 /* verify_chain.c */
 /** Takes item i of the batch; false after a verdict. */
 bool verify_record(struct verify *v, const struct job *j, size_t i);
+/** The children so far of the receipt with this leaf hash, if it is open; or NULL. */
+struct merkle_builder *verify_forest(struct verify *v, const struct merkle_hash *open);
+
+/* verify_batch.c */
+/** Worker: fills in the digest of a batch whose items and leaves are there. */
+void verify_digest(const struct verify *v, struct job *j);
+/** Takes all of the batch, as verify_record of each in turn. */
+void verify_batch(struct verify *v, const struct job *j);
 
 #endif

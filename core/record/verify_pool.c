@@ -15,9 +15,7 @@ bool verify_signature_ok(struct str line, const struct record *r,
 
 static void check_item(const struct verify *v, const struct job *j, size_t i, struct checked *c)
 {
-    const struct logread_item *it = &j->batch.item[i];
     struct str line = logread_line(&j->batch, i);
-    struct merkle_hash h;
 
     c->sig_key = NO_KEY;
     c->payload_ok = true;
@@ -27,29 +25,68 @@ static void check_item(const struct verify *v, const struct job *j, size_t i, st
     for (int k = 0; c->r.has_sig && c->sig_key == NO_KEY && k < j->n_keys; k++)
         if (verify_signature_ok(line, &c->r, v->key[j->first_key + k]))
             c->sig_key = j->first_key + k;
-    if (it->has_payload) {
-        merkle_sha256(j->batch.text.ptr + it->payload_at, it->payload_len, &h);
-        c->payload_ok = !it->payload_too_large && c->r.has_ph && merkle_eq(&h, &c->r.ph);
-    }
 }
 
-static void check_batch(const struct verify *v, struct job *j)
+/* Hashes of many at once, of which few are left over for a full set of lanes. */
+enum { AT_ONCE = 64 };
+
+static void hash_lines(struct job *j)
 {
-    enum { AT_ONCE = 64 };
-    struct merkle_hash leaf[AT_ONCE];
     struct str line[AT_ONCE];
 
-    for (size_t i = 0; i < j->batch.n; i++)
-        check_item(v, j, i, &j->item[i]);
     for (size_t from = 0; from < j->batch.n; from += AT_ONCE) {
         size_t n = j->batch.n - from < AT_ONCE ? j->batch.n - from : AT_ONCE;
 
         for (size_t i = 0; i < n; i++)
             line[i] = logread_line(&j->batch, from + i);
-        merkle_leaves(line, n, leaf);
-        for (size_t i = 0; i < n; i++)
-            j->item[from + i].leaf = leaf[i];
+        merkle_leaves(line, n, &j->leaf[from]);
     }
+}
+
+/* Those of the items of[0..n). */
+static void check_payloads(struct job *j, const uint16_t *of, size_t n)
+{
+    struct merkle_hash hash[AT_ONCE], *out[AT_ONCE] = {NULL};
+    struct str text[AT_ONCE] = {{NULL, 0}};
+
+    for (size_t i = 0; i < n; i++) {
+        const struct logread_item *it = &j->batch.item[of[i]];
+
+        text[i] = str_n(j->batch.text.ptr + it->payload_at, it->payload_len);
+        out[i] = &hash[i];
+    }
+    merkle_sha256_many(text, n, out);
+    for (size_t i = 0; i < n; i++) {
+        struct checked *c = &j->item[of[i]];
+
+        c->payload_ok =
+            !j->batch.item[of[i]].payload_too_large && c->r.has_ph && merkle_eq(&hash[i], &c->r.ph);
+    }
+}
+
+static void hash_payloads(struct job *j)
+{
+    uint16_t of[AT_ONCE];
+    size_t n = 0;
+
+    for (size_t i = 0; i < j->batch.n; i++) {
+        if (j->batch.item[i].has_payload && j->item[i].decoded)
+            of[n++] = (uint16_t)i;
+        if (n == AT_ONCE) {
+            check_payloads(j, of, n);
+            n = 0;
+        }
+    }
+    check_payloads(j, of, n);
+}
+
+static void check_batch(const struct verify *v, struct job *j)
+{
+    for (size_t i = 0; i < j->batch.n; i++)
+        check_item(v, j, i, &j->item[i]);
+    hash_lines(j);
+    hash_payloads(j);
+    verify_digest(v, j);
 }
 
 static void *worker_main(void *arg)

@@ -229,8 +229,8 @@ static void test_many_at_once(void **state maybe_unused)
 static void test_ranges_agree(void **state maybe_unused)
 {
     struct merkle_range one, many;
-    struct merkle_builder b = {.n = 0};
-    struct merkle_hash leaf[200], r1, r2, r3;
+    struct merkle_builder b = {.n = 0}, lots = {.n = 0};
+    struct merkle_hash leaf[200], r1, r2, r3, r4;
     uint64_t n = 0;
 
     merkle_range_init(&one);
@@ -242,13 +242,42 @@ static void test_ranges_agree(void **state maybe_unused)
             merkle_builder_add(&b, &leaf[i]);
         }
         merkle_range_add_many(&many, leaf, step);
+        merkle_builder_add_many(&lots, leaf, step);
         assert_int_equal(merkle_builder_size(&b), n);
         merkle_range_root(&one, &r1);
         merkle_range_root(&many, &r2);
         merkle_range_root(merkle_builder_range(&b), &r3);
+        if (step % 2) /* else it goes on holding some */
+            merkle_range_root(merkle_builder_range(&lots), &r4);
+        assert_true(step % 2 == 0 || merkle_eq(&r1, &r4));
+        assert_int_equal(merkle_builder_size(&lots), n);
         assert_true(merkle_eq(&r1, &r2));
         assert_true(merkle_eq(&r1, &r3));
         assert_int_equal(many.size, n);
+    }
+}
+
+/* Leaves by the subtree, as those who have its root ready add them. */
+static void test_ready_roots(void **state maybe_unused)
+{
+    struct merkle_builder one = {.n = 0}, b = {.n = 0};
+    struct merkle_hash leaf[MERKLE_HELD], root, r1, r2;
+    uint64_t n = 0;
+
+    for (size_t round = 0; round < 9; round++) {
+        for (size_t i = 0; i < MERKLE_HELD; i++) {
+            (void)number_leaf(NULL, n++, &leaf[i]);
+            merkle_builder_add(&one, &leaf[i]);
+        }
+        merkle_held_root(leaf, &root);
+        if (round % 3 == 2)
+            merkle_builder_add_many(&b, leaf, MERKLE_HELD);
+        else
+            merkle_builder_add_root(&b, &root);
+        assert_int_equal(merkle_builder_size(&b), n);
+        merkle_range_root(merkle_builder_range(&one), &r1);
+        merkle_range_root(merkle_builder_range(&b), &r2);
+        assert_true(merkle_eq(&r1, &r2));
     }
 }
 
@@ -258,7 +287,7 @@ int main(void)
         cmocka_unit_test(test_vectors),        cmocka_unit_test(test_proof_vectors),
         cmocka_unit_test(test_all_inclusions), cmocka_unit_test(test_all_consistencies),
         cmocka_unit_test(test_load),           cmocka_unit_test(test_many_at_once),
-        cmocka_unit_test(test_ranges_agree),
+        cmocka_unit_test(test_ranges_agree),   cmocka_unit_test(test_ready_roots),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
