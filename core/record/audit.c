@@ -260,6 +260,7 @@ void audit_free(struct audit *a)
     sign_key_destroy(&w->old_key);
     map_destroy(&w->forests, free_forest);
     buf_deinit(&w->lines);
+    buf_deinit(&w->committed);
     buf_deinit(&w->note);
     if (w->has_sink)
         sink_close(&w->sink);

@@ -1,5 +1,6 @@
 /* Lines ahead of the writer. What a record costs is half hashing and half SQLite, so with a group
- * of some size a thread of its own, the builder, does the one while the writer does the other:
+ * of some size a thread of its own, the builder, does the one while the writer does the other, or
+ * still commits the group before:
  *
  *   builder:  line, signature, leaf, tree ... of record n + k        (seq, prev, tree, forests,
  * key) writer:   INSERT of record n                                     (connection, copy,

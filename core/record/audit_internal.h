@@ -24,7 +24,9 @@ enum {
 struct pending;
 struct audit_builder;
 
-/* What only the writer touches once the first job was submitted. */
+/* What only the writer touches once the first job was submitted, and the builder (audit_build.c):
+ * what a record moves may belong to the next group already while one is being committed; what is
+ * committed stands apart. */
 struct audit_writer {
     uint64_t seq; /* of the next record */
     struct merkle_hash prev;
@@ -34,17 +36,18 @@ struct audit_writer {
     struct sqlite3_stmt *insert, *insert_checkpoint, *delete_checkpoint, *insert_key;
     struct map
         *forests;     /* leaf hash of an open receipt -> struct merkle_builder * of its children */
-    struct buf lines; /* of this group, each with its newline */
-    struct audit_builder *builder; /* NULL: not needed yet */
-    bool ahead_building;           /* it works on this group */
-    struct buf note;               /* the newest checkpoint */
-    uint64_t group_first,
-        group_checkpoint;        /* first record of this group; size of the last checkpoint */
-    uint64_t checkpoint_written; /* size of the one in X.checkpoint */
-    uint64_t checkpoint_at_ms;   /* not before */
+    struct buf lines; /* of the group that is built, each with its newline */
+    struct buf committed;            /* of the one that is committed, for the copy */
+    struct audit_builder *builder;   /* NULL: not needed yet */
+    bool ahead_building;             /* it works on this group */
+    struct buf note;                 /* the newest checkpoint */
+    uint64_t group_first, group_end; /* records of the group that is committed: [first, end) */
+    uint64_t group_checkpoint;       /* size of the last checkpoint */
+    uint64_t checkpoint_written;     /* size of the one in X.checkpoint */
+    uint64_t checkpoint_at_ms;       /* not before */
     struct sink sink;
     bool has_sink, sink_told;
-    bool ahead;              /* a commit failed: seq, tree and note are ahead of the file */
+    bool ahead;              /* a commit failed: the note is ahead of the file */
     struct pending *last;    /* newest record of this group: carries the checkpoint to the loop */
     struct pending *flushes; /* answered after the commit */
     struct pending *closing; /* audit_close was called */

@@ -291,7 +291,8 @@ static enum status load_chain(struct audit *a, sqlite3 *db, struct err *e)
         s = load_last_record(a, records, e);
     (void)sqlite3_finalize(checkpoint);
     (void)sqlite3_finalize(records);
-    a->w.seq = a->w.group_first = a->w.group_checkpoint = a->size = a->w.tree.range.size;
+    a->w.seq = a->size = a->w.tree.range.size;
+    a->w.group_first = a->w.group_end = a->w.group_checkpoint = a->size;
     return s;
 }
 
@@ -382,6 +383,7 @@ static struct audit *new_audit(struct loop *l, const char *state_dir, const stru
     buf_init(&a->checkpoint, NOTE_MAX);
     buf_init(&a->w.note, NOTE_MAX);
     buf_init(&a->w.lines, (size_t)LOGDB_GROUP_MAX * (RECORD_BUILD_MAX + 1));
+    buf_init(&a->w.committed, (size_t)LOGDB_GROUP_MAX * (RECORD_BUILD_MAX + 1));
     a->w.forests = map_create();
     a->hook = (struct logdb_hook){.begin_group = audit_begin_group,
                                   .end_group = audit_end_group,

@@ -193,7 +193,11 @@ enum status audit_before_commit(struct logdb_hook *h, sqlite3 *db, struct err *e
     const struct sign_key *keys[2] = {w->key, w->old_key};
     struct buf text = BUF_INIT(NOTE_MAX);
     struct checkpoint c = {.size = w->seq};
+    struct buf lines = w->lines;
 
+    w->group_end = w->seq;
+    w->lines = w->committed; /* emptied when the next group begins, which may be built meanwhile */
+    w->committed = lines;
     if (w->seq == w->group_checkpoint)
         return STATUS_OK;
     memcpy(c.origin, a->origin, sizeof(c.origin));
@@ -203,6 +207,7 @@ enum status audit_before_commit(struct logdb_hook *h, sqlite3 *db, struct err *e
     note_sign(buf_str(&text), a->origin, keys, w->old_key ? 2 : 1, &w->note);
     buf_deinit(&text);
     w->last->note = xstrdup(buf_str(&w->note).ptr);
+    w->last = NULL;
     return store_checkpoint(w, db, e);
 }
 
@@ -264,9 +269,9 @@ static void copy(struct audit *a, sqlite3 *db, bool ok, bool now)
     if (!w->has_sink || w->ahead)
         return;
     if (ok)
-        (void)sink_write(&w->sink, buf_str(&w->lines), w->group_first, w->seq, db, now);
-    w->group_first = w->seq;
-    buf_reset(&w->lines);
+        (void)sink_write(&w->sink, buf_str(&w->committed), w->group_first, w->group_end, db, now);
+    w->group_first = w->group_end;
+    buf_reset(&w->committed);
     tell_sink(a);
     if (now || mono_ms() >= w->checkpoint_at_ms)
         write_checkpoint(a);
@@ -326,10 +331,9 @@ void audit_after_commit(struct logdb_hook *h, sqlite3 *db, bool ok)
     struct audit *a = container_of(h, struct audit, hook);
     struct audit_writer *w = &a->w;
 
-    w->last = NULL;
     if (ok)
-        w->group_checkpoint = w->seq;
-    else if (w->seq != w->group_checkpoint)
+        w->group_checkpoint = w->group_end;
+    else if (w->group_end != w->group_checkpoint)
         w->ahead = true;
     if (ok && w->old_key)
         finish_rotation(a, db);

@@ -29,7 +29,8 @@ struct logdb {
     pthread_mutex_t lock; /* guards the queue and `closing` */
     pthread_cond_t wake;
     struct logdb_job *first, *last;
-    size_t n_lazy;   /* jobs of the queue when all of them are lazy, else 0 */
+    size_t n_queued; /* jobs of the queue */
+    size_t n_lazy;   /* the same when all of them are lazy, else 0 */
     uint64_t due_ms; /* then: when they are written; else 0, at once */
     bool closing;
     bool at_once; /* logdb_close_now waits: nothing is posted */
@@ -37,7 +38,8 @@ struct logdb {
     sqlite3 *db; /* start-up: loop thread; later the writer's, as all below */
     sqlite3_stmt *begin, *commit;
     struct logdb_hook *hooks;
-    struct err failed; /* status OK as long as commits succeed */
+    struct group *ahead; /* the next one, whose hooks know of it already; NULL: none */
+    struct err failed;   /* status OK as long as commits succeed */
 };
 
 enum { GROUP_SMALL = 256, CACHE_SMALL = 2 << 20 }; /* jobs; bytes: see shed_cache */
@@ -47,6 +49,7 @@ struct group {
     struct logdb *db;
     struct logdb_job *first, *last;
     size_t n;
+    bool begun;     /* the hooks know of it */
     struct err err; /* of all, unless OK */
 };
 
@@ -208,19 +211,61 @@ static void run_control(const struct group *g)
             (void)job->run(job, NULL, NULL);
 }
 
+static void begin_group(struct logdb *db, struct group *g)
+{
+    g->begun = true;
+    for (struct logdb_hook *h = db->hooks; h; h = h->next)
+        if (h->begin_group)
+            h->begin_group(h, g->first);
+}
+
+static void end_group(struct logdb *db, const struct group *g)
+{
+    for (struct logdb_hook *h = db->hooks; g->begun && h; h = h->next)
+        if (h->end_group)
+            h->end_group(h);
+}
+
 /* The jobs between the hooks' begin_group and end_group. */
 static enum status run_hooked(struct logdb *db, struct group *g, struct err *e)
 {
     enum status s;
 
-    for (struct logdb_hook *h = db->hooks; h; h = h->next)
-        if (h->begin_group)
-            h->begin_group(h, g->first);
+    if (!g->begun)
+        begin_group(db, g);
     s = run_jobs(db, g, e);
-    for (struct logdb_hook *h = db->hooks; h; h = h->next)
-        if (h->end_group)
-            h->end_group(h);
+    end_group(db, g);
     return s;
+}
+
+/* The first jobs of the queue, as many as fit. The lock is held. */
+static struct group *cut(struct logdb *db)
+{
+    struct group *g = xcalloc(1, sizeof(*g));
+
+    g->db = db;
+    g->first = db->first;
+    for (g->last = g->first, g->n = 1; g->last->next && g->n < LOGDB_GROUP_MAX; g->n++)
+        g->last = g->last->next;
+    db->first = g->last->next;
+    g->last->next = NULL;
+    db->n_queued -= g->n;
+    db->n_lazy = 0;
+    db->due_ms = 0; /* what is left was too much for one group */
+    if (!db->first)
+        db->last = NULL;
+    return g;
+}
+
+/* What modules do by the group ahead of its jobs (hashing, signing) need not wait for the disk. */
+static void begin_ahead(struct logdb *db)
+{
+    pthread_mutex_lock(&db->lock);
+    if (db->n_queued >= LOGDB_AHEAD_MIN)
+        db->ahead = cut(db);
+    pthread_mutex_unlock(&db->lock);
+    if (db->ahead)
+        begin_group(db, db->ahead);
 }
 
 /* The log is only added to, so pages behind its end are of no use again. A large group has the
@@ -235,6 +280,29 @@ static void shed_cache(struct logdb *db, size_t n)
         (void)sqlite3_db_release_memory(db->db);
 }
 
+static enum status run_committed(struct logdb *db, struct group *g, struct err *e)
+{
+    enum status s = run_hooked(db, g, e);
+
+    if (s == STATUS_OK)
+        s = before_commit(db, e);
+    if (s != STATUS_OK)
+        return s;
+    begin_ahead(db);
+    return commit(db, e);
+}
+
+/* No transaction could be begun. Nothing was touched, and the next group may fare better; unless
+ * the modules are ahead of the file with this one. */
+static void not_begun(struct logdb *db, const struct group *g, struct err *e)
+{
+    end_group(db, g);
+    if (g->begun)
+        fail_for_good(db, e);
+    else
+        err_prefix(e, "%s", db->path);
+}
+
 static void run_group(struct logdb *db, struct group *g)
 {
     struct err e = ERR_INIT;
@@ -243,13 +311,12 @@ static void run_group(struct logdb *db, struct group *g)
 
     run_control(g);
     if (db->failed.status != STATUS_OK) {
+        end_group(db, g);
         e = db->failed;
-    } else if (step(db, db->begin, "begin", &e) == STATUS_OK) {
-        if (run_hooked(db, g, &e) != STATUS_OK || before_commit(db, &e) != STATUS_OK ||
-            commit(db, &e) != STATUS_OK)
-            fail_for_good(db, &e);
-    } else {
-        err_prefix(&e, "%s", db->path); /* nothing was touched: the next group may fare better */
+    } else if (step(db, db->begin, "begin", &e) != STATUS_OK) {
+        not_begun(db, g, &e);
+    } else if (run_committed(db, g, &e) != STATUS_OK) {
+        fail_for_good(db, &e);
     }
     g->err = e;
     loop_post(db->loop, answer_group, g);
@@ -311,25 +378,16 @@ static bool may_wait(const struct logdb *db, uint64_t idle_ms, uint64_t *until_m
 static struct group *take_group(struct logdb *db, bool *end)
 {
     uint64_t idle_ms = next_idle_ms(db), until_ms;
-    struct group *g = NULL;
+    struct group *g = steal_ptr(&db->ahead);
 
+    if (g)
+        return g;
     pthread_mutex_lock(&db->lock);
     while (may_wait(db, idle_ms, &until_ms))
         wait_for_work(db, until_ms);
     *end = !db->first && db->closing;
-    if (db->first && (db->closing || db->due_ms <= mono_ms())) {
-        g = xcalloc(1, sizeof(*g));
-        g->db = db;
-        g->first = db->first;
-        for (g->last = g->first, g->n = 1; g->last->next && g->n < LOGDB_GROUP_MAX; g->n++)
-            g->last = g->last->next;
-        db->first = g->last->next;
-        g->last->next = NULL;
-        db->n_lazy = 0;
-        db->due_ms = 0; /* what is left was too much for one group */
-        if (!db->first)
-            db->last = NULL;
-    }
+    if (db->first && (db->closing || db->due_ms <= mono_ms()))
+        g = cut(db);
     pthread_mutex_unlock(&db->lock);
     return g;
 }
@@ -528,6 +586,7 @@ void logdb_submit(struct logdb *db, struct logdb_job *job)
     else
         db->last->next = job;
     db->last = job;
+    db->n_queued++;
     if (wake)
         pthread_cond_signal(&db->wake);
     pthread_mutex_unlock(&db->lock);
