@@ -1,24 +1,11 @@
 /* Tasks that do nothing, through scheduler, executor, receipts and rows, durable: the engine's own
  * cost of a task. */
+#include "tests/bench/measure.h"
 #include "tests/support/engines.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-
-static double seconds_of(const struct timeval *t)
-{
-    return (double)t->tv_sec + (double)t->tv_usec / 1e6;
-}
-
-static double cpu_s(void)
-{
-    struct rusage u;
-
-    getrusage(RUSAGE_SELF, &u);
-    return seconds_of(&u.ru_utime) + seconds_of(&u.ru_stime);
-}
 
 static void submitted(void *arg, enum status s, struct batch *b, const struct err *e)
 {

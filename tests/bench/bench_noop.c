@@ -4,9 +4,9 @@
  * receipt to its closing one, and the processor time of a task. noop.mjs has the peers. Arguments:
  * tasks in checkpoint mode (default 50,000), signed each (default 20,000), slots (default 512). */
 #include "core/base/file.h"
-#include "core/conf/campaign.h"
 #include "core/coord/run.h"
 #include "tests/bench/measure.h"
+#include "tests/support/engines.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,95 +14,6 @@
 #include <unistd.h>
 
 enum { TARGETS = 200, TEXT_MAX = 256 * 1024 * 1024 };
-
-/* --- an executor that does nothing --- */
-
-struct executor {
-    struct loop *loop;
-};
-
-static enum status noop_create(const struct executor_env *env, struct executor **out, struct err *e)
-{
-    (void)e;
-    *out = xcalloc(1, sizeof(**out));
-    (*out)->loop = env->loop;
-    return STATUS_OK;
-}
-
-struct ready {
-    void (*fn)(void *arg, enum status s, const struct err *e);
-    void *arg;
-};
-
-static void on_ready(void *p)
-{
-    struct ready r = *(struct ready *)p;
-
-    free(p);
-    r.fn(r.arg, STATUS_OK, NULL);
-}
-
-static void noop_start(struct executor *x,
-                       void (*ready)(void *arg, enum status s, const struct err *e), void *arg)
-{
-    struct ready *r = xcalloc(1, sizeof(*r));
-
-    *r = (struct ready){ready, arg};
-    loop_defer(x->loop, on_ready, r);
-}
-
-static void on_turn(void *p)
-{
-    struct attempt *a = p;
-
-    a->status = STATUS_OK;
-    a->done(a);
-}
-
-static void noop_run(struct executor *x, struct attempt *a)
-{
-    loop_defer(x->loop, on_turn, a);
-}
-
-static void noop_cancel(struct executor *x, struct attempt *a, enum status why)
-{
-    (void)x;
-    (void)a;
-    (void)why; /* it ends at the next turn in any case */
-}
-
-static void noop_stop(struct executor *x, void (*stopped)(void *arg), void *arg)
-{
-    loop_defer(x->loop, stopped, arg);
-}
-
-static void noop_destroy(struct executor **x)
-{
-    free(*x);
-    *x = NULL;
-}
-
-static const struct executor_ops noop_executor = {
-    .name = "noop",
-    .create = noop_create,
-    .start = noop_start,
-    .run = noop_run,
-    .cancel = noop_cancel,
-    .stop = noop_stop,
-    .destroy = noop_destroy,
-};
-
-static enum status no_browser(const struct campaign_conf *c, const char *state_dir, char out[32],
-                              struct err *e)
-{
-    (void)c;
-    (void)state_dir;
-    (void)e;
-    (void)snprintf(out, 32, "156.0.8078.79");
-    return STATUS_OK;
-}
-
-static const struct run_kit noop_kit = {.executor = &noop_executor, .browser_version = no_browser};
 
 /* --- one run --- */
 
@@ -159,7 +70,7 @@ static void on_over(void *arg, struct run *r)
 static void measure(const char *dir, const char *sign, uint64_t n, unsigned slots)
 {
     struct bench b = {.over = false};
-    struct run_opts opts = {.kit = &noop_kit, .state_dir = dir, .n_watch = 1};
+    struct run_opts opts = {.kit = &bare_kit, .state_dir = dir, .n_watch = 1};
     struct run *r = NULL;
     struct err e = ERR_INIT;
     double wall, cpu;
@@ -192,7 +103,7 @@ static void measure(const char *dir, const char *sign, uint64_t n, unsigned slot
 static void enrol(const char *dir, unsigned members)
 {
     struct bench b = {.over = false};
-    struct run_opts opts = {.kit = &noop_kit, .state_dir = dir};
+    struct run_opts opts = {.kit = &bare_kit, .state_dir = dir};
     struct run *r = NULL;
     struct err e = ERR_INIT;
     uint64_t before;

@@ -158,6 +158,40 @@ static enum status no_browser(const struct campaign_conf *c, const char *state_d
 
 const struct run_kit noop_kit = {.executor = &noop_executor, .browser_version = no_browser};
 
+/* --- one that does nothing at all --- */
+
+static void on_turn(void *p)
+{
+    struct attempt *a = p;
+
+    a->status = STATUS_OK;
+    a->done(a);
+}
+
+static void bare_run(struct executor *x, struct attempt *a)
+{
+    loop_defer(x->env.loop, on_turn, a);
+}
+
+static void bare_cancel(struct executor *x, struct attempt *a, enum status why)
+{
+    (void)x;
+    (void)a;
+    (void)why; /* it ends at the next turn in any case */
+}
+
+static const struct executor_ops bare_executor = {
+    .name = "bare",
+    .create = noop_create,
+    .start = noop_start,
+    .run = bare_run,
+    .cancel = bare_cancel,
+    .stop = noop_stop,
+    .destroy = noop_destroy,
+};
+
+const struct run_kit bare_kit = {.executor = &bare_executor, .browser_version = no_browser};
+
 /* --- the rig --- */
 
 static void on_trouble(void *arg, const struct err *e)

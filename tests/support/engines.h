@@ -11,6 +11,9 @@
  * "hang": it ends when it is cancelled; "once": it confirms first, as what cannot be repeated. */
 extern const struct executor_ops noop_executor;
 extern const struct run_kit noop_kit;
+/** For measuring: one that does nothing at all. Each attempt succeeds at the loop's next turn,
+ * without an output. */
+extern const struct run_kit bare_kit;
 /** Attempts that noop_executor began, in this process. */
 extern unsigned noop_runs;
 
