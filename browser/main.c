@@ -43,6 +43,7 @@ static const struct cli_verb *const verbs[] = {
     &verb_batch_status,
     &verb_batch_results,
     &verb_batch_cancel,
+    &verb_batch_remove,
     &verb_scale,
     &verb_pause,
     &verb_unpause,

@@ -1,4 +1,4 @@
-/* Batches: submit, look, results, cancel. */
+/* Batches: submit, look, results, cancel, remove. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -213,4 +213,47 @@ void api_batch_cancel(struct exchange *x, void *arg)
     c->engine = a->engine;
     snprintf(c->id, sizeof(c->id), "%s", batch_id(b));
     batch_cancel(b, on_cancelled, c);
+}
+
+/* --- remove --- */
+
+static void on_removed(void *arg, enum status s, size_t n, const struct err *e)
+{
+    struct exchange *x = arg;
+
+    if (s != STATUS_OK)
+        exchange_answer_err(x, e);
+    else
+        exchange_answer_json(x, 200, json_add_num(json_new_object(), "removed", (double)n));
+}
+
+void api_batch_remove(struct exchange *x, void *arg)
+{
+    struct api *a = arg;
+
+    if (api_no_body(x))
+        engine_remove(a->engine, exchange_param(x, "id"), on_removed, x);
+}
+
+struct removal {
+    int64_t older_than_ms;
+};
+
+void api_batches_remove(struct exchange *x, void *arg)
+{
+    static const struct json_field fields[] = {
+        {JF_COMMON(struct removal, older_than_ms), .kind = JK_INT, .required = true,
+         .max = (int64_t)100 * 366 * 86400 * 1000},
+    };
+    static const struct json_schema schema = {
+        .name = "body", .fields = fields, .n = ARRAY_LEN(fields), .size = sizeof(struct removal)};
+    struct api *a = arg;
+    struct removal r = {0};
+    int64_t now_ms = (int64_t)loop_wall_ms(engine_loop(a->engine));
+
+    if (!api_check_query(x, no_query) || !api_decode(x, &schema, &r))
+        return;
+    engine_remove_older(a->engine,
+                        r.older_than_ms < now_ms ? (uint64_t)(now_ms - r.older_than_ms) : 0,
+                        on_removed, x);
 }

@@ -38,6 +38,8 @@ void api_batch(struct exchange *x, void *arg);
 void api_batch_results(struct exchange *x, void *arg);
 void api_batch_summary(struct exchange *x, void *arg);
 void api_batch_cancel(struct exchange *x, void *arg);
+void api_batch_remove(struct exchange *x, void *arg);
+void api_batches_remove(struct exchange *x, void *arg);
 
 /* api_guard.c */
 void api_breakers(struct exchange *x, void *arg);

@@ -103,7 +103,7 @@ extern const struct cli_verb verb_run, verb_resume, verb_config_show, verb_confi
     verb_identity_show, verb_identity_import, verb_identity_export, verb_identity_rotate,
     verb_identity_remove, verb_identity_check, verb_proxy_check, verb_serve, verb_status,
     verb_scale, verb_pause, verb_unpause, verb_drain, verb_config_set, verb_batch_submit,
-    verb_batch_list, verb_batch_status, verb_batch_results, verb_batch_cancel, verb_version,
-    verb_completion, verb_ops;
+    verb_batch_list, verb_batch_status, verb_batch_results, verb_batch_cancel, verb_batch_remove,
+    verb_version, verb_completion, verb_ops;
 
 #endif

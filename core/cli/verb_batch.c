@@ -1,4 +1,4 @@
-/* `batch`: submit, list, status, results, cancel, on a running engine. */
+/* `batch`: submit, list, status, results, cancel, remove, on a running engine. */
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -271,6 +271,70 @@ static int results(struct cli *c)
     return code;
 }
 
+/* --- remove --- */
+
+static const struct cli_option remove_options[] = {
+    {"older-than", 0, "AGE", "instead of ID: all that ended longer ago: 30d, 12h, 90m, 45s"},
+    {"json", 0, NULL, "print the engine's answer as JSON"},
+    {NULL, 0, NULL, NULL},
+};
+
+/* "30d" in milliseconds. */
+static bool age_ms(struct str text, uint64_t *out)
+{
+    static const struct {
+        char letter;
+        uint64_t ms;
+    } units[] = {{'s', 1000}, {'m', 60000}, {'h', 3600000}, {'d', 86400000}};
+    uint64_t n;
+
+    for (size_t i = 0; i < ARRAY_LEN(units) && text.len > 1; i++) {
+        if (text.ptr[text.len - 1] == units[i].letter &&
+            str_to_u64(str_n(text.ptr, text.len - 1), UINT32_MAX, &n)) {
+            *out = n * units[i].ms;
+            return true;
+        }
+    }
+    return false;
+}
+
+static int print_removed(struct cli *c, const struct json *answer)
+{
+    double n = num(answer, "removed");
+
+    if (cli_has(c, "json"))
+        return cli_print_json(c, answer);
+    if (cli_n_args(c) > 0)
+        printf("%s is removed: its results are gone, its receipts stay\n", cli_arg(c, 0));
+    else
+        printf("%.0f batch%s removed\n", n, n == 1 ? " is" : "es are");
+    return EXIT_OK;
+}
+
+static int remove_batches(struct cli *c)
+{
+    const char *age = cli_get(c, "older-than");
+    cleanup_free char *path = NULL;
+    char body[64] = "";
+    uint64_t ms = 0;
+    struct json *answer;
+    int code;
+
+    if ((cli_n_args(c) == 1) == (age != NULL))
+        return cli_usage(c, "batch remove: expected an ID or --older-than, one of them");
+    if (age && !age_ms(str_from(age), &ms))
+        return cli_usage(c, "--older-than: found \"%s\", expected a number and s, m, h or d", age);
+    if (age)
+        snprintf(body, sizeof(body), "{\"older_than_ms\":%" PRIu64 "}", ms);
+    path =
+        age ? xstrdup("/v1/batches/remove") : remote_path("/v1/batches/", cli_arg(c, 0), "/remove");
+    code = remote_call(c, "POST", path, str_from(body), &answer);
+    if (code == EXIT_OK)
+        code = print_removed(c, answer);
+    json_destroy(&answer);
+    return code;
+}
+
 /* --- the verbs --- */
 
 const struct cli_verb verb_batch_submit = {
@@ -326,4 +390,17 @@ const struct cli_verb verb_batch_cancel = {
     .min_args = 1,
     .max_args = 1,
     .run = cancel,
+};
+
+const struct cli_verb verb_batch_remove = {
+    .name = "batch remove",
+    .summary = "Remove batches that are over, with their results",
+    .usage = "[ID]",
+    .options = remove_options,
+    .max_args = 1,
+    .details =
+        "A signed receipt says so. The batch's own receipts stay in the audit log, and files of\n"
+        "artefacts where they are. The room in log.sqlite is used again. A batch that is not over\n"
+        "is refused: cancel it first.",
+    .run = remove_batches,
 };

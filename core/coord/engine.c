@@ -75,6 +75,7 @@ enum status engine_create(const struct engine_opts *opts, struct engine **out, s
     e->targets = map_create();
     e->by_number = map_create();
     e->by_key = map_create();
+    e->removing = map_create();
     list_init(&e->batches);
     list_init(&e->dirty);
     tally_init(&e->tally);
@@ -147,6 +148,7 @@ void engine_destroy(struct engine **ep)
     engine_unmake(e);
     map_destroy(&e->by_number, NULL);
     map_destroy(&e->by_key, free);
+    map_destroy(&e->removing, NULL);
     tally_deinit(&e->tally);
     buf_deinit(&e->scratch);
     json_destroy(&e->described);
@@ -176,6 +178,8 @@ static void begin(struct engine *e)
     events_engine(e, "engine.ready");
     engine_start_scaling(e);
     tell_ready(e);
+    if (store_must_sweep(e->store))
+        engine_sweep(e);
     for (struct list *l = e->batches.next; l != &e->batches; l = l->next)
         batch_begin(container_of(l, struct batch, link));
 }

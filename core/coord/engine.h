@@ -146,6 +146,17 @@ must_check enum status engine_resume(struct engine *e, const char *id,
 /** After engine_resume, before or after engine_start: "campaign.resume" is appended to the log, and
  * its tasks run. */
 void batch_go_on(struct batch *b);
+/** *n batches were removed; with an error perhaps not all. */
+typedef void engine_removed_fn(void *arg, enum status s, size_t n, const struct err *e);
+/** Removes a batch that is over: its row with key and summary, and its results. A signed receipt
+ * "batch.removed" says so. When `done` is called it is durable, and nobody finds the batch any
+ * more; its results go in the background, and their room in log.sqlite is used again. Receipts
+ * stay, as all of the audit log does; so do files of artefacts. Its number is not given again; its
+ * key is free. NOT_FOUND; BUSY: it is not over, or an attempt that was given up still needs it. */
+void engine_remove(struct engine *e, const char *id, engine_removed_fn *done, void *arg);
+/** The same of all batches of the state directory that ended before `before_ms` (wall). Those that
+ * are still needed are left out. */
+void engine_remove_older(struct engine *e, uint64_t before_ms, engine_removed_fn *done, void *arg);
 /** Goes on with all batches of earlier processes that are not over and do not bring their own
  * engine: for `fleet serve`, after engine_create. They are acknowledged already; errors are told as
  * trouble. Returns how many. Blocking: reads log.sqlite. */

@@ -484,16 +484,20 @@ void batch_cancel(struct batch *b, void (*done)(void *arg, enum status s, const 
 
 /* --- the end --- */
 
+bool batch_is_idle(struct batch *b)
+{
+    if (b->is_heavy)
+        lighten(b);
+    return batch_is_over(b->state) && !b->results && !b->waiters && !b->is_heavy;
+}
+
 static void forget_oldest(struct engine *e)
 {
     for (struct list *l = e->batches.next, *next; l != &e->batches; l = next) {
         struct batch *b = container_of(l, struct batch, link);
 
         next = l->next;
-        if (b->is_heavy)
-            lighten(b);
-        if (e->n_over > ENGINE_BATCHES_KEPT && batch_is_over(b->state) && !b->results &&
-            !b->waiters && !b->is_heavy) {
+        if (batch_is_idle(b) && e->n_over > ENGINE_BATCHES_KEPT) {
             e->n_over--;
             batch_destroy(b);
         }

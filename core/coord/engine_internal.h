@@ -1,7 +1,8 @@
 /* What the files of an engine share: engine.c (its life), engine_make.c (its parts), engine_batch.c
  * (batches from submission to close), engine_task.c (tasks and their receipts), engine_log.c
  * (attempts), engine_rotate.c (members that become somebody else), engine_resume.c and
- * engine_results.c (what earlier processes left), engine_ask.c (settings and statistics). */
+ * engine_results.c (what earlier processes left), engine_remove.c (batches that go), engine_ask.c
+ * (settings and statistics). */
 #ifndef CORE_COORD_ENGINE_INTERNAL_H
 #define CORE_COORD_ENGINE_INTERNAL_H
 
@@ -131,6 +132,8 @@ struct engine {
     struct list dirty;     /* batches with attempts to note */
     struct map *by_number; /* number -> struct batch */
     struct map *by_key;    /* key -> struct key_of */
+    struct map *removing;  /* numbers of batches whose removal is on its way */
+    bool sweeping;         /* rows of removed ones are being deleted */
     size_t n_open, n_over; /* batches */
     const char *artifacts_dir;
     struct buf scratch; /* engine_task.c: texts that are copied at once */
@@ -220,6 +223,8 @@ void batch_check_end(struct batch *b);
 /** At the engine's end: the receipt that says that it is to go on. */
 void batch_suspend(struct batch *b);
 void batch_move(struct batch *b, enum batch_state to);
+/** It is over, and nobody here needs it any more. */
+bool batch_is_idle(struct batch *b);
 /** The batch that is to go on, with what it needs; its tasks are read. */
 void batch_take_spec(struct batch *b, const struct batch_spec *spec);
 void batch_hash(const struct campaign_files *files, unsigned char out[32]);
@@ -241,7 +246,13 @@ bool engine_log_begin(void *arg, const struct task *t, struct attempt *a);
 void engine_log_confirm(struct attempt *a,
                         void (*go)(void *arg, enum status s, const struct err *e), void *arg);
 
+/* engine_remove.c */
+/** Deletes, bit by bit, what removed batches left. */
+void engine_sweep(struct engine *e);
+
 /* engine_resume.c */
+/** "b-0000012" -> 12; 0: it is none. */
+uint32_t batch_number(const char *id);
 /** Batches of earlier processes: keys, and what is over for those who ask. At start. */
 must_check enum status engine_load_batches(struct engine *e, struct err *er);
 

@@ -93,8 +93,7 @@ enum status engine_load_batches(struct engine *e, struct err *er)
     return s == STATUS_OK ? s : err_prefix(er, "batches of earlier runs");
 }
 
-/* "b-0000012" -> 12; 0: it is none. */
-static uint32_t number_of(const char *id)
+uint32_t batch_number(const char *id)
 {
     uint64_t n = 0;
 
@@ -104,7 +103,7 @@ static uint32_t number_of(const char *id)
 
 struct batch *engine_find(struct engine *e, const char *id)
 {
-    uint32_t n = number_of(id);
+    uint32_t n = batch_number(id);
     struct batch *b = n ? map_find_u64(e->by_number, n) : NULL;
     struct arena *a;
 

@@ -60,6 +60,16 @@ void events_batch(struct engine *e, const struct batch *b)
     emit(e, type, b->id, json_add_num(j, "failed", (double)(b->finished - b->succeeded)));
 }
 
+void events_removed(struct engine *e, uint32_t n, const unsigned char *leaf)
+{
+    char id[BATCH_ID_MAX], hex[AUDIT_HEX_MAX];
+    struct json *j = json_new_object();
+
+    snprintf(id, sizeof(id), "b-%07u", n);
+    json_add_str(j, "batch", id);
+    emit(e, "batch.removed", id, json_add_str(j, "receipt", audit_hex(leaf, hex)));
+}
+
 void events_task(struct engine *e, const struct batch *b, const struct batch_task *t)
 {
     struct json *j;

@@ -2,6 +2,7 @@
  * engine_opts.events says so, each task's end. The one file of this folder that emits.
  *
  *   batch.processing, batch.completed ...   subject: the batch's id; {"batch","name","total",...}
+ *   batch.removed                           subject: the batch's id; {"batch","receipt"}
  *   task.succeeded, task.failed ...         subject: the batch's id; {"batch","task","index",...}
  *   breaker.opened, breaker.reset           subject: the target
  *   slots.scaled                            {"slots","why"}
@@ -18,6 +19,7 @@
 /** Opens the engine's substrate on its database, which nothing was submitted to. */
 must_check enum status events_open(struct engine *e, struct err *er);
 void events_batch(struct engine *e, const struct batch *b);
+void events_removed(struct engine *e, uint32_t n, const unsigned char *leaf);
 void events_task(struct engine *e, const struct batch *b, const struct batch_task *t);
 void events_breaker(struct engine *e, struct str target, bool open);
 void events_scaled(struct engine *e, uint32_t slots, const char *why);

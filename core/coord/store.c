@@ -25,6 +25,8 @@ static const char *const steps[] = {
     "CREATE TABLE task_log(id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, entries BLOB NOT NULL);",
     "CREATE TABLE rotated(id TEXT PRIMARY KEY, next TEXT NOT NULL, at_ms INTEGER NOT NULL)"
     " WITHOUT ROWID;",
+    "ALTER TABLE engine ADD COLUMN last_batch INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE removal(n INTEGER PRIMARY KEY);",
 };
 
 static const char *const statements[] = {
@@ -44,6 +46,13 @@ static const char *const statements[] = {
     [ST_DROP_STAGES] = "DELETE FROM task_stage WHERE id >= ?1 << 32 AND id < (?1 + 1) << 32",
     [ST_END] = "UPDATE engine SET ended = ?1",
     [ST_ROTATED] = "INSERT OR REPLACE INTO rotated(id, next, at_ms) VALUES(?1, ?2, ?3)",
+    [ST_REMOVAL] = "INSERT OR IGNORE INTO removal(n) VALUES(?1)",
+    [ST_LAST_BATCH] = "UPDATE engine SET last_batch = max(last_batch, ?1)",
+    [ST_DROP_BATCH] = "DELETE FROM batch WHERE n = ?1",
+    [ST_NEXT_REMOVAL] = "SELECT n FROM removal ORDER BY n LIMIT 1",
+    [ST_DROP_DONE] = "DELETE FROM task_done WHERE id IN (SELECT id FROM task_done"
+                     " WHERE id >= ?1 << 32 AND id < (?1 + 1) << 32 ORDER BY id LIMIT ?2)",
+    [ST_DROP_REMOVAL] = "DELETE FROM removal WHERE n = ?1",
 };
 _Static_assert(ARRAY_LEN(statements) == ST_COUNT, "a text for each statement");
 
@@ -100,13 +109,18 @@ static enum status read_u64(sqlite3 *db, const char *sql, uint64_t *out, struct 
 /* Durable before any work of this process: one statement, its own transaction. */
 static enum status raise_epoch(struct store *s, sqlite3 *db, struct err *e)
 {
-    uint64_t before = 0, ended = 0, last = 0;
+    uint64_t before = 0, ended = 0, last = 0, removals = 0;
     enum status st = read_u64(db, "SELECT epoch FROM engine", &before, e);
 
     if (st == STATUS_OK)
         st = read_u64(db, "SELECT ended FROM engine", &ended, e);
     if (st == STATUS_OK)
-        st = read_u64(db, "SELECT coalesce(max(n), 0) FROM batch", &last, e);
+        st = read_u64(db,
+                      "SELECT max(last_batch, coalesce((SELECT max(n) FROM batch), 0))"
+                      " FROM engine",
+                      &last, e);
+    if (st == STATUS_OK)
+        st = read_u64(db, "SELECT count(*) FROM removal", &removals, e);
     if (st != STATUS_OK)
         return st;
     if (before >= EPOCH_MAX)
@@ -116,6 +130,7 @@ static enum status raise_epoch(struct store *s, sqlite3 *db, struct err *e)
         return logdb_error(db, e, "raise the engine's epoch");
     s->epoch = before + 1;
     s->was_ended = ended == before;
+    s->must_sweep = removals > 0;
     s->last_number = (uint32_t)last;
     return STATUS_OK;
 }
@@ -233,6 +248,11 @@ uint64_t store_epoch(const struct store *s)
 bool store_was_ended(const struct store *s)
 {
     return s->was_ended;
+}
+
+bool store_must_sweep(const struct store *s)
+{
+    return s->must_sweep;
 }
 
 uint32_t store_take_number(struct store *s)
@@ -379,6 +399,75 @@ void store_with_over(struct store *s, struct store_over_batch *w)
 {
     w->store = s;
     w->with.run = run_over;
+}
+
+/* --- removal --- */
+
+static enum status run_removed(struct audit_with *with, sqlite3 *db, const unsigned char *leaf,
+                               uint64_t seq, struct err *e)
+{
+    static const enum store_statement all[] = {ST_REMOVAL, ST_LAST_BATCH, ST_DROP_BATCH};
+    const struct store_removed_batch *w = container_of(with, struct store_removed_batch, with);
+    enum status s = STATUS_OK;
+
+    (void)leaf;
+    (void)seq;
+    for (size_t i = 0; i < ARRAY_LEN(all) && s == STATUS_OK; i++) {
+        bind_u64(w->store->st[all[i]], 1, w->n);
+        s = finish(db, w->store->st[all[i]], "remove the batch", e);
+    }
+    return s;
+}
+
+void store_with_removed(struct store *s, struct store_removed_batch *w)
+{
+    w->store = s;
+    w->with.run = run_removed;
+}
+
+/* The batch whose results go next; 0: none. */
+static enum status next_removal(struct store *s, sqlite3 *db, uint32_t *n, struct err *e)
+{
+    sqlite3_stmt *st = s->st[ST_NEXT_REMOVAL];
+    int rc = sqlite3_step(st);
+
+    *n = rc == SQLITE_ROW ? (uint32_t)sqlite3_column_int64(st, 0) : 0;
+    (void)sqlite3_reset(st);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? STATUS_OK
+                                                 : logdb_error(db, e, "look for removed batches");
+}
+
+static enum status run_sweep(struct logdb_job *job, sqlite3 *db, struct err *e)
+{
+    struct store_sweep *w = container_of(job, struct store_sweep, job);
+    struct store *s = w->store;
+    sqlite3_stmt *drop_done = s->st[ST_DROP_DONE];
+    uint32_t n;
+    enum status st = next_removal(s, db, &n, e);
+
+    w->more = st == STATUS_OK && n != 0;
+    if (!w->more)
+        return st;
+    bind_u64(drop_done, 1, n);
+    bind_u64(drop_done, 2, STORE_SWEEP_ROWS);
+    st = finish(db, drop_done, "remove results", e);
+    return st == STATUS_OK && sqlite3_changes(db) < STORE_SWEEP_ROWS
+               ? drop(s, db, ST_DROP_REMOVAL, n, e)
+               : st;
+}
+
+static void on_swept(struct logdb_job *job, enum status s, const struct err *e)
+{
+    struct store_sweep *w = container_of(job, struct store_sweep, job);
+
+    w->done(w, s, e);
+}
+
+void store_sweep_submit(struct store *s, struct store_sweep *w)
+{
+    w->store = s;
+    w->job = (struct logdb_job){.run = run_sweep, .done = on_swept, .lazy = true};
+    logdb_submit(s->db, &w->job);
 }
 
 /* --- attempts --- */

@@ -1,16 +1,15 @@
 /* What the engine keeps in log.sqlite, beside the receipts: its epoch, batches with all they need,
  * attempts, outputs of stages, and what tasks came to. Module "engine" of migrate.h:
  *
- *   engine(epoch, ended)            one row. `ended`: the epoch that closed in order
- *   batch(n, ...)                   one row a batch, for ever: also the memory of its key
- *   batch_file(n << 16 | i, ...)    its texts (0600, credentials of proxies included), until it is
- *                                   over
- *   task_done(n << 32 | index, ...) what a task came to; `line` is its line of results without the
- *                                   receipt, which is in `leaf`
+ *   engine(epoch, ended, last_batch) one row. `ended`: the epoch that closed in order;
+ * `last_batch`: the greatest number of a batch that was removed batch(n, ...)                   one
+ * row a batch, until it is removed: also the memory of its key batch_file(n << 16 | i, ...)    its
+ * texts (0600, credentials of proxies included), until it is over task_done(n << 32 | index, ...)
+ * what a task came to; `line` is its line of results without the receipt, which is in `leaf`
  *   task_stage(n << 32 | index)     pipelines: the last stage that went through, with its output
- *   rotated(id, next, at_ms)        identities of members that became others
- *   task_log(n << 32 | i)           attempts begun, confirmed and ended, many to a row, until the
- *                                   batch is over
+ *   removal(n)                      batches that were removed and whose results are not all gone
+ * yet rotated(id, next, at_ms)        identities of members that became others task_log(n << 32 |
+ * i)           attempts begun, confirmed and ended, many to a row, until the batch is over
  *
  * Integer keys only, no second index but that of keys. What belongs to a receipt is written in its
  * transaction (audit.h, struct audit_with): never one without the other. Statements are prepared
@@ -99,6 +98,13 @@ struct store_rotated { /* with "identity.rotated" */
 };
 void store_with_rotated(struct store *s, struct store_rotated *w);
 
+struct store_removed_batch { /* with "batch.removed" */
+    struct audit_with with;
+    struct store *store;
+    uint32_t n;
+};
+void store_with_removed(struct store *s, struct store_removed_batch *w);
+
 static inline uint64_t store_task_id(uint32_t batch, uint32_t index)
 {
     return (uint64_t)batch << 32 | index;
@@ -137,6 +143,23 @@ void store_log_submit(struct store *s, struct store_log *l);
 void store_cancel(struct store *s, uint32_t n,
                   void (*done)(void *arg, enum status s, const struct err *e), void *arg);
 
+/* --- results of batches that were removed --- */
+
+enum { STORE_SWEEP_ROWS = 1000 };
+
+/** Deletes the next STORE_SWEEP_ROWS rows. `more`: there may be more. Freed by the caller after
+ * `done`. */
+struct store_sweep {
+    struct logdb_job job;
+    struct store *store;
+    bool more;
+    void (*done)(struct store_sweep *w, enum status s, const struct err *e);
+    void *arg;
+};
+void store_sweep_submit(struct store *s, struct store_sweep *w);
+/** An earlier process left some. */
+bool store_must_sweep(const struct store *s);
+
 /* --- read: blocking, for start-up; pages on worker threads --- */
 
 /** A batch as its row says. Strings are in the arena of the read. */
@@ -157,6 +180,16 @@ struct store_batch {
 must_check enum status store_read_batches(const char *db_path, uint32_t n, struct arena *a,
                                           bool (*fn)(void *arg, const struct store_batch *b),
                                           void *arg, struct err *e);
+/** Batches that are over and ended before `before_ms` (wall), or of these only batch `n` where that
+ * is not 0. Any thread. */
+struct store_ended {
+    uint32_t n;
+    char *key; /* malloc'ed, taken over by `fn`; NULL: none */
+    unsigned char open[AUDIT_LEAF], close[AUDIT_LEAF];
+};
+must_check enum status store_read_ended(const char *db_path, uint32_t n, uint64_t before_ms,
+                                        void (*fn)(void *arg, const struct store_ended *b),
+                                        void *arg, struct err *e);
 /** All rows of `rotated`; borrowed for the call. */
 must_check enum status store_read_rotated(const char *db_path,
                                           void (*fn)(void *arg, const char *id, const char *next,

@@ -19,13 +19,19 @@ enum store_statement {
     ST_DROP_STAGES,
     ST_END,
     ST_ROTATED,
+    ST_REMOVAL,
+    ST_LAST_BATCH,
+    ST_DROP_BATCH,
+    ST_NEXT_REMOVAL,
+    ST_DROP_DONE,
+    ST_DROP_REMOVAL,
     ST_COUNT
 };
 
 struct store {
     struct logdb *db;
     uint64_t epoch;
-    bool was_ended;
+    bool was_ended, must_sweep;
     uint32_t last_number;
     sqlite3_stmt *st[ST_COUNT]; /* the writer's after the first submit */
 };

@@ -161,6 +161,30 @@ enum status store_read_batches(const char *db_path, uint32_t n, struct arena *a,
     return s;
 }
 
+enum status store_read_ended(const char *db_path, uint32_t n, uint64_t before_ms,
+                             void (*fn)(void *arg, const struct store_ended *b), void *arg,
+                             struct err *e)
+{
+    const uint64_t values[] = {before_ms > INT64_MAX ? INT64_MAX : before_ms, n};
+    struct query q = {0};
+    enum status s = query_open(&q, db_path,
+                               "SELECT n, key, open, close FROM batch WHERE closed_ms > 0 AND"
+                               " closed_ms < ?1 AND (?2 = 0 OR n = ?2) ORDER BY n",
+                               "read the batches", values, 2, e);
+
+    while (query_next(&q, &s, e)) {
+        const unsigned char *key = sqlite3_column_text(q.st, 1);
+        struct store_ended b = {.n = (uint32_t)get_u64(&q, 0)};
+
+        b.key = key ? xstrdup((const char *)key) : NULL;
+        get_hash(&q, 2, b.open);
+        get_hash(&q, 3, b.close);
+        fn(arg, &b);
+    }
+    query_close(&q);
+    return s;
+}
+
 enum status store_read_files(const char *db_path, uint32_t n, struct arena *a,
                              struct campaign_files *out, struct err *e)
 {

@@ -131,6 +131,9 @@ static void test_cancel_pause_scale(void **state)
     free(text);
     assert_int_equal(json_int(json_at(j, "members", "count", NULL), 0), 4);
     json_destroy(&j);
+    j = ask("POST", "/v1/batches/b-0000001/remove", "", 409); /* it runs */
+    assert_non_null(strstr(text_of(json_get(j, "error"), "message"), "is processing"));
+    json_destroy(&j);
     j = ask("DELETE", "/v1/batches/b-0000001", "", 202);
     json_destroy(&j);
     wait_over("b-0000001", "cancelled");
@@ -140,9 +143,20 @@ static void test_cancel_pause_scale(void **state)
     assert_non_null(strstr(text, "b-0000001"));
     free(text);
     json_destroy(&b);
+    j = ask("POST", "/v1/batches/remove", "{}", 400); /* how old is required */
+    json_destroy(&j);
+    j = ask("POST", "/v1/batches/remove", "{\"older_than_ms\":0}", 200);
+    assert_int_equal(json_int(json_get(j, "removed"), -1), 1);
+    json_destroy(&j);
+    j = ask("GET", "/v1/batches/b-0000001", "", 404);
+    json_destroy(&j);
     j = ask("POST", "/v1/drain", "", 202);
     json_destroy(&j);
     assert_int_equal(serve_wait(), 0);
+    assert_int_equal(run("audit verify"), 0);
+    assert_int_equal(run("audit export"), 0);
+    assert_true(out_has("batch.removed"));
+    assert_true(out_has("campaign.close")); /* its receipts are all there */
 }
 
 static void test_breaker(void **state)
@@ -359,6 +373,16 @@ static void test_verbs(void **state)
     assert_int_equal(run("batch cancel b-0000001"), 0);
     assert_true(out_has("is over: partial"));
     assert_int_equal(run("batch status b-7"), 3);
+    assert_int_equal(run("batch remove"), 2);
+    assert_int_equal(run("batch remove b-0000001 --older-than 1d"), 2);
+    assert_int_equal(run("batch remove --older-than soon"), 2);
+    assert_true(err_has("--older-than: found \"soon\", expected a number and s, m, h or d"));
+    assert_int_equal(run("batch remove --older-than 1h"), 0);
+    assert_true(out_has("0 batches are removed"));
+    assert_int_equal(run("batch remove b-0000001"), 0);
+    assert_true(out_has("b-0000001 is removed: its results are gone, its receipts stay"));
+    assert_int_equal(run("batch remove b-0000001"), 3);
+    assert_true(err_has("there is no batch b-0000001"));
     assert_int_equal(run("status"), 0);
     assert_true(out_has("engine     ready"));
     assert_int_equal(run("status --json"), 0);

@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <sqlite3.h>
+
 #include "core/base/jcs.h"
+#include "core/coord/store.h"
 
 static char *dir;
 static struct engine_rig r;
@@ -501,6 +504,134 @@ static void test_resumed(void **state)
     assert_int_equal(page(id, 0, 10).n, 3);
 }
 
+/* --- removal --- */
+
+struct removal {
+    bool told;
+    enum status status;
+    size_t n;
+    struct err err;
+};
+
+static void on_removed(void *arg, enum status s, size_t n, const struct err *e)
+{
+    struct removal *x = arg;
+
+    x->told = true;
+    x->status = s;
+    x->n = n;
+    x->err = *e;
+}
+
+static bool is_told(void *arg)
+{
+    return ((struct removal *)arg)->told;
+}
+
+static struct removal remove_one(const char *id)
+{
+    struct removal x = {.told = false};
+
+    engine_remove(r.engine, id, on_removed, &x);
+    assert_false(x.told);
+    engine_rig_wait(&r, is_told, &x, "the removal is answered");
+    return x;
+}
+
+static struct removal remove_older(uint64_t before_ms)
+{
+    struct removal x = {.told = false};
+
+    engine_remove_older(r.engine, before_ms, on_removed, &x);
+    engine_rig_wait(&r, is_told, &x, "the removal is answered");
+    return x;
+}
+
+/* A number out of the engine's database. */
+static long long count(const char *sql)
+{
+    sqlite3_stmt *st = NULL;
+    sqlite3 *db = NULL;
+    struct err e = ERR_INIT;
+    long long n;
+
+    assert_int_equal(logdb_open_reader(logdb_path(engine_logdb(r.engine)), &db, &e), STATUS_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+    n = sqlite3_column_int64(st, 0);
+    (void)sqlite3_finalize(st);
+    (void)sqlite3_close_v2(db);
+    return n;
+}
+
+static bool is_swept(void *arg)
+{
+    (void)arg;
+    return count("SELECT count(*) FROM removal") == 0;
+}
+
+/* Running ones are refused; one that is over goes with key and results, and its receipts stay. */
+static void test_remove(void **state)
+{
+    const char *spec =
+        "{\"key\":\"k\",\"flow\":{},\"targets\":[{" URL "},{" URL ",\"do\":\"hang\"}]}";
+    char id[BATCH_ID_MAX], again[BATCH_ID_MAX];
+    struct removal x;
+    uint64_t receipts;
+
+    (void)state;
+    snprintf(id, sizeof(id), "%s", batch_id(submit(spec)));
+    x = remove_one(id);
+    assert_int_equal(x.status, STATUS_BUSY);
+    assert_string_equal(x.err.text, "batch b-0000001 is processing: it can be removed when it is "
+                                    "over, or cancelled before");
+    assert_int_equal(remove_older(UINT64_MAX).n, 0); /* none is over */
+    assert_int_equal(remove_one("b-0000007").status, STATUS_NOT_FOUND);
+    assert_int_equal(remove_one("b").status, STATUS_NOT_FOUND);
+    batch_cancel(engine_find(r.engine, id), NULL, NULL);
+    engine_rig_finish(&r, id);
+    assert_int_equal(page(id, 0, 10).n, 2);
+    receipts = audit_size(engine_audit(r.engine));
+    x = remove_one(id);
+    assert_int_equal(x.status, STATUS_OK);
+    assert_int_equal(x.n, 1);
+    assert_null(engine_find(r.engine, id));
+    assert_int_equal(page(id, 0, 10).status, STATUS_NOT_FOUND);
+    assert_int_equal(remove_one(id).status, STATUS_NOT_FOUND);
+    engine_rig_wait(&r, is_swept, NULL, "the results are gone");
+    assert_int_equal(count("SELECT count(*) FROM task_done"), 0);
+    assert_int_equal(count("SELECT count(*) FROM audit_record"), receipts + 1);
+    snprintf(again, sizeof(again), "%s", batch_id(submit(spec))); /* the key is free */
+    assert_string_equal(again, "b-0000002");
+    batch_cancel(engine_find(r.engine, again), NULL, NULL);
+    engine_rig_finish(&r, again);
+}
+
+/* All that ended before a moment; what one process leaves of their results the next one sweeps; and
+ * a number is never given twice. */
+static void test_remove_older(void **state)
+{
+    struct buf many = BUF_INIT(BUF_MAX_LINE * 8);
+    struct batch_info last;
+
+    (void)state;
+    buf_adds(&many, "{\"flow\":{},\"targets\":[{" URL "}");
+    for (int i = 0; i < 2 * STORE_SWEEP_ROWS; i++)
+        buf_adds(&many, ",{" URL "}");
+    buf_adds(&many, "]}");
+    finish("{\"flow\":{},\"targets\":[{" URL "}]}");
+    last = finish(many.ptr);
+    assert_int_equal(remove_older(last.closed_wall_ms > 60000 ? last.closed_wall_ms - 60000 : 0).n,
+                     0);
+    assert_int_equal(remove_older(last.closed_wall_ms + 1).n, 2);
+    reopen();
+    engine_rig_start(&r);
+    engine_rig_wait(&r, is_swept, NULL, "the results are gone");
+    assert_int_equal(count("SELECT count(*) FROM task_done"), 0);
+    assert_string_equal(finish("{\"flow\":{},\"targets\":[{" URL "}]}").id, "b-0000003");
+    buf_deinit(&many);
+}
+
 static void test_draining(void **state)
 {
     struct err e = ERR_INIT;
@@ -530,6 +661,8 @@ int main(void)
         CASE(test_fair),
         CASE(test_resumed),
         CASE(test_draining),
+        CASE(test_remove),
+        CASE(test_remove_older),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
