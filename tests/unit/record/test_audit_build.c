@@ -10,10 +10,11 @@
 
 #include <stdio.h>
 
-enum { MANY = 300 };
+enum { MANY = 300, FLOOD = 1500 /* more than LOGDB_AHEAD_MIN */ };
 
 static struct {
-    char *dir, *db;
+    char *dir, *db, *copy;
+    size_t many; /* receipts of append_many */
     struct loop *loop;
     struct audit *audit;
     size_t answers, refused;
@@ -30,6 +31,8 @@ static int set_up(void **state)
     memset(&f, 0, sizeof(f));
     f.dir = test_mkdir();
     f.db = file_join(f.dir, "log.sqlite");
+    f.copy = file_join(f.dir, "audit.ndjson");
+    f.many = MANY;
     assert_int_equal(loop_create(&f.loop, NULL, &e), STATUS_OK);
     return 0;
 }
@@ -41,12 +44,13 @@ static int tear_down(void **state)
     loop_destroy(&f.loop);
     test_rmdir(&f.dir);
     free(f.db);
+    free(f.copy);
     return 0;
 }
 
 static void open_log(enum audit_sign sign)
 {
-    const struct audit_opts opts = {.sign = sign};
+    const struct audit_opts opts = {.sign = sign, .sink = f.copy};
     struct err e = ERR_INIT;
 
     if (audit_open(f.loop, f.dir, &opts, &f.audit, &e) != STATUS_OK)
@@ -101,13 +105,13 @@ static void append(const char *kind, const unsigned char *parent, const unsigned
 
 static void append_many(const unsigned char *parent)
 {
-    for (size_t i = 0; i < MANY; i++)
+    for (size_t i = 0; i < f.many; i++)
         append("op", parent, NULL);
 }
 
-static struct audit_verdict verify(void)
+static struct audit_verdict verify_one(const char *path)
 {
-    const struct audit_verify_opts opts = {.path = f.db, .threads = 2};
+    const struct audit_verify_opts opts = {.path = path, .threads = 2};
     struct audit_verdict v;
     struct err e = ERR_INIT;
 
@@ -116,6 +120,13 @@ static struct audit_verdict verify(void)
     if (v.exit_code != AUDIT_EXIT_OK)
         fail_msg("exit %d: %s", v.exit_code, v.reason);
     return v;
+}
+
+/* The log, and its copy. */
+static struct audit_verdict verify(void)
+{
+    assert_int_equal(verify_one(f.copy).size, verify_one(f.db).size);
+    return verify_one(f.db);
 }
 
 /* What is appended without a pause comes in few groups, most of them large. */
@@ -130,12 +141,12 @@ static void mixed_group(enum audit_sign sign)
     await(1);
     memcpy(old, f.leaf, AUDIT_LEAF);
     append_many(old);
-    await(1 + MANY);
+    await(1 + f.many);
     close_log();
 
     open_log(sign);
     append("younger.open", old, NULL);
-    await(2 + MANY);
+    await(2 + f.many);
     memcpy(younger, f.leaf, AUDIT_LEAF);
     append_many(younger);
     append("younger.close", old, younger); /* the builder's */
@@ -146,7 +157,7 @@ static void mixed_group(enum audit_sign sign)
     audit_rotate(f.audit, on_answer, NULL);
     audit_rotate(f.audit, on_answer, NULL); /* may come too soon: then it is refused */
     append_many(NULL);
-    await(7 + 5 * MANY);
+    await(7 + 5 * f.many);
     close_log();
     assert_false(f.disordered);
     v = verify();
@@ -166,6 +177,15 @@ static void test_mixed_group_signed_each(void **state)
 {
     (void)state;
     mixed_group(AUDIT_SIGN_EACH);
+}
+
+/* So many that lines are made while the group before is committed: also around what the writer has
+ * to build itself. */
+static void test_flood(void **state)
+{
+    (void)state;
+    f.many = FLOOD;
+    mixed_group(AUDIT_SIGN_CHECKPOINT);
 }
 
 /* Rows of another module that the database refuses, in the midst of a group. */
@@ -204,12 +224,38 @@ static void test_group_that_fails(void **state)
     assert_int_equal(verify().size, durable + MANY);
 }
 
+/* A commit fails while lines of the next group are made already: nothing of either is in the log,
+ * nor in its copy, and all that comes after is refused. */
+static void test_commit_that_fails(void **state)
+{
+    size_t durable;
+
+    (void)state;
+    f.many = FLOOD;
+    fault_set("logdb.commit:2");
+    open_log(AUDIT_SIGN_CHECKPOINT);
+    for (size_t i = 0; i < 8; i++)
+        append_many(NULL);
+    await(8 * f.many);
+    durable = f.answers - f.refused;
+    assert_true(f.refused > 0 && !f.disordered);
+    close_log();
+    fault_set("");
+    open_log(AUDIT_SIGN_CHECKPOINT);
+    append_many(NULL);
+    await(9 * f.many);
+    close_log();
+    assert_int_equal(verify().size, durable + f.many);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_mixed_group, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_mixed_group_signed_each, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_flood, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_group_that_fails, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_commit_that_fails, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
