@@ -157,6 +157,7 @@ enum status room_take(pid_t pid, const char *inside, const char *to, uint64_t ma
                              inside);
     s = check_file(from, inside, max_bytes, bytes, e);
     if (s == STATUS_OK) {
+        (void)unlink(to); /* of a campaign before; never written through a link */
         out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
         s = out >= 0 ? copy(from, out, to, max_bytes, e)
                      : err_set_errno(e, STATUS_ENVIRONMENT, errno, "create %s", to);

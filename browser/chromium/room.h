@@ -17,9 +17,9 @@ enum { ROOM_PATH_MAX = 512 };
  * Chromium. */
 must_check enum status room_profile(pid_t pid, char out[ROOM_PATH_MAX], struct err *e);
 
-/** Moves the file `inside` (a path as the instance sees it) to the new file `to`. `*bytes` is its
- * size. TOO_LARGE when it is larger than `max_bytes`; INVALID when it is no regular file;
- * ENVIRONMENT. */
+/** Moves the file `inside` (a path as the instance sees it) to the file `to`, which is made
+ * anew. `*bytes` is its size. TOO_LARGE when it is larger than `max_bytes`; INVALID when it is no
+ * regular file; ENVIRONMENT. */
 must_check enum status room_take(pid_t pid, const char *inside, const char *to, uint64_t max_bytes,
                                  uint64_t *bytes, struct err *e);
 

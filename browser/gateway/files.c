@@ -192,11 +192,13 @@ static void tell_contexts(struct lease *l, const char *method, const char *membe
     }
 }
 
-/* A session that allowed downloads and ends leaves the browser's own default behind. */
+/* A session that allowed downloads and ends leaves the browser's own default behind. The events
+ * stay on: they are those of the other leases, too. */
 void files_deny(struct lease *l)
 {
     if (l->scope.downloads_dir != NULL && l->own.begun && !l->lost)
-        tell_contexts(l, "Browser.setDownloadBehavior", "\"behavior\":\"deny\"");
+        tell_contexts(l, "Browser.setDownloadBehavior",
+                      "\"behavior\":\"deny\",\"eventsEnabled\":true");
 }
 
 void files_close(struct lease *l)

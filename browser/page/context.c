@@ -40,8 +40,7 @@ static void on_made(void *arg, enum status s, const struct json *result, const s
     c->ready = NULL;
     if (s == STATUS_OK) {
         snprintf(c->id, sizeof c->id, "%s", id);
-        cdp_callf(cdp_conn_root(c->targets->conn), "Browser.setDownloadBehavior", 0, NULL, NULL,
-                  "{\"behavior\":\"deny\",\"browserContextId\":\"%s\"}", c->id);
+        downloads_deny(c);
         ready(ready_arg, c, s, e);
         return;
     }

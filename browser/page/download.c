@@ -29,11 +29,18 @@ static void download_free(struct download *d)
     free(d);
 }
 
+/* eventsEnabled is the session's, not the context's (156): whoever leaves it out for one context
+ * turns the events of all the others off. */
 static void behave(struct context *c, const char *members)
 {
     if (c->id[0] != '\0' && cdp_conn_is_open(c->targets->conn))
         cdp_callf(cdp_conn_root(c->targets->conn), "Browser.setDownloadBehavior", 0, NULL, NULL,
-                  "{\"browserContextId\":\"%s\",%s}", c->id, members);
+                  "{\"browserContextId\":\"%s\",\"eventsEnabled\":true,%s}", c->id, members);
+}
+
+void downloads_deny(struct context *c)
+{
+    behave(c, "\"behavior\":\"deny\"");
 }
 
 void downloads_end(struct context *c)
@@ -43,7 +50,7 @@ void downloads_end(struct context *c)
     if (all == NULL)
         return;
     c->downloads = NULL;
-    behave(c, "\"behavior\":\"deny\"");
+    downloads_deny(c);
     while (!list_empty(&all->all))
         download_free(list_entry(all->all.next, struct download, link));
     free(all->dir);
@@ -64,7 +71,7 @@ void page_allow_downloads(struct page *p, const char *dir, uint64_t max_bytes)
     free(c->downloads->dir);
     c->downloads->dir = xstrdup(dir);
     c->downloads->max_bytes = max_bytes;
-    buf_adds(&b, "\"behavior\":\"allowAndName\",\"eventsEnabled\":true,\"downloadPath\":");
+    buf_adds(&b, "\"behavior\":\"allowAndName\",\"downloadPath\":");
     json_print_str(str_from(dir), &b);
     behave(c, b.ptr);
     buf_deinit(&b);

@@ -241,6 +241,8 @@ void rules_send(struct page *p, struct cdp_session *s);
 
 void download_begins(struct targets *t, const struct json *params);
 void download_progresses(struct targets *t, const struct json *params);
+/** As a new context is to have them. */
+void downloads_deny(struct context *c);
 /** The session is over: denied again, and what was told forgotten. */
 void downloads_end(struct context *c);
 

@@ -115,6 +115,9 @@ static void downloads(void **state)
     ok("{'type': 'allowDownloads'}, " GO("get") "{'type': 'click', 'selectors': ['#get']}, "
                                                 "{'type': 'waitForDownload', 'timeout': 9000}");
     has(tried.artifacts, "r-p.csv");
+    ok("{'type': 'allowDownloads'}, " GO("get") "{'type': 'click', 'selectors': ['#get']}, "
+                                                "{'type': 'waitForDownload', 'timeout': 9000}");
+    has(tried.artifacts, "1-_r-p.csv"); /* in the place of the one of before */
     flow_expect_fail("{'type': 'allowDownloads', 'max_bytes': 3}, " GO(
                          "get") "{'type': 'click', 'selectors': ['#get']}, "
                                 "{'type': 'waitForDownload', 'timeout': 9000}",

@@ -499,7 +499,8 @@ static void test_closing_clears(void **state)
     must(201, "PUT", "/a.txt", "hello", &b);
     assert_int_equal(stat(t.lease->scope.uploads_dir, &st), 0);
     files_close(t.lease);
-    assert_true(was_told("{\"browserContextId\":\"C1\",\"behavior\":\"deny\"}"));
+    assert_true(
+        was_told("{\"browserContextId\":\"C1\",\"behavior\":\"deny\",\"eventsEnabled\":true}"));
     for (int i = 0; i < 500 && t.lease->n_making > 0; i++)
         turn(10);
     assert_int_equal(t.lease->n_making, 0);

@@ -1,5 +1,6 @@
 /* Navigations against a browser that the test plays, event by event: each watcher ends once, in the
  * way that the events say. */
+#include "browser/page/download.h"
 #include "browser/page/page_internal.h"
 
 #include <stdio.h>
@@ -492,6 +493,30 @@ static void test_frames_come_and_go(void **state)
     assert_null(page_frame_find(session.page, child));
 }
 
+/* The browser tells of downloads a session at a time, not a context (156): a member whose session
+ * ends must not make it silent about the downloads of the others. */
+static void test_downloads_are_always_told(void **state)
+{
+    struct str sent;
+    size_t n = 0;
+
+    (void)state;
+    open_page();
+    page_allow_downloads(session.page, "/profile/downloads", 1000);
+    context_end(ctx, true);
+    ctx = NULL;
+    turn();
+    for (sent = buf_str(&wire.sent); sent.len > 0;) {
+        struct str one = str_cut(&sent, '\0');
+
+        if (str_find(one, STR("Browser.setDownloadBehavior")) < 0)
+            continue;
+        assert_true(str_find(one, STR("\"eventsEnabled\":true")) >= 0);
+        n++;
+    }
+    assert_int_equal(n, 3); /* made, allowed, over */
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -508,6 +533,7 @@ int main(void)
         CASE(test_browser_ends_before_the_tab),
         CASE(test_context_goes_under_a_session),
         CASE(test_tab_that_comes_too_late),
+        CASE(test_downloads_are_always_told),
         CASE(test_wait_and_settle),
         CASE(test_frames_come_and_go),
     };
