@@ -7,10 +7,15 @@
 
 #include "browser/cdp/pipe.h"
 #include "browser/chromium/door.h"
+#include "browser/chromium/memory.h"
 #include "core/base/log.h"
 
 /* Threads count as well, some 15 a renderer; against a member that forks without end. */
 enum { PIDS_MAX = 8192 };
+/* A line on standard error is of the page whose end is told so soon after it. */
+enum { OOM_HEARD_MS = 3000 };
+#define V8_SAYS         "V8 javascript OOM"
+#define V8_PROCESS_SAYS "V8 process OOM"
 
 struct instance {
     struct instance_opts opts;
@@ -27,6 +32,8 @@ struct instance {
     struct loop_timer timer;
     char *version, *user_agent;
     uint64_t started_ms;
+    uint64_t v8_oom_ms; /* when its standard error last told of a heap that was full; 0: never */
+    uint64_t oom_kills; /* by the kernel, those that are known */
     uint32_t layers;
     bool asked, over_told;
     struct err why; /* of LOST */
@@ -79,6 +86,19 @@ static void move(struct instance *i, enum instance_event ev)
 
 /* --- standard error: the last of it explains a failed start --- */
 
+/* "V8 javascript OOM (Reached heap limit)." among what came last, also where two reads part it. */
+static void note_oom(struct instance *i, size_t n)
+{
+    static const struct str words[] = {{V8_SAYS, sizeof V8_SAYS - 1},
+                                       {V8_PROCESS_SAYS, sizeof V8_PROCESS_SAYS - 1}};
+    size_t look = n + sizeof V8_SAYS;
+    struct str last = str_skip(buf_str(&i->tail), i->tail.len > look ? i->tail.len - look : 0);
+
+    for (size_t k = 0; k < ARRAY_LEN(words); k++)
+        if (str_find(last, words[k]) >= 0)
+            i->v8_oom_ms = loop_now_ms(i->opts.loop);
+}
+
 static void on_stderr(void *arg, int fd, int events)
 {
     struct instance *i = arg;
@@ -97,6 +117,7 @@ static void on_stderr(void *arg, int fd, int events)
                                   ? i->tail.len + (size_t)n - INSTANCE_TAIL_MAX
                                   : i->tail.len);
     buf_add(&i->tail, piece, (size_t)n);
+    note_oom(i, (size_t)n);
     log_trace(NULL, "instance.stderr", LOG_STR("instance", i->opts.name),
               LOG_S("text", str_trim(str_n(piece, (size_t)n))));
 }
@@ -110,6 +131,27 @@ static void drain_stderr(struct instance *i)
         if (i->tail.len == before)
             return;
     }
+}
+
+/* A page's process ended. V8 says on standard error that a heap was full before it gives up, which
+ * is here before the browser tells of the end; what the kernel killed its cgroup counts. An
+ * allocation that fails outside of V8 is a trap like any other and cannot be told from a crash
+ * (156). */
+static const char *out_of_memory(void *arg)
+{
+    struct instance *i = arg;
+    uint64_t now = loop_now_ms(i->opts.loop), kills, before = i->oom_kills;
+
+    drain_stderr(i);
+    if (i->v8_oom_ms != 0 && now - i->v8_oom_ms < OOM_HEARD_MS) {
+        i->v8_oom_ms = 0; /* it was that page's */
+        return "the page ran out of memory: the heap of its scripts was full";
+    }
+    if (instance_pid(i) == 0)
+        return NULL;
+    kills = memory_oom_kills(instance_pid(i));
+    i->oom_kills = kills;
+    return kills > before ? "the page ran out of memory: the kernel killed its process" : NULL;
 }
 
 /* The last line that says something; Chromium's own timestamps in brackets are cut. */
@@ -179,6 +221,7 @@ static void on_started(struct reaper_child *c, const struct reaper_started *s, v
 
     (void)c;
     i->layers = s->layers;
+    i->oom_kills = memory_oom_kills(instance_pid(i));
     for (size_t n = 0; n < s->n_listeners; n++)
         if (door_listen(i->door, s->listeners[n], &e) != STATUS_OK)
             log_error(NULL, "instance.door", LOG_STR("instance", i->opts.name), LOG_ERR(&e));
@@ -403,6 +446,8 @@ enum status instance_start(const struct instance_opts *opts, struct instance **o
     i->opts = *opts;
     i->arena = arena_create(NULL, 0);
     i->opts.name = arena_strdup(i->arena, opts->name);
+    i->opts.targets.out_of_memory = out_of_memory;
+    i->opts.targets.instance = i;
     i->opts.targets.url_at_creation = opts->program->kind == BROWSER_HEADLESS_SHELL;
     i->stderr_fd = -1;
     buf_init(&i->tail, INSTANCE_TAIL_MAX + 4096);

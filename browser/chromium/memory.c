@@ -3,6 +3,7 @@
 #include "core/base/str.h"
 
 #include <dirent.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,4 +115,60 @@ bool memory_of_tree(pid_t pid, uint64_t *bytes, unsigned *processes)
     *bytes = 0;
     *processes = 0;
     return pid > 0 && add_tree(pid, 0, bytes, processes);
+}
+
+/* --- what the kernel killed --- */
+
+/* The file that counts, of "4:memory:/a/b" (version 1) or "0::/a/b"; false: of another hierarchy.
+ */
+static bool counter_of(struct str line, char *out, size_t max)
+{
+    struct str names;
+    int n;
+
+    (void)str_cut(&line, ':');
+    names = str_cut(&line, ':');
+    line = str_trim(line);
+    if (str_find(line, STR("..")) >= 0)
+        return false;
+    if (str_eqz(names, "memory"))
+        n = snprintf(out, max, "/sys/fs/cgroup/memory%.*s/memory.oom_control", STR_ARG(line));
+    else if (names.len == 0)
+        n = snprintf(out, max, "/sys/fs/cgroup%.*s/memory.events", STR_ARG(line));
+    else
+        return false;
+    return n > 0 && (size_t)n < max;
+}
+
+static uint64_t kills_in(const char *path)
+{
+    uint64_t kills = 0;
+    char line[256];
+    FILE *f = fopen(path, "re");
+
+    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+        struct str rest = str_trim(str_from(line));
+
+        if (str_starts(rest, STR("oom_kill ")))
+            (void)take_number(&rest, &kills);
+    }
+    if (f != NULL)
+        fclose(f);
+    return kills;
+}
+
+uint64_t memory_oom_kills(pid_t pid)
+{
+    char path[PATH_MAX], line[PATH_MAX];
+    uint64_t kills = 0;
+    FILE *f;
+
+    snprintf(path, sizeof path, "/proc/%d/cgroup", (int)pid);
+    f = fopen(path, "re");
+    while (f != NULL && fgets(line, sizeof line, f) != NULL)
+        if (counter_of(str_from(line), path, sizeof path))
+            kills += kills_in(path);
+    if (f != NULL)
+        fclose(f);
+    return kills;
 }

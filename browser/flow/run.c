@@ -249,8 +249,8 @@ static bool wants_picture(const struct flow_run *r)
 
     return r->session->artifacts_dir != NULL && r->cancelled == STATUS_OK && r->step != NULL &&
            page_state(r->session->page) == PAGE_OPEN && page_url(r->session->page)[0] != '\0' &&
-           s != STATUS_PAGE_HUNG && s != STATUS_PAGE_CRASHED && s != STATUS_BROWSER_GONE &&
-           s != STATUS_SHUTTING_DOWN;
+           s != STATUS_PAGE_HUNG && s != STATUS_PAGE_CRASHED && s != STATUS_PAGE_OUT_OF_MEMORY &&
+           s != STATUS_BROWSER_GONE && s != STATUS_SHUTTING_DOWN;
 }
 
 void run_fail(struct flow_run *r, const struct err *e)

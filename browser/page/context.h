@@ -26,8 +26,8 @@ struct targets_opts {
     bool url_at_creation; /* headless-shell: a target may be created with its final URL */
     struct door *door;    /* the instance's, by which members reach their forwarders; NULL: by
                              127.0.0.1 and forward_port */
-    /** "page killed", "context killed", "page crashed", "popup opened": words of the table in
-     * browser/README.md. May be NULL. */
+    /** "page killed", "context killed", "page crashed", "page out of memory", "popup opened": words
+     * of the table in browser/README.md. May be NULL. */
     void (*on_event)(void *arg, const char *what, const struct member *m, const char *text);
     void *arg;
     /** The browser answers nothing any more, not even that a context is to go: it must be killed.
@@ -37,6 +37,10 @@ struct targets_opts {
      * none do. */
     pid_t (*pid)(void *arg);
     void *home; /* argument of the two */
+    /** A page's process has just ended by itself: did it run out of memory? The sentence, borrowed;
+     * NULL: not as far as can be told. May be NULL. */
+    const char *(*out_of_memory)(void *arg);
+    void *instance; /* its argument */
     /** May be NULL: counts documents that are in the gate, also those of targets that are
      * destroyed; when it falls to 0, on_quiet(quiet_arg) is called: only then may the gate go. */
     size_t *n_holds;

@@ -183,13 +183,25 @@ void page_lost(struct page *p, enum status why, const char *sentence)
     task_doom_all(p, why, sentence);
     if (p->ctx != NULL && p->ctx->session != NULL && why != STATUS_CLOSED)
         session_lost(p->ctx->session, p);
-    if (why == STATUS_PAGE_CRASHED && p->ctx != NULL) {
+    if ((why == STATUS_PAGE_CRASHED || why == STATUS_PAGE_OUT_OF_MEMORY) && p->ctx != NULL) {
         p->targets->crashes++;
-        targets_tell(p->targets, "page crashed", p->ctx->member, sentence);
+        targets_tell(p->targets, why == STATUS_PAGE_CRASHED ? "page crashed" : "page out of memory",
+                     p->ctx->member, sentence);
         cdp_callf(cdp_conn_root(p->targets->conn), "Target.closeTarget", 0, NULL, NULL,
                   "{\"targetId\":\"%s\"}", p->target);
     }
     page_unref(p);
+}
+
+void page_crashed(struct page *p)
+{
+    const struct targets_opts *o = &p->targets->opts;
+    const char *memory = o->out_of_memory != NULL ? o->out_of_memory(o->instance) : NULL;
+
+    if (memory != NULL)
+        page_lost(p, STATUS_PAGE_OUT_OF_MEMORY, memory);
+    else
+        page_lost(p, STATUS_PAGE_CRASHED, "the page's process crashed");
 }
 
 void page_drop(struct page *p)

@@ -7,7 +7,8 @@
  * killed; the struct stays until its context ends.
  *
  * - `struct page *` is valid from page_session's start to its end (session.h), also when the page
- * is gone: calls on it then end with the reason (PAGE_CRASHED, PAGE_HUNG, CLOSED, BROWSER_GONE).
+ * is gone: calls on it then end with the reason (PAGE_CRASHED, PAGE_OUT_OF_MEMORY, PAGE_HUNG,
+ * CLOSED, BROWSER_GONE).
  * - `struct frame *` is borrowed for this turn of the loop only; across turns keep page_frame_ref
  * and ask page_frame_find.
  * - Every callback runs exactly once, from the loop, never from inside the call that registered it;

@@ -218,6 +218,8 @@ void page_open(struct page *p, const char *url);
 void page_attached(struct page *p, struct cdp_session *s, const char *target_id);
 /** The page is over: sessions, frames and tasks end with `why`. */
 void page_lost(struct page *p, enum status why, const char *sentence);
+/** Its process ended by itself: PAGE_OUT_OF_MEMORY where that can be told, else PAGE_CRASHED. */
+void page_crashed(struct page *p);
 /** Lets go of it (session's end, context's end): it is out of its context and freed when nothing
  * names it. */
 void page_drop(struct page *p);

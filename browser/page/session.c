@@ -55,8 +55,8 @@ struct ending {
 /* A page that is gone tells more than that it was not let go elsewhere. */
 static bool is_outranked(enum status s)
 {
-    return s != STATUS_PAGE_HUNG && s != STATUS_PAGE_CRASHED && s != STATUS_BROWSER_GONE &&
-           s != STATUS_SHUTTING_DOWN && s != STATUS_LEASE_LOST;
+    return s != STATUS_PAGE_HUNG && s != STATUS_PAGE_CRASHED && s != STATUS_PAGE_OUT_OF_MEMORY &&
+           s != STATUS_BROWSER_GONE && s != STATUS_SHUTTING_DOWN && s != STATUS_LEASE_LOST;
 }
 
 void session_lost(struct page_session *s, const struct page *p)

@@ -192,7 +192,7 @@ static void on_crashed(void *arg, struct cdp_session *s, const struct json *para
     (void)s;
     (void)params;
     if (r == &r->page->main_realm)
-        page_lost(r->page, STATUS_PAGE_CRASHED, "the page's process crashed");
+        page_crashed(r->page);
 }
 
 /* --- the root --- */

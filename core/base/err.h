@@ -72,6 +72,7 @@ enum exit_code {
     X(SCRIPT_FAILED, "an expression of the flow threw", 422, EXIT_FAILED, false)                   \
     X(PAGE_HUNG, "the page stopped answering", 504, EXIT_FAILED, true)                             \
     X(PAGE_CRASHED, "the page crashed", 502, EXIT_FAILED, true)                                    \
+    X(PAGE_OUT_OF_MEMORY, "the page ran out of memory", 502, EXIT_FAILED, true)                    \
     X(BROWSER_GONE, "the browser process ended", 502, EXIT_FAILED, true)                           \
     X(LEASE_LOST, "the lease was lost", 409, EXIT_FAILED, true)                                    \
     X(OUTCOME_UNKNOWN, "an irreversible step may or may not have happened", 500, EXIT_FAILED, false)

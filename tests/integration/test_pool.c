@@ -429,6 +429,84 @@ static void test_scaled_while_leased(void **state)
     close_all();
 }
 
+/* --- a page that takes more than its cgroup has --- */
+
+/* Of version 1 or 2; "": it has none, or not one of its own. */
+static void cgroup_of(pid_t pid, char *dir, size_t max, bool *v2)
+{
+    char path[64], line[1024];
+    FILE *f;
+
+    dir[0] = '\0';
+    snprintf(path, sizeof path, "/proc/%d/cgroup", (int)pid);
+    f = fopen(path, "re");
+    while (f != NULL && dir[0] == '\0' && fgets(line, sizeof line, f) != NULL) {
+        char *names = strchr(line, ':'), *at = names != NULL ? strchr(names + 1, ':') : NULL;
+
+        line[strcspn(line, "\n")] = '\0';
+        *v2 = names != NULL && names[1] == ':';
+        if (at != NULL && strstr(at, "/fleet-") != NULL &&
+            (*v2 || strncmp(names, ":memory:", 8) == 0))
+            snprintf(dir, max, "/sys/fs/cgroup%s%s", *v2 ? "" : "/memory", at + 1);
+    }
+    if (f != NULL)
+        fclose(f);
+}
+
+static bool give(const char *dir, const char *file, unsigned long long bytes)
+{
+    char path[2048];
+    bool ok;
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/%s", dir, file);
+    f = fopen(path, "we");
+    if (f == NULL)
+        return false;
+    ok = fprintf(f, "%llu\n", bytes) > 0;
+    return fclose(f) == 0 && ok;
+}
+
+static void on_take(void *arg, enum status s, const struct json *result, const struct err *e)
+{
+    (void)result;
+    nav.status = s;
+    fx.err = *e;
+    on_flag(arg);
+}
+
+#define TAKE_ALL                                                                                   \
+    "{\"expression\":\"const a = []; for (;;) a.push(new Uint8Array(1 << 24).fill(1))\"}"
+
+/* The kernel kills the page's process: told as that, and the browser goes on. */
+static void test_page_that_takes_all_memory(void **state)
+{
+    struct use a;
+    char dir[1100];
+    bool v2, over = false;
+
+    (void)state;
+    open_all(ISOLATION_CONTEXT, CONTEXT_KEPT, NULL);
+    assert_int_equal(lease(&a, 0), STATUS_OK);
+    assert_int_equal(go(&a, "http://a.test/x"), STATUS_OK);
+    cgroup_of(instance_of(0), dir, sizeof dir, &v2);
+    if (dir[0] == '\0' || !give(dir, v2 ? "memory.max" : "memory.limit_in_bytes", 600ull << 20)) {
+        pool_release(a.lease, true);
+        close_all();
+        test_skip("no cgroup with a limit of memory here");
+    }
+    page_call(a.session.page, NULL, "Runtime.evaluate", STR(TAKE_ALL), 0, on_take, &over);
+    assert_true(turn_until(&over));
+    assert_int_equal(nav.status, STATUS_PAGE_OUT_OF_MEMORY);
+    assert_non_null(strstr(fx.err.text, "the kernel killed its process"));
+    pool_release(a.lease, false);
+    assert_int_equal(lease(&a, 0), STATUS_OK);
+    assert_int_equal(go(&a, "http://a.test/after"), STATUS_OK);
+    assert_int_equal(fx.died, 0);
+    pool_release(a.lease, true);
+    close_all();
+}
+
 static void test_lease_given_up(void **state)
 {
     struct use a = {0};
@@ -573,6 +651,7 @@ int main(void)
         cmocka_unit_test(test_an_instance_a_member),
         cmocka_unit_test(test_warm_page_is_there_when_it_is_asked_for),
         cmocka_unit_test(test_scaled_while_leased),
+        cmocka_unit_test(test_page_that_takes_all_memory),
         cmocka_unit_test(test_lease_given_up),
         cmocka_unit_test(test_killed_while_it_starts),
         cmocka_unit_test(test_killed_whenever_it_starts),

@@ -168,6 +168,19 @@ static void crashes(void **state)
     flow_expect(GO("form.html") "{'type': 'sleep', 'ms': 1}", "null");
 }
 
+/* A page whose scripts fill their heap (4 GiB at most, of numbers, which the collector need not
+ * look through): told as that, not as a crash. */
+static void fills_its_heap(void **state)
+{
+    (void)state;
+    flow_expect_fail(GO("form.html") "{'type': 'set', 'name': 'n', 'timeout': 60000, 'expression': "
+                                     "'(() => { const a = []; for (;;) a.push(new "
+                                     "Array(1 << 24).fill(1.5)); })()'}",
+                     STATUS_PAGE_OUT_OF_MEMORY, "the heap of its scripts was full");
+    assert_string_equal(flow_events(), "page out of memory");
+    flow_expect(GO("form.html") "{'type': 'sleep', 'ms': 1}", "null");
+}
+
 /* What a page asks a person for is answered by nobody: the page goes on, and the answer is no. */
 static void permissions(void **state)
 {
@@ -200,8 +213,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FLOW_CASE(silent_servers), FLOW_CASE(redirect_loops), FLOW_CASE(refused_ways),
         FLOW_CASE(refused_by),     FLOW_CASE(refused_frames), FLOW_CASE(hung_scripts),
-        FLOW_CASE(patient),        FLOW_CASE(crashes),        FLOW_CASE(permissions),
-        FLOW_CASE(frozen),
+        FLOW_CASE(patient),        FLOW_CASE(crashes),        FLOW_CASE(fills_its_heap),
+        FLOW_CASE(permissions),    FLOW_CASE(frozen),
     };
 
     return cmocka_run_group_tests(tests, flow_setup_all, flow_teardown_all);
