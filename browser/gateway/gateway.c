@@ -224,6 +224,7 @@ static const struct lease_want usual = {
 };
 
 struct lease_body {
+    struct limit_rate rate;
     int64_t ttl_ms, idle_ms, grace_ms, wait_ms;
     const char *identity, *fleet, *proxy;
     int context, isolation;
@@ -232,6 +233,19 @@ struct lease_body {
 
 static const char *const lease_contexts[] = {"fresh", "kept", NULL};
 static const char *const lease_isolations[] = {"context", "process", NULL};
+
+static const struct json_field limits_fields[] = {
+    {JF_COMMON(struct limit_rate, max_requests), .kind = JK_DOUBLE, .required = true, .dmin = 0.001, .dmax = 1e6,
+     .doc = "Documents of one host in window_ms."},
+    {JF_COMMON(struct limit_rate, window_ms), .kind = JK_INT, .min = 1, .max = 86400000,
+     .doc = "Milliseconds, default 1000."},
+};
+static const struct json_schema limits_schema = {
+    .name = "limits",
+    .fields = limits_fields,
+    .n = ARRAY_LEN(limits_fields),
+    .size = sizeof(struct limit_rate),
+};
 
 static const struct json_field body_fields[] = {
     {JF_COMMON(struct lease_body, ttl_ms), .kind = JK_INT, .min = 1000, .max = LEASE_TTL_MAX_MS,
@@ -249,6 +263,11 @@ static const struct json_field body_fields[] = {
      .doc = "Name of the fleet; there is the server's own."},
     {JF_COMMON(struct lease_body, proxy), .kind = JK_STR, .min = 1, .max = 63,
      .doc = "Id of the proxy that the member goes out by, as leases tell it; default any."},
+    {.name = "limits",
+     .offset = offsetof(struct lease_body, rate),
+     .kind = JK_OBJECT,
+     .sub = &limits_schema,
+     .doc = "A rate of its own, not above the server's."},
     {JF_COMMON(struct lease_body, context), .kind = JK_ENUM, .names = lease_contexts,
      .doc = "\"kept\": cookies stay with the member afterwards; default \"fresh\"."},
     {JF_COMMON(struct lease_body, isolation), .kind = JK_ENUM, .names = lease_isolations,
@@ -262,13 +281,45 @@ static const struct json_schema body_schema = {
     .size = sizeof(struct lease_body),
 };
 
+/* What is asked for in place of what this server has. */
+static enum status check_limits(const struct gateway *g, const struct limit_rate *r, struct err *e)
+{
+    const struct limit_rate *ours = &g->deps.conf->limits.rate;
+
+    if (r->max_requests == 0)
+        return STATUS_OK;
+    if (r->max_requests / (double)r->window_ms <=
+        ours->max_requests / (double)ours->window_ms * (1 + 1e-9))
+        return STATUS_OK;
+    return err_set(
+        e, STATUS_INVALID,
+        "lease: /limits: found %g requests in %llu ms, expected at most this server's %g "
+        "in %llu ms: a lease may be slower, not faster",
+        r->max_requests, (unsigned long long)r->window_ms, ours->max_requests,
+        (unsigned long long)ours->window_ms);
+}
+
+static enum status check_body(const struct gateway *g, const struct lease_body *b, struct err *e)
+{
+    const struct campaign_conf *conf = g->deps.conf;
+
+    if (b->has_isolation && b->isolation != (int)conf->isolation)
+        return err_set(e, STATUS_INVALID, "lease: /isolation: found \"%s\", this server has \"%s\"",
+                       lease_isolations[b->isolation], lease_isolations[conf->isolation]);
+    if (b->fleet != NULL && conf->name != NULL && strcmp(b->fleet, conf->name) != 0)
+        return err_set(e, STATUS_NOT_FOUND, "lease: /fleet: found \"%s\", this server has \"%s\"",
+                       b->fleet, conf->name);
+    return check_limits(g, &b->rate, e);
+}
+
 static enum status want_of_body(const struct gateway *g, struct exchange *x, struct lease_want *out,
                                 struct err *e)
 {
     struct lease_body b = {.ttl_ms = LEASE_TTL_MS,
                            .idle_ms = LEASE_IDLE_MS,
                            .grace_ms = LEASE_GRACE_MS,
-                           .wait_ms = LEASE_WAIT_MS};
+                           .wait_ms = LEASE_WAIT_MS,
+                           .rate = {.window_ms = 1000}};
     struct json *body;
     struct json_decode d;
     enum status s;
@@ -283,13 +334,8 @@ static enum status want_of_body(const struct gateway *g, struct exchange *x, str
     (void)json_decode(&d, &body_schema, body, &b);
     s = json_decode_status(&d, "lease", e);
     json_destroy(&body);
-    if (s == STATUS_OK && b.has_isolation && b.isolation != (int)g->deps.conf->isolation)
-        s = err_set(e, STATUS_INVALID, "lease: /isolation: found \"%s\", this server has \"%s\"",
-                    lease_isolations[b.isolation], lease_isolations[g->deps.conf->isolation]);
-    if (s == STATUS_OK && b.fleet != NULL && g->deps.conf->name != NULL &&
-        strcmp(b.fleet, g->deps.conf->name) != 0)
-        s = err_set(e, STATUS_NOT_FOUND, "lease: /fleet: found \"%s\", this server has \"%s\"",
-                    b.fleet, g->deps.conf->name);
+    if (s == STATUS_OK)
+        s = check_body(g, &b, e);
     *out = (struct lease_want){
         .ttl_ms = (uint64_t)b.ttl_ms,
         .idle_ms = (uint64_t)b.idle_ms,
@@ -297,6 +343,7 @@ static enum status want_of_body(const struct gateway *g, struct exchange *x, str
         .wait_ms = (uint64_t)b.wait_ms,
         .identity = b.identity,
         .proxy = b.proxy,
+        .rate = b.rate,
         .keep = b.context == 1,
     };
     return s;

@@ -80,6 +80,7 @@ struct lease {
     struct context_watch watch;
     struct view view;
     struct policy_scope scope;
+    struct limiter *limiter; /* of want.rate; NULL: none */
     struct lease_files files;
     struct lease_keep *keep; /* storage is put in, or read; NULL: not now */
     struct json *seen;       /* origins of its own context's pages, as names; NULL: none */

@@ -65,6 +65,16 @@ static uint64_t now_ms(const struct lease *l)
     return loop_now_ms(l->gateway->deps.loop);
 }
 
+/* What holds for its documents: its own where it has one. */
+static struct json *describe_limits(const struct lease *l)
+{
+    const struct limit_rate *r =
+        l->limiter != NULL ? &l->want.rate : &l->gateway->deps.conf->limits.rate;
+
+    return json_add_num(json_add_num(json_new_object(), "max_requests", r->max_requests),
+                        "window_ms", (double)r->window_ms);
+}
+
 struct json *lease_describe(const struct lease *l)
 {
     struct json *j = json_new_object();
@@ -79,6 +89,7 @@ struct json *lease_describe(const struct lease *l)
     json_add_str(j, "expires", clock_rfc3339(l->expires_wall_ms, at));
     json_add_num(j, "idle_ms", (double)l->want.idle_ms);
     json_add_num(j, "grace_ms", (double)l->want.grace_ms);
+    json_add(j, "limits", describe_limits(l));
     json_add_num(j, "clients", (double)l->n_clients);
     json_add_num(j, "contexts", (double)l->view.n_contexts);
     json_add_num(j, "acted", (double)l->n_acted);
@@ -131,6 +142,7 @@ static void over_step(void *arg)
     view_deinit(&l->view);
     json_destroy(&l->metrics);
     json_destroy(&l->own.session.console);
+    limiter_destroy(&l->limiter);
     arena_destroy(&l->arena);
     free(l);
 }
@@ -443,6 +455,7 @@ void lease_fill_session(struct lease *l, struct page_session *s)
         .gate = l->gateway->deps.gate,
         .ops = l->gateway->deps.ops,
         .loop = l->gateway->deps.loop,
+        .own = l->limiter,
         .arena = l->arena,
         .timeout_ms = 5000,
     };
@@ -554,6 +567,8 @@ struct lease *lease_create(struct gateway *g, struct member *m, const struct lea
     list_init(&l->waiters);
     list_init(&l->asks);
     list_init(&l->own.link);
+    if (want->rate.max_requests > 0)
+        l->limiter = limiter_create(want->rate);
     files_init(l);
     view_init(&l->view, l->id);
     l->own.lease = l;

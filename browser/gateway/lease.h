@@ -21,6 +21,7 @@
 #include "browser/gateway/mux.h"
 #include "browser/page/session.h"
 #include "browser/pool.h"
+#include "core/guard/limit.h"
 #include "core/record/audit.h"
 
 struct gateway;
@@ -54,9 +55,10 @@ enum {
 struct lease_want {
     uint64_t ttl_ms, idle_ms, grace_ms;
     uint64_t wait_ms; /* for a machine that is short of memory or processors: UNAVAILABLE then */
-    const char *identity; /* id of a member's identity; NULL: any member that is free */
-    const char *proxy;    /* id of the proxy that the member goes out by; NULL: any */
-    bool keep;            /* context "kept": cookies stay with the member after it */
+    const char *identity;   /* id of a member's identity; NULL: any member that is free */
+    const char *proxy;      /* id of the proxy that the member goes out by; NULL: any */
+    struct limit_rate rate; /* of documents of one host; max_requests 0: the server's alone */
+    bool keep;              /* context "kept": cookies stay with the member after it */
 };
 
 /** A member and the slot that goes with it. Nothing is begun yet. */

@@ -220,6 +220,7 @@ static bool ask_gate(struct hold *h, const char *url)
         .host = parsed.host,
         .deadline_ms = deadline_of(s, loop_now_ms(h->targets->loop)),
         .session = s,
+        .own = s->own,
         .ctx = h,
         .task_id = s->attempt != NULL ? arena_strdup(h->arena, s->attempt->task_id) : NULL,
         .accept_4xx = h->frame != NULL && h->frame != h->page->main,

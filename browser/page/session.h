@@ -20,6 +20,7 @@ struct page_session {
     struct attempt *attempt;
     const struct campaign_conf *conf;
     struct gate *gate;
+    struct limiter *own; /* a slower limit for its documents; NULL: none. Outlives the session */
     struct op_table *ops;
     struct loop *loop;
     struct arena *arena;       /* the attempt's */

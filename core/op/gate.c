@@ -71,6 +71,7 @@ void gate_call_over(struct op_call *call)
 
     loop_timer_stop(&call->timer);
     loop_timer_stop(&p->proxy_timer);
+    loop_timer_stop(&p->own_timer);
     list_remove(&call->link);
     g->n_inside--;
     call->state = OP_DONE;

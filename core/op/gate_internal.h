@@ -28,6 +28,7 @@ enum stage {
     STAGE_POLICY,
     STAGE_ROBOTS,
     STAGE_BREAKER,
+    STAGE_OWN,
     STAGE_LIMIT,
     STAGE_PROXY,
     STAGE_COUNT
@@ -49,7 +50,7 @@ struct pass {
     struct line *line; /* NULL: not waiting for a token */
     bool prepaid;      /* one was taken at dispatch */
     struct list line_link;
-    struct loop_timer proxy_timer;
+    struct loop_timer proxy_timer, own_timer;
     enum status cancel; /* why it is to end; OK: it is not */
     bool finished;      /* op_call_finish was called */
     bool deadline_told;

@@ -206,6 +206,28 @@ static struct line *line_get(struct gate *g, struct str target)
     return l;
 }
 
+static void own_timer(struct loop_timer *t)
+{
+    gate_pass_wake(container_of(t, struct pass, own_timer));
+}
+
+/* The caller's own limit: who waits for it waits in nobody's line. It knows nothing of private
+ * networks; what a target bears is the next stage's to say. */
+static enum step stage_own(struct gate *g, struct op_call *call)
+{
+    struct pass *p = pass_of(call);
+    uint64_t wait;
+
+    if (call->own == NULL || call->target.len == 0)
+        return STEP_ON;
+    limiter_trust(call->own, call->target);
+    wait = limiter_take(call->own, call->target, now_ms(g));
+    if (wait == 0)
+        return STEP_ON;
+    loop_timer_start(g->deps.loop, &p->own_timer, wait, own_timer);
+    return STEP_WAIT;
+}
+
 static bool credit_use(struct gate *g, struct op_call *call)
 {
     if (call->credit == NULL || !*call->credit ||
@@ -286,7 +308,8 @@ static enum step stage_proxy(struct gate *g, struct op_call *call)
 
 static enum step (*const stages[STAGE_COUNT])(struct gate *, struct op_call *) = {
     [STAGE_OPEN] = stage_open,       [STAGE_POLICY] = stage_policy, [STAGE_ROBOTS] = stage_robots,
-    [STAGE_BREAKER] = stage_breaker, [STAGE_LIMIT] = stage_limit,   [STAGE_PROXY] = stage_proxy,
+    [STAGE_BREAKER] = stage_breaker, [STAGE_OWN] = stage_own,       [STAGE_LIMIT] = stage_limit,
+    [STAGE_PROXY] = stage_proxy,
 };
 
 enum step gate_stages_walk(struct gate *g, struct op_call *call)
@@ -308,6 +331,7 @@ void gate_stages_leave(struct pass *p)
     policy_hook_cancel(&p->hook);
     robots_cancel(&p->robots);
     loop_timer_stop(&p->proxy_timer);
+    loop_timer_stop(&p->own_timer);
     if (p->line == NULL)
         return;
     list_remove(&p->line_link);

@@ -38,6 +38,7 @@ struct op {
     void (*run)(struct op_call *call);
 };
 
+struct limiter;
 struct op_table;
 struct op_table *op_table_create(void);
 void op_table_destroy(struct op_table **t);
@@ -81,7 +82,9 @@ struct op_call {
     bool *credit; /* true: a token was taken at dispatch for the target of credit_host; the first op
                      of that target uses it */
     struct str credit_host;
-    bool accept_4xx; /* a client error (not 403, 429) is no failure of the op */
+    struct limiter *own; /* a slower limit of the caller's own, whose token is taken before that of
+                            the target; NULL: none */
+    bool accept_4xx;     /* a client error (not 403, 429) is no failure of the op */
     void (*on_done)(struct op_call *call); /* once, from the loop, after the receipt is durable; the
                                               call may be freed in it */
 

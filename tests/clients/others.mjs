@@ -82,6 +82,33 @@ await run({
     await release(made);
     await gone(made);
   },
+  'a rate of its own, never above the server\'s': async () => {
+    const post = async (limits) => {
+      const answer = await fetch(`${FLEET_URL}/v1/leases`, {method: 'POST', headers, body: JSON.stringify({limits})});
+      return {status: answer.status, ...await answer.json()};
+    };
+    const fast = await post({max_requests: 1001});
+    is([fast.status, fast.error.code], [400, 'INVALID']);
+    is(fast.error.message, 'lease: /limits: found 1001 requests in 1000 ms, expected at most this server\'s 1000 in 1000 ms: a lease may be slower, not faster');
+    is((await post({max_requests: 2, window_ms: 1})).status, 400);
+    for (const none of [{}, {window_ms: 5}, {max_requests: 0}, {max_requests: -1}, {max_requests: 'x'}, {max_requests: 1, window_ms: 0}])
+      is((await post(none)).status, 400, JSON.stringify(none));
+    const usual = await lease(), slow = await post({max_requests: 2, window_ms: 200});
+    is([usual.limits, slow.limits], [{max_requests: 1000, window_ms: 1000}, {max_requests: 2, window_ms: 200}]);
+    const wire = await Wire.open(slow.url), other = await Wire.open(usual.url);
+    const pages = await Promise.all([...Array(6)].map(() => wire.page()));
+    const begun = Date.now();
+    await Promise.all(pages.map((p, i) => wire.load(`${SITE}/n/${i}`, p.sessionId)));
+    ok(Date.now() - begun >= 400, `six pages came in ${Date.now() - begun} ms`); // a bucket of 2, then 4 more at 2 in 200 ms
+    await wire.load(`${SITE}/n/7`, pages[0].sessionId);
+    const {sessionId} = await other.page();
+    for (let i = 0; i < 3; i++) await other.load(`${SITE}/n/${i}`, sessionId); // the other lease has the server's
+    await Promise.all([wire.close(), other.close()]);
+    for (const made of [slow, usual]) {
+      await release(made);
+      await gone(made);
+    }
+  },
   'all members in use': async () => {
     const held = [];
     for (;;) {
