@@ -235,8 +235,8 @@ static const char *const lease_contexts[] = {"fresh", "kept", NULL};
 static const char *const lease_isolations[] = {"context", "process", NULL};
 
 static const struct json_field limits_fields[] = {
-    {JF_COMMON(struct limit_rate, max_requests), .kind = JK_DOUBLE, .required = true, .dmin = 0.001, .dmax = 1e6,
-     .doc = "Documents of one host in window_ms."},
+    {JF_COMMON(struct limit_rate, max_requests), .kind = JK_DOUBLE, .required = true, .dmin = 0.001,
+     .dmax = 1e6, .doc = "Documents of one host in window_ms."},
     {JF_COMMON(struct limit_rate, window_ms), .kind = JK_INT, .min = 1, .max = 86400000,
      .doc = "Milliseconds, default 1000."},
 };

@@ -17,6 +17,9 @@
 static const char identity_why[] = "the member's identity decides it";
 static const char machine_why[] = "it reaches this machine, not a page";
 static const char others_why[] = "other members share the browser";
+static const char trace_why[] = "other members share the browser, and a trace shows what all of "
+                                "them do; a server with isolation "
+                                "\"process\" lets it through";
 static const char gate_why[] = "it leads around the gate";
 static const char flat_why[] = "sessions are flat here (flatten: true)";
 
@@ -173,7 +176,7 @@ static const struct rule rows[] = {
     {"Target.setDiscoverTargets", RULE_OWN, BP, NULL, NULL},
     {"Target.setRemoteLocations", RULE_REFUSE, 0, NULL, machine_why},
     {"Tethering.", RULE_REFUSE, 0, NULL, machine_why},
-    {"Tracing.", RULE_PASS, BP | RULE_ALONE, NULL, others_why},
+    {"Tracing.", RULE_PASS, BP | RULE_ALONE, NULL, trace_why},
     {"WebAudio.", RULE_PASS, P, NULL, NULL},
     {"WebAuthn.", RULE_PASS, P, NULL, NULL},
 };

@@ -28,6 +28,22 @@ await run({
     await browser.close();
     await gone(made);
   },
+  'a trace of a browser that is one\'s own': async () => {
+    const made = await lease();
+    const browser = await puppeteer.connect({browserWSEndpoint: made.url});
+    const page = await browser.newPage();
+    await page.tracing.start({screenshots: true, categories: ['devtools.timeline']});
+    await page.goto(`${SITE}/second`);
+    const {traceEvents} = JSON.parse(Buffer.from(await page.tracing.stop()).toString());
+    ok(traceEvents.some((e) => JSON.stringify(e.args).includes('/second')), 'the page is in it');
+    const session = await browser.target().createCDPSession();
+    const over = new Promise((done) => session.once('Tracing.tracingComplete', done));
+    await session.send('Tracing.start', {transferMode: 'ReturnAsStream', traceConfig: {includedCategories: ['toplevel']}});
+    await session.send('Tracing.end');
+    ok((await over).stream, 'its stream');
+    await browser.close();
+    await gone(made);
+  },
   'playwright': async () => {
     const made = await lease();
     const browser = await chromium.connectOverCDP(made.url);

@@ -46,6 +46,7 @@ await run({
       await refused(wire.send(method, {}, s), /not let through|wasn't found/);
     }
     await refused(wire.send('Fetch.enable', {}), /not let through/);
+    await refused(wire.send('Tracing.start', {}, s), /a trace shows what all of them do; a server with isolation "process" lets it through/);
   }),
   'another member\'s targets and contexts': () => withPage(async (wire) => {
     const other = await lease();
