@@ -1,12 +1,12 @@
 // Scripts as people write them for puppeteer-core, on members of Fleet: `connect` is all that is theirs.
 import {load} from '../support/npm.mjs';
-import {FLEET_URL, SITE, SITE2, get, gone, headers, is, lease, ok, put, refused, release, run} from './suite.mjs';
+import {CALL_MS, FLEET_URL, SITE, SITE2, get, gone, headers, is, lease, ok, put, refused, release, run} from './suite.mjs';
 
 const puppeteer = await load('puppeteer-core');
 
 async function withBrowser(fn, options = {}) {
   const made = await lease();
-  const browser = await puppeteer.connect({browserWSEndpoint: made.url, ...options});
+  const browser = await puppeteer.connect({browserWSEndpoint: made.url, protocolTimeout: CALL_MS, ...options});
   try {
     await fn(browser, made);
   } finally {

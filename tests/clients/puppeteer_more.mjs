@@ -1,6 +1,6 @@
 // What else people do with Puppeteer; each connects by browserURL, as to a browser of their own that listens at a port.
 import {load} from '../support/npm.mjs';
-import {FLEET_URL, SITE2, get, headers, is, ok, put, refused, run} from './suite.mjs';
+import {CALL_MS, FLEET_URL, SITE2, get, headers, is, ok, put, refused, run} from './suite.mjs';
 import {site} from './site.mjs';
 
 const puppeteer = await load('puppeteer-core');
@@ -8,9 +8,11 @@ const {url: HERE} = await site();
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 async function withPage(fn, options = {}) {
-  const browser = await puppeteer.connect({browserURL: FLEET_URL, headers, ...options});
+  const browser = await puppeteer.connect({browserURL: FLEET_URL, headers, protocolTimeout: CALL_MS, ...options});
   try {
-    await fn(await browser.newPage(), browser);
+    const page = await browser.newPage();
+    page.setDefaultTimeout(CALL_MS);
+    await fn(page, browser);
   } finally {
     await browser.close();
   }

@@ -5,6 +5,7 @@ import {AsyncLocalStorage} from 'node:async_hooks';
 export const {FLEET_URL, FLEET_TOKEN, SITE, SITE2} = process.env;
 export const headers = {authorization: `Bearer ${FLEET_TOKEN}`};
 const SCRIPT_MS = 15000;
+export const CALL_MS = 10000; // a client's own deadline of a call: one that hangs is named
 
 const script_at_work = new AsyncLocalStorage(); // {made}: its leases
 
