@@ -58,8 +58,8 @@ void targets_destroy(struct targets **t);
 size_t targets_holds(const struct targets *t);
 /** Pages that crashed since one of the browser's showed a document. */
 unsigned targets_crashes(const struct targets *t);
-/** Documents that failed as "Failed", which no server and no proxy brings about, since one was
- * answered: its network service is gone. */
+/** Documents that failed as "Failed" and of which nothing better is known, since one was answered:
+ * its network service is gone. */
 unsigned targets_failures(const struct targets *t);
 
 typedef void context_fn(void *arg, struct context *c, enum status s, const struct err *e);

@@ -210,6 +210,21 @@ void frame_on_started(void *arg, struct cdp_session *s, const struct json *param
     snprintf(f->starting, sizeof f->starting, "%s", json_str(json_get(params, "loaderId"), ""));
 }
 
+void frame_on_failed(void *arg, struct cdp_session *s, const struct json *params)
+{
+    struct frame_realm *r = arg;
+    struct frame *f = r->page->main;
+    const char *request = json_str(json_get(params, "requestId"), "");
+
+    if (f == NULL || f->session != s ||
+        strcmp(json_str(json_get(params, "type"), ""), "Document") != 0)
+        return;
+    if (f->starting[0] != '\0' && strcmp(f->starting, request) != 0) /* a frame's within it */
+        return;
+    snprintf(f->pending.error, sizeof f->pending.error, "%s",
+             json_str(json_get(params, "errorText"), ""));
+}
+
 void frame_on_stopped(void *arg, struct cdp_session *s, const struct json *params)
 {
     struct frame_realm *r = arg;

@@ -162,7 +162,8 @@ static bool is_proxy_failure(const struct page *p, const char *text)
 {
     bool counted = proxy_failed(p) > p->proxy_failed_before;
 
-    if (p->ctx == NULL || p->ctx->member->proxy == NULL)
+    if (p->ctx == NULL || p->ctx->member->proxy == NULL ||
+        strcmp(text, "net::ERR_PROXY_CONNECTION_FAILED") == 0)
         return false;
     if (strstr(text, "ERR_TUNNEL_CONNECTION_FAILED") != NULL || strstr(text, "ERR_PROXY_") != NULL)
         return true;
@@ -170,7 +171,7 @@ static bool is_proxy_failure(const struct page *p, const char *text)
 }
 
 /* What the gate said outranks what the browser made of it; what the forwarder said comes next. */
-static void nav_failed(struct nav_task *n, const char *text, const struct response *r)
+static void nav_failed(struct nav_task *n, const char *text, const struct response *r, bool exact)
 {
     struct page *p = n->base.page;
     const struct frame *f = nav_frame(n);
@@ -188,9 +189,23 @@ static void nav_failed(struct nav_task *n, const char *text, const struct respon
         neterror_say(text, url, redirects, first, STATUS_PROXY_FAILED, &e);
         nav_over(n, STATUS_PROXY_FAILED, &e);
     } else {
+        n->nav.own_fault = exact && neterror_is_own(text, redirects);
+        if (exact && !n->nav.own_fault)
+            targets_explained(p->targets);
         neterror_say(text, url, redirects, first, STATUS_NAVIGATION_FAILED, &e);
         nav_over(n, STATUS_NAVIGATION_FAILED, &e);
     }
+}
+
+/* Where nothing was told: `otherwise`. */
+static void nav_failed_as(struct nav_task *n, const struct response *r, const char *otherwise)
+{
+    if (r->error[0] != '\0')
+        nav_failed(n, r->error, r, true);
+    else if (r->failure[0] != '\0')
+        nav_failed(n, neterror_of_reason(r->failure), r, strcmp(r->failure, "Failed") != 0);
+    else
+        nav_failed(n, otherwise, r, false);
 }
 
 /* --- looking for a block page --- */
@@ -368,10 +383,7 @@ static void nav_check(struct nav_task *n)
         if (n->kind == NAV_SETTLE && n->asked)
             settle_check(n, f);
     } else if (is_failed_document(f)) {
-        nav_failed(n,
-                   f->current.failure[0] != '\0' ? neterror_of_reason(f->current.failure)
-                                                 : "net::ERR_FAILED",
-                   &f->current);
+        nav_failed_as(n, &f->current, "net::ERR_FAILED");
     } else if (reached(n, f)) {
         nav_arrived(n, f);
     }
@@ -439,10 +451,7 @@ void lifecycle_stopped(struct page *p, struct frame *f)
             (f->pending.download && page_allows_downloads(p))) {
             nav_over(n, STATUS_OK, &e);
         } else {
-            nav_failed(n,
-                       f->pending.failure[0] != '\0' ? neterror_of_reason(f->pending.failure)
-                                                     : "net::ERR_ABORTED",
-                       &f->pending);
+            nav_failed_as(n, &f->pending, "net::ERR_ABORTED");
         }
         return;
     }
@@ -470,7 +479,7 @@ static void go_answered(void *arg, enum status s, const struct json *result, con
     }
     n->commanded = true;
     if (f == NULL || n->base.page->refused.at > n->since) {
-        nav_failed(n, "net::ERR_BLOCKED_BY_CLIENT", NULL);
+        nav_failed(n, "net::ERR_BLOCKED_BY_CLIENT", NULL, true);
         return;
     }
     if (text != NULL && strcmp(text, "net::ERR_HTTP_RESPONSE_CODE_FAILURE") != 0) {
@@ -482,7 +491,8 @@ static void go_answered(void *arg, enum status s, const struct json *result, con
             (n->nav.download && page_allows_downloads(n->base.page)))
             nav_over(n, STATUS_OK, &(struct err)ERR_INIT);
         else
-            nav_failed(n, n->nav.download ? "the answer is a download, which is refused" : text, r);
+            nav_failed(n, n->nav.download ? "the answer is a download, which is refused" : text, r,
+                       true);
         return;
     }
     if (json_get(result, "loaderId") == NULL) {

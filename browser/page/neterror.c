@@ -56,7 +56,7 @@ static const struct {
     {"ERR_BAD_SSL_CLIENT_AUTH_CERT", "the server wants a certificate of the client"},
     {"ERR_TUNNEL_CONNECTION_FAILED", "the proxy did not open the connection"},
     {"ERR_PROXY_AUTH", "the proxy refused the credentials"},
-    {"ERR_PROXY_CONNECTION_FAILED", "the proxy cannot be reached"},
+    {"ERR_PROXY_CONNECTION_FAILED", "the browser cannot reach its member's forwarder"},
     {"ERR_PROXY_", "the proxy failed"},
     {"ERR_SOCKS_", "the proxy failed"},
     {"ERR_TOO_MANY_REDIRECTS", "too many redirects"},
@@ -95,6 +95,26 @@ static bool is_loop(const char *text, unsigned redirects)
 {
     return strcmp(text, "net::ERR_TOO_MANY_REDIRECTS") == 0 ||
            (redirects + 1 >= REDIRECTS_MAX && strcmp(text, "net::ERR_FAILED") == 0);
+}
+
+bool neterror_is_own(const char *text, unsigned redirects)
+{
+    static const char *const own[] = {
+        "net::ERR_FAILED",
+        "net::ERR_ABORTED",
+        "net::ERR_PROXY_CONNECTION_FAILED", /* the forwarder, and it is here */
+        "net::ERR_OUT_OF_MEMORY",
+        "net::ERR_INSUFFICIENT_RESOURCES",
+        "net::ERR_ACCESS_DENIED",
+        "net::ERR_BLOCKED_BY_CLIENT",
+    };
+
+    if (is_loop(text, redirects))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(own); i++)
+        if (strcmp(text, own[i]) == 0)
+            return true;
+    return false;
 }
 
 void neterror_say(const char *text, const char *url, unsigned redirects, const char *first,

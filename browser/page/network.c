@@ -400,6 +400,9 @@ static void on_response(struct hold *h, const struct json *params)
     r.from_proxy = is_of_proxy(h, r.proxy);
     if (h->frame != NULL)
         h->frame->pending = r;
+    if (h->frame != NULL && h->frame == h->page->main && r.http_status != 0 &&
+        r.http_status / 100 != 3)
+        page_is_answered(h->page);
     h->headers = STR(""); /* the request's, and it is over */
     let_go(h);
     if (h->own) {
@@ -409,6 +412,8 @@ static void on_response(struct hold *h, const struct json *params)
     h->call.seen.http_status = r.http_status;
     h->call.seen.retry_after_ms = r.retry_after_ms;
     h->call.seen.from_proxy = r.from_proxy;
+    /* "Failed" is also what Fetch makes of every error of the network that it has no name for. */
+    h->call.seen.own_fault = strcmp(r.failure, "Aborted") == 0;
     if (r.proxy != STATUS_OK)
         finish(h, r.proxy, status_text(r.proxy));
     else if (r.failure[0] != '\0')

@@ -131,7 +131,8 @@ static void on_resumed(void *arg, enum status s, const struct json *result, cons
 /* All that the page needs, in one write; the last command lets it run. Nothing is waited for:
  * commands of a session are carried out in order. Only a page on about:blank is of use first when
  * it runs: a navigation whose document comes before that crashes the renderer now and then (156,
- * full browser, 4 of 12 starts under load). */
+ * full browser, 4 of 12 starts under load). A tab that is made with its URL has no answer to
+ * Page.navigate that would tell why nothing came: the Network domain does. */
 void page_attached(struct page *p, struct cdp_session *s, const char *target_id)
 {
     snprintf(p->target, sizeof p->target, "%s", target_id);
@@ -146,6 +147,10 @@ void page_attached(struct page *p, struct cdp_session *s, const char *target_id)
     console_send(p);
     netlog_realm(&p->main_realm);
     cast_send(p);
+    p->explains = p->placed && p->ctx->watch == NULL && !p->has_conditions && !netlog_is_on(p->ctx);
+    if (p->explains)
+        cdp_tell(s, "Network.enable",
+                 STR("{\"maxTotalBufferSize\":1,\"maxResourceBufferSize\":1}"));
     if (p->has_conditions) {
         if (!netlog_is_on(p->ctx))
             cdp_tell(s, "Network.enable", STR_NONE);
@@ -160,6 +165,15 @@ void page_attached(struct page *p, struct cdp_session *s, const char *target_id)
         cdp_tell(s, "Runtime.runIfWaitingForDebugger", STR_NONE);
         now_open(p);
     }
+}
+
+void page_is_answered(struct page *p)
+{
+    if (!p->explains)
+        return;
+    p->explains = false;
+    if (!p->has_conditions && !netlog_is_on(p->ctx) && p->main_realm.session != NULL)
+        cdp_tell(p->main_realm.session, "Network.disable", STR_NONE);
 }
 
 void page_lost(struct page *p, enum status why, const char *sentence)

@@ -146,6 +146,7 @@ struct page_nav {
     int http_status;        /* of the last response, 0: none seen */
     int64_t retry_after_ms; /* -1: none */
     bool from_proxy;
+    bool own_fault; /* NAVIGATION_FAILED: the browser's own doing, not the target's */
     bool accounted; /* the answer was that of a page.document (redirect, click), which told breaker,
                        limiter and proxy of it */
     const char *block; /* name of the block page's rule that matched (static), NULL: none */

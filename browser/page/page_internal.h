@@ -69,6 +69,7 @@ struct response {
     bool from_proxy;   /* it is the proxy's failure */
     enum status proxy; /* what the forwarder answered by itself, OK: nothing */
     char failure[40];  /* Fetch's error reason: "ConnectionRefused", "" when none */
+    char error[64];    /* the browser's own word: "net::ERR_CERT_DATE_INVALID", "" when not told */
     bool download;     /* Content-Disposition: attachment */
     bool accounted;    /* it was a page.document's, which told the guards */
 };
@@ -137,9 +138,10 @@ struct page {
     struct list realms;            /* frames' and workers' */
     struct frame *main;
     struct list tasks;
-    uint64_t clock;                 /* counts events that navigations are told by */
-    bool blank;                     /* opened on about:blank */
-    bool placed;                    /* opened on a URL: nobody sees its initial empty document */
+    uint64_t clock; /* counts events that navigations are told by */
+    bool blank;     /* opened on about:blank */
+    bool placed;    /* opened on a URL: nobody sees its initial empty document */
+    bool explains; /* the Network domain is on until the first document is there, to tell why not */
     char stray_in[DEVTOOLS_ID_MAX]; /* context that it was dropped from before its tab was there */
     bool lifecycle_events;
     /* the grant of an op that the gate admitted: the first document request of the main frame to
@@ -216,6 +218,8 @@ void page_unref(struct page *p);
 void page_open(struct page *p, const char *url);
 /** The target of `p` is there: commands of the identity, then it runs. */
 void page_attached(struct page *p, struct cdp_session *s, const char *target_id);
+/** A server answered its first document: no more is asked of the Network domain. */
+void page_is_answered(struct page *p);
 /** The page is over: sessions, frames and tasks end with `why`. */
 void page_lost(struct page *p, enum status why, const char *sentence);
 /** Its process ended by itself: PAGE_OUT_OF_MEMORY where that can be told, else PAGE_CRASHED. */
@@ -266,7 +270,8 @@ void cast_drop(struct page *p);
 
 cdp_event_fn frame_on_attached, frame_on_detached, frame_on_navigated, frame_on_same_document;
 cdp_event_fn frame_on_requested, frame_on_scheduled, frame_on_unscheduled, frame_on_started;
-cdp_event_fn frame_on_stopped, frame_on_dcl, frame_on_load, frame_on_lifecycle, frame_on_context;
+cdp_event_fn frame_on_failed, frame_on_stopped, frame_on_dcl, frame_on_load, frame_on_lifecycle,
+    frame_on_context;
 cdp_event_fn dialog_on_opening, console_on_called, console_on_thrown, console_on_message,
     rules_on_paused;
 cdp_event_fn rules_on_challenged;
@@ -280,6 +285,8 @@ void frame_forget_documents(struct frame *f);
 
 /** Frees it when it was destroyed and nothing names it any more. */
 void targets_settle(struct targets *t);
+/** The last document that failed had a reason: it was not the browser. */
+void targets_explained(struct targets *t);
 void targets_tell(struct targets *t, const char *what, const struct member *m, const char *text);
 
 extern const struct cdp_handler realm_handlers[];

@@ -27,6 +27,7 @@ void session_observe(struct op_call *call, const struct page_nav *nav)
     call->seen.http_status = nav->http_status;
     call->seen.retry_after_ms = nav->retry_after_ms;
     call->seen.from_proxy = nav->from_proxy;
+    call->seen.own_fault = nav->own_fault;
     call->seen.block = nav->block;
     /* A block page is news to the guards, also of an answer that they were told of. */
     call->seen.accounted = nav->accounted && nav->block == NULL;

@@ -373,6 +373,12 @@ unsigned targets_failures(const struct targets *t)
     return t->failures;
 }
 
+void targets_explained(struct targets *t)
+{
+    if (t->failures > 0)
+        t->failures--;
+}
+
 size_t targets_holds(const struct targets *t)
 {
     return t->n_holds;
@@ -398,6 +404,7 @@ const struct cdp_handler realm_handlers[] = {
     {"Runtime.consoleAPICalled", console_on_called},
     {"Runtime.exceptionThrown", console_on_thrown},
     {"Console.messageAdded", console_on_message},
+    {"Network.loadingFailed", frame_on_failed},
     {"Fetch.requestPaused", rules_on_paused},
     {"Fetch.authRequired", rules_on_challenged},
     {"Target.attachedToTarget", on_child_attached},

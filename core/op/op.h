@@ -59,6 +59,8 @@ struct op_observed {
     const char *block; /* a block page or CAPTCHA was recognised: its rule's name (static or in the
                           call's arena), else NULL */
     bool from_proxy;   /* the failure is the proxy's or the forwarder's, not the target's */
+    bool own_fault;    /* the failure is this side's, such as a browser whose network process died:
+                          it says nothing about the target */
     bool accounted; /* the answer was another op's (a redirect's page.document), which told breaker,
                        limiter and proxy of it */
     struct str host; /* who answered, when it was not the call's own target (redirect, click); ptr

@@ -48,7 +48,7 @@ bool outcome_is_target_failure(enum status s)
 
 bool outcome_is_sample(enum status s, const struct op_observed *seen)
 {
-    if (seen->from_proxy)
+    if (seen->from_proxy || (seen->own_fault && s == STATUS_NAVIGATION_FAILED))
         return false;
     return s == STATUS_OK || s == STATUS_HTTP_4XX || outcome_is_target_failure(s);
 }

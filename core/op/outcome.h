@@ -10,7 +10,7 @@
 enum status outcome_classify(enum status run_status, const struct op_observed *seen,
                              bool accept_4xx);
 /** Counts as a sample of the target's breaker (false: not the target's doing, such as a missing
- * element or the proxy's failure). */
+ * element, the proxy's failure or this side's own). */
 bool outcome_is_sample(enum status s, const struct op_observed *seen);
 /** A sample that counts as a failure. */
 bool outcome_is_target_failure(enum status s);

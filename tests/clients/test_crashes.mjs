@@ -1,4 +1,5 @@
-// Instances that die at random under a campaign: each task ends well all the same, once, and the log verifies. In turn
+// Instances that die at random under a campaign: each task ends well all the same, once, the target is not blamed (its breaker
+// stays closed), and the log verifies. In turn
 // the browser's main process is killed, the process that makes its pages' (a zygote), and the one that speaks to the network.
 import {execFileSync, spawn} from 'node:child_process';
 import {existsSync, readFileSync, readdirSync, rmSync, writeFileSync} from 'node:fs';
@@ -35,7 +36,7 @@ let ended, killed = 0;
 await test('a campaign whose browsers are killed ends as others do', async () => {
   writeFileSync('flow.json', JSON.stringify({title: 'read', steps: [{type: 'navigate', url: '{{url}}'}, {type: 'extract', into: 'h', fields: {h: 'h1'}}]}));
   writeFileSync('campaign.json', JSON.stringify({name: 'crashes', flow: 'flow.json', targets: [...Array(TASKS).keys()].map((i) => ({url: `${at}/${i}`})),
-    members: {count: 2}, slots: 2, browser: 'headless-shell', sandbox: 'prefer', policy: {private_networks: true}, retry: {max: 6, base_ms: 300}, breaker: {failure_rate: 1},
+    members: {count: 2}, slots: 2, browser: 'headless-shell', sandbox: 'prefer', policy: {private_networks: true}, retry: {max: 6, base_ms: 300},
     limits: {robots: false, max_requests: 1000, window_ms: 1000}}));
   const child = spawn(fleet, ['--state-dir', 'st', 'run', 'campaign.json'], {stdio: ['ignore', 'ignore', 'pipe']});
   let said = '';
@@ -62,6 +63,18 @@ await test('no task is lost, none is done twice', async () => {
   if (JSON.stringify(found) !== JSON.stringify(expected)) throw new Error(`${rows.length} rows; ${JSON.stringify(rows.filter((r) => r.status !== 'succeeded')).slice(0, 800)}; first ${JSON.stringify(rows[0])}`);
 });
 await test('the log verifies', async () => execFileSync(fleet, ['--state-dir', 'st', 'audit', 'verify']));
+await test('a server without TLS is told as that, and no browser is blamed for it', async () => {
+  const tls = at.replace('http:', 'https:');
+  writeFileSync('campaign.json', JSON.stringify({name: 'tls', flow: 'flow.json', targets: [...Array(5).keys()].map((i) => ({url: `${tls}/${i}`})),
+    members: {count: 1}, slots: 1, browser: 'headless-shell', sandbox: 'prefer', policy: {private_networks: true}, retry: {max: 0}, limits: {robots: false, max_requests: 1000, window_ms: 1000}}));
+  const child = spawn(fleet, ['--state-dir', 'st', 'run', 'campaign.json'], {stdio: ['ignore', 'ignore', 'pipe']});
+  let said = '';
+  child.stderr.on('data', (text) => { said += text; });
+  await new Promise((end) => child.on('close', end));
+  if (said.includes('recycled')) throw new Error(said);
+  const errors = readFileSync('results.ndjson', 'utf8').trim().split('\n').map((line) => JSON.parse(line).error.message).filter((m) => !m.includes('no TLS there'));
+  if (errors.length > 0) throw new Error(errors[0]);
+}, 30000);
 site.close();
 site.closeAllConnections();
 for (const name of readdirSync('.').filter((x) => /^(out|st|flow\.json|campaign\.json|(audit|results|report|identities).*)$/.test(x))) rmSync(name, {recursive: true, force: true});

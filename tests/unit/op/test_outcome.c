@@ -85,27 +85,31 @@ static void test_samples(void **state)
 {
     static const struct {
         enum status s;
-        bool from_proxy, sample, failure, hit;
+        bool from_proxy, sample, failure, hit, own_fault;
     } cases[] = {
-        {STATUS_OK, false, true, false, false},
-        {STATUS_HTTP_4XX, false, true, false, false},
-        {STATUS_HTTP_5XX, false, true, true, false},
-        {STATUS_HTTP_429, false, true, true, true},
-        {STATUS_HTTP_403, false, true, true, true},
-        {STATUS_CAPTCHA_DETECTED, false, true, true, true},
-        {STATUS_TIMEOUT, false, true, true, false},
-        {STATUS_TIMEOUT, true, false, true, false},
-        {STATUS_PROXY_FAILED, true, false, false, false},
-        {STATUS_ELEMENT_NOT_FOUND, false, false, false, false},
-        {STATUS_POLICY_DENIED, false, false, false, false},
-        {STATUS_RATE_LIMITED, false, false, false, false},
-        {STATUS_BREAKER_OPEN, false, false, false, false},
-        {STATUS_CANCELLED, false, false, false, false},
+        {STATUS_NAVIGATION_FAILED, false, true, true, false, false},
+        {STATUS_NAVIGATION_FAILED, false, false, true, false, true},
+        {STATUS_HTTP_5XX, false, true, true, false, true}, /* it was seen: whose else */
+        {STATUS_OK, false, true, false, false, false},
+        {STATUS_HTTP_4XX, false, true, false, false, false},
+        {STATUS_HTTP_5XX, false, true, true, false, false},
+        {STATUS_HTTP_429, false, true, true, true, false},
+        {STATUS_HTTP_403, false, true, true, true, false},
+        {STATUS_CAPTCHA_DETECTED, false, true, true, true, false},
+        {STATUS_TIMEOUT, false, true, true, false, false},
+        {STATUS_TIMEOUT, true, false, true, false, false},
+        {STATUS_PROXY_FAILED, true, false, false, false, false},
+        {STATUS_ELEMENT_NOT_FOUND, false, false, false, false, false},
+        {STATUS_POLICY_DENIED, false, false, false, false, false},
+        {STATUS_RATE_LIMITED, false, false, false, false, false},
+        {STATUS_BREAKER_OPEN, false, false, false, false, false},
+        {STATUS_CANCELLED, false, false, false, false, false},
     };
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct op_observed seen = {.from_proxy = cases[i].from_proxy};
+        struct op_observed seen = {.from_proxy = cases[i].from_proxy,
+                                   .own_fault = cases[i].own_fault};
 
         assert_int_equal(outcome_is_sample(cases[i].s, &seen), cases[i].sample);
         assert_int_equal(outcome_is_target_failure(cases[i].s), cases[i].failure);

@@ -47,12 +47,26 @@ static void test_reasons(void **state)
     assert_string_equal(neterror_of_reason("Sunday"), "net::ERR_FAILED");
 }
 
+static void test_own(void **state)
+{
+    (void)state;
+    assert_true(neterror_is_own("net::ERR_FAILED", 0));
+    assert_true(neterror_is_own("net::ERR_ABORTED", 3));
+    assert_true(neterror_is_own("net::ERR_PROXY_CONNECTION_FAILED", 0));
+    assert_false(neterror_is_own("net::ERR_TUNNEL_CONNECTION_FAILED", 0));
+    assert_false(neterror_is_own("net::ERR_FAILED", 19)); /* a loop is the target's */
+    assert_false(neterror_is_own("net::ERR_CONNECTION_ABORTED", 0));
+    assert_false(neterror_is_own("net::ERR_CERT_DATE_INVALID", 0));
+    assert_false(neterror_is_own("the answer is a download, which is refused", 0));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_redirects),
         cmocka_unit_test(test_reasons),
+        cmocka_unit_test(test_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
