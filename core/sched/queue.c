@@ -23,6 +23,7 @@ struct target {
     struct list held;
     struct keyheap lanes;    /* ready ones */
     struct queue_lane *last; /* a lane of it, the one that was looked for last; or NULL */
+    struct known *known;     /* the place that may speak of it; or NULL */
     size_t n_lanes;
     size_t n_tasks;
     uint64_t at_ms; /* when it has a token; 0: ask */
@@ -55,9 +56,18 @@ struct lane_key {
     int32_t pin;
 };
 
+/* The target that a name at this address was last. A task's submitter has one text for a target, so
+ * that most need no look into the map; which name it is is compared all the same. */
+struct known {
+    uintptr_t name;
+    struct target *target; /* NULL: none */
+};
+enum { KNOWN = 2048 };
+
 struct queue {
     struct queue_guards guards;
     struct map *targets, *lanes;
+    struct known known[KNOWN];
     struct keyheap eligible, waiting, delayed, expire;
     struct list held, all_lanes;
     struct list *parked; /* by member */
@@ -180,13 +190,17 @@ static void target_settle(struct queue *q, struct target *t)
         keyheap_update(&q->eligible, &t->node, target_key(t));
 }
 
-static struct target *target_get(struct queue *q, struct str name)
+static struct known *known_at(struct queue *q, struct str name)
 {
-    struct target *t = map_find(q->targets, name);
+    return &q->known[((uintptr_t)name.ptr * UINT64_C(0x9e3779b97f4a7c15)) >> 53];
+}
+_Static_assert(KNOWN == 1 << (64 - 53), "a place for each hash");
+
+static struct target *target_make(struct queue *q, struct str name)
+{
+    struct target *t;
     char *copy;
 
-    if (t)
-        return t;
     t = xcalloc(1, sizeof(*t) + name.len + 1);
     copy = (char *)(t + 1);
     memcpy(copy, name.ptr, name.len);
@@ -195,6 +209,23 @@ static struct target *target_get(struct queue *q, struct str name)
     list_init(&t->held);
     q->guards.open(q->guards.arg, t->name, &t->door);
     map_put(q->targets, name, t);
+    return t;
+}
+
+static struct target *target_get(struct queue *q, struct str name)
+{
+    struct known *k = known_at(q, name);
+    struct target *t = k->target;
+
+    if (t && k->name == (uintptr_t)name.ptr && str_eq(t->name, name))
+        return t;
+    t = map_find(q->targets, name);
+    if (!t)
+        t = target_make(q, name);
+    *k = (struct known){(uintptr_t)name.ptr, t};
+    if (t->known && t->known != k)
+        t->known->target = NULL; /* one place each, so that it can be found when the target goes */
+    t->known = k;
     return t;
 }
 
@@ -251,14 +282,15 @@ static void line_remove(struct queue_lane *l, struct task *t)
     struct line *line = &l->lines[i];
 
     BUG_ON(i == l->n_lines || line->priority != t->priority);
-    if (t->line.prev)
-        t->line.prev->line.next = t->line.next;
-    else
+    if (line->first == t) { /* the next one's memory is left alone until its turn comes */
         line->first = t->line.next;
-    if (t->line.next)
-        t->line.next->line.prev = t->line.prev;
-    else
-        line->last = t->line.prev;
+    } else {
+        t->line.prev->line.next = t->line.next;
+        if (line->last == t)
+            line->last = t->line.prev;
+        else
+            t->line.next->line.prev = t->line.prev;
+    }
     if (line->first)
         return;
     l->n_lines--;
@@ -328,6 +360,8 @@ static void lane_unref(struct queue *q, struct queue_lane *l)
         return;
     BUG_ON(t->place != PLACE_NONE);
     map_remove(q->targets, t->name);
+    if (t->known && t->known->target == t)
+        t->known->target = NULL;
     target_free(t);
 }
 
@@ -486,6 +520,22 @@ static struct task *serve(struct queue *q, struct queue_lane *l)
     return t;
 }
 
+/* A task is met once, when its turn comes, and is then in nobody's cache. */
+static void fetch(const struct task *t)
+{
+    __builtin_prefetch(t, 1);
+    __builtin_prefetch(&t->pin, 1);
+}
+
+/* What is likely to be next, while the caller is busy with this one. */
+static void fetch_next(const struct queue *q)
+{
+    const struct keyheap_node *n = keyheap_peek(&q->eligible);
+
+    if (n)
+        fetch(first_task(top_lane(container_of(n, struct target, node))));
+}
+
 /* One look at the first of the eligible targets. QUEUE_NONE: it made room for the next. */
 static enum queue_verdict try_target(struct queue *q, struct target *t, uint64_t now_ms,
                                      struct task **out)
@@ -493,7 +543,7 @@ static enum queue_verdict try_target(struct queue *q, struct target *t, uint64_t
     struct queue_lane *l = top_lane(t);
     uint64_t wait, then_ms = 0;
 
-    __builtin_prefetch(first_task(l), 1);
+    fetch(first_task(l));
     if (!q->guards.allow(q->guards.arg, &t->door)) {
         if (q->hold) {
             target_enter(q, t, PLACE_HELD);
@@ -533,6 +583,7 @@ enum queue_verdict queue_next(struct queue *q, uint64_t now_ms, bool can_run, st
     while (v == QUEUE_NONE && q->eligible.len > 0)
         v = try_target(q, container_of(keyheap_peek(&q->eligible), struct target, node), now_ms,
                        out);
+    fetch_next(q);
     return v;
 }
 

@@ -36,18 +36,28 @@ enum { TASK_LOST_MAX = 3, TASK_PRIORITY_MAX = 1000 };
 
 struct queue_lane;
 
-/** One task. 112 bytes, so that a million of them waiting is no trouble. The queue's links are
+/** One task. 120 bytes, so that a million of them waiting is no trouble. The queue's links are
  * inside. */
 struct task {
-    uint32_t index;         /* of the submitter: its place in the results' order */
-    uint32_t row;           /* of the target list */
-    uint32_t stage;         /* pipeline: which flow */
-    int32_t pin;            /* index of the only member that may run it; -1: any */
-    int16_t priority;       /* -TASK_PRIORITY_MAX..TASK_PRIORITY_MAX; higher first */
-    uint8_t state;          /* enum task_state; private */
-    uint8_t lost;           /* leases lost */
-    uint16_t attempts;      /* begun */
-    bool cancel;            /* asked to be cancelled while it runs */
+    /* the queue's; with what it looks at, in one place: a task's memory is cold when its turn comes
+     */
+    struct {
+        struct task *next, *prev; /* among those of its lane and priority */
+    } line;
+    struct queue_lane *lane;
+    struct keyheap_node expire;  /* among those with a deadline */
+    struct keyheap_node delayed; /* or among the delayed */
+
+    int16_t priority;  /* -TASK_PRIORITY_MAX..TASK_PRIORITY_MAX; higher first */
+    uint8_t state;     /* enum task_state; private */
+    uint8_t lost;      /* leases lost */
+    int32_t pin;       /* index of the only member that may run it; -1: any */
+    uint16_t attempts; /* begun */
+    bool cancel;       /* asked to be cancelled while it runs */
+    uint32_t index;    /* of the submitter: its place in the results' order */
+    uint32_t row;      /* of the target list */
+    uint32_t stage;    /* pipeline: which flow */
+    uint32_t submitter;
     uint64_t submitted_ms;  /* monotonic */
     uint64_t first_run_ms;  /* monotonic; 0: not yet */
     uint64_t not_before_ms; /* DELAYED: when it is ready again */
@@ -56,15 +66,6 @@ struct task {
     void *owner;            /* the submitter's */
 
     const char *target; /* key of limits; as long as the task, the submitter's */
-    uint32_t submitter;
-
-    /* the queue's */
-    struct keyheap_node expire; /* among those with a deadline */
-    struct queue_lane *lane;
-    struct {
-        struct task *next, *prev; /* among those of its lane and priority */
-    } line;
-    struct keyheap_node delayed; /* or among the delayed */
 };
 
 const char *task_state_name(enum task_state s); /* "succeeded" */

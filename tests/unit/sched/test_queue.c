@@ -1,6 +1,7 @@
 /* The queue on a clock of its own: order, fairness, tokens, pins, breakers, deadlines. */
 #include "core/sched/queue.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/support/testing.h"
@@ -107,6 +108,27 @@ static void test_priority_then_order(void **state)
     for (size_t i = 0; i < ARRAY_LEN(want); i++)
         assert_int_equal(next(0), want[i]);
     assert_int_equal(queue_len(queue), 0);
+}
+
+/* A name is what stands there, wherever it stands: addresses come again with other names, names at
+ * other addresses, and targets go and come back. */
+static void test_names_move(void **state)
+{
+    char here[4], there[4];
+
+    (void)state;
+    for (uint32_t i = 0; i < 12; i++) {
+        snprintf(here, sizeof(here), "t%u", i % 3);
+        snprintf(there, sizeof(there), "t%u", (i + 1) % 3);
+        add(3 * i, here, 0, -1, 0);
+        add(3 * i + 1, there, 0, -1, 0);
+        add(3 * i + 2, here, 0, -1, 0);
+        assert_int_equal(queue_target_len(queue, str_from(here)), 2);
+        assert_int_equal(queue_target_len(queue, str_from(there)), 1);
+        while (next(i) >= 0) /* the last task of a target takes it along */
+            ;
+    }
+    assert_int_equal(world.taken, 36);
 }
 
 /* A target with many tasks does not keep the others waiting. */
@@ -364,6 +386,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_open_breaker_holds_tasks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_changed_target_is_asked_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_drop_takes_all, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_names_move, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
