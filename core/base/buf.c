@@ -137,6 +137,12 @@ char *buf_reserve(struct buf *b, size_t n)
     return grow(b, n) ? b->ptr + b->len : NULL;
 }
 
+void buf_expect(struct buf *b, size_t n)
+{
+    if (n <= b->max - b->len)
+        (void)grow(b, n);
+}
+
 void buf_commit(struct buf *b, size_t n)
 {
     BUG_ON(n > b->cap - b->len - 1);

@@ -49,6 +49,8 @@ void buf_vaddf(struct buf *b, const char *fmt, va_list ap) printf_like(2, 0);
 /** Room for at least `n` more bytes at the end, to be written by the caller and taken into use with
  * buf_commit; NULL on failure. */
 must_check char *buf_reserve(struct buf *b, size_t n);
+/** Room at once for `n` bytes that are likely to come, instead of growing towards them. */
+void buf_expect(struct buf *b, size_t n);
 void buf_commit(struct buf *b, size_t n);
 /** Drops the first `n` bytes (n <= len), moving the rest down. */
 void buf_consume(struct buf *b, size_t n);

@@ -5,6 +5,8 @@
 #include <sodium.h>
 #include <string.h>
 
+enum { TEXT_USUAL = 1000, FEW = 16 };
+
 /* What UTF-16 code units sort like: surrogates (characters from U+10000, whose UTF-8 begins with F0
  * or more) come before U+E000..U+FFFF (EE and EF); all others sort as their UTF-8 bytes do. */
 static int rank(unsigned char first)
@@ -41,9 +43,12 @@ static enum status write_object(const struct json *j, unsigned depth, struct buf
                                 struct err *e)
 {
     size_t n = json_len(j), i = 0;
-    cleanup_free const struct json **v = xcalloc(n, sizeof(*v));
+    const struct json *few[FEW], **v = few;
+    cleanup_free const struct json **many = NULL;
     enum status s = STATUS_OK;
 
+    if (n > FEW)
+        v = many = xcalloc(n, sizeof(*v));
     for (const struct json *c = json_first(j); c; c = json_next(c))
         v[i++] = c;
     qsort(v, n, sizeof(*v), by_name);
@@ -108,7 +113,10 @@ void jcs_add_str(struct buf *out, struct str s)
 enum status jcs_sha256(const struct json *j, unsigned char out[32], struct err *e)
 {
     struct buf text = BUF_INIT(BUF_MAX_MESSAGE);
-    enum status s = j ? jcs_write(j, &text, e) : STATUS_OK;
+    enum status s;
+
+    buf_expect(&text, TEXT_USUAL);
+    s = j ? jcs_write(j, &text, e) : STATUS_OK;
 
     if (s == STATUS_OK)
         (void)crypto_hash_sha256(out, (const unsigned char *)buf_str(&text).ptr, text.len);

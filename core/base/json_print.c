@@ -4,20 +4,36 @@
 
 #include "core/base/num.h"
 
+/* What stands behind the backslash; 0: the six of \u00xx. */
+static char short_escape(unsigned char ch)
+{
+    switch (ch) {
+    case '"':
+    case '\\':
+        return (char)ch;
+    case '\b':
+        return 'b';
+    case '\t':
+        return 't';
+    case '\n':
+        return 'n';
+    case '\f':
+        return 'f';
+    case '\r':
+        return 'r';
+    default:
+        return 0;
+    }
+}
+
 static void print_escape(unsigned char ch, struct buf *out)
 {
-    static const char names[][2] = {
-        {'"', '"'}, {'\\', '\\'}, {'\b', 'b'}, {'\t', 't'}, {'\n', 'n'}, {'\f', 'f'}, {'\r', 'r'},
-    };
+    const char both[2] = {'\\', short_escape(ch)};
 
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        if ((unsigned char)names[i][0] == ch) {
-            buf_addc(out, '\\');
-            buf_addc(out, names[i][1]);
-            return;
-        }
-    }
-    buf_addf(out, "\\u%04x", ch);
+    if (both[1] != 0)
+        buf_add(out, both, sizeof(both));
+    else
+        buf_addf(out, "\\u%04x", ch);
 }
 
 /* What needs no change goes out in runs. */
@@ -40,6 +56,7 @@ void json_print_str(struct str s, struct buf *out)
         else
             buf_adds(out, "\xef\xbf\xbd"); /* U+FFFD */
         run = ++i;
+        i += str_json_plain(s.ptr + i, s.len - i);
     }
     if (i > run)
         buf_add(out, s.ptr + run, i - run);
