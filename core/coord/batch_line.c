@@ -5,7 +5,7 @@
 #include "core/coord/engine_internal.h"
 #include "core/record/merkle.h"
 
-enum { ERROR_SHOWN_MAX = 400 };
+enum { ERROR_SHOWN_MAX = 400, TEXT_USUAL = 1000 };
 
 /* `name` of all that follow comes with its comma, quotes and colon. */
 static void add_u64(struct buf *out, struct str name, uint64_t v)
@@ -97,6 +97,8 @@ static void add_hash(struct buf *out, struct str name, const struct json *what)
     struct buf text = BUF_INIT(BUF_MAX_MESSAGE);
     struct merkle_hash hash;
 
+    if (what)
+        buf_expect(&text, TEXT_USUAL);
     if (what && jcs_write(what, &text, NULL) == STATUS_OK) {
         merkle_sha256(text.ptr, text.len, &hash);
         buf_addstr(out, name);

@@ -359,6 +359,7 @@ static bool begin_call(struct sequence *q, struct err *e)
         .task_id = a->task_id,
         .credit = &q->attempt->credit,
         .credit_host = q->host,
+        .ahead = !json_next(q->step) && !is_irreversible(q),
         .on_done = on_call_done,
     };
     if (http_op_target(&q->call) == STATUS_OK)

@@ -41,7 +41,7 @@ void gate_destroy(struct gate **g)
 {
     if (*g == NULL)
         return;
-    BUG_ON((*g)->n_inside > 0);
+    BUG_ON(gate_inside(*g) > 0);
     map_destroy(&(*g)->lines, gate_line_free);
     free(*g);
     *g = NULL;
@@ -54,7 +54,7 @@ void gate_shut(struct gate *g)
 
 size_t gate_inside(const struct gate *g)
 {
-    return g->n_inside;
+    return g->n_inside + g->n_ahead;
 }
 
 const struct gate_deps *gate_deps(const struct gate *g)

@@ -1,6 +1,8 @@
 /* The gate: every op passes it and leaves one receipt (design.md §3). In order: shutting down?
  * policy, robots.txt, breaker and limiter of the target, the member's proxy, run, classify, tell
- * breaker, limiter and proxy, receipt; then, when the receipt is durable, on_done.
+ * breaker, limiter and proxy, receipt; then, when the receipt is durable, on_done. Of callers whose
+ * own receipt stands for the op's as well (op_call.ahead) up to GATE_AHEAD_MAX need not wait for
+ * that.
  *
  * A page that a member is led to by a click, a redirect or a frame is an op as well (page.document,
  * internal): the browser holds the request at the network layer, calls gate_run with it, and lets
@@ -35,13 +37,15 @@ struct gate_deps {
     const struct block_conf *captcha; /* NULL: the table alone, and block pages just count */
     struct audit *audit;              /* NULL: no receipts (unit tests of executors) */
     /** What a watcher wants to know (progress, metrics, report); any may be NULL. */
-    void (*on_op)(void *arg, const struct op_call *call); /* finished, receipt durable */
+    void (*on_op)(void *arg, const struct op_call *call); /* finished, receipt written */
     void (*on_breaker)(void *arg, struct str target, bool open);
     void (*on_slowed)(void *arg, struct str target, uint64_t until_ms, const char *why);
     void (*on_rotated)(void *arg, const struct member *m, const char *from_id, const char *to_id,
                        enum status why);
     void *arg;
 };
+
+enum { GATE_AHEAD_MAX = 256 };
 
 struct gate *gate_create(const struct gate_deps *deps);
 /** No call may be in it. */
@@ -55,6 +59,7 @@ void gate_run(struct gate *g, struct op_call *call);
 void gate_cancel(struct gate *g, struct op_call *call, enum status why);
 /** From now on new calls end SHUTTING_DOWN; those inside go on. */
 void gate_shut(struct gate *g);
+/** Calls that are not over, and receipts that are not durable though nobody waits for them. */
 size_t gate_inside(const struct gate *g);
 /** What the gate was given; borrowed. For the ops' own code. */
 const struct gate_deps *gate_deps(const struct gate *g);

@@ -20,6 +20,7 @@ struct gate {
     struct map *lines; /* target -> struct line */
     struct list inside;
     size_t n_inside;
+    size_t n_ahead; /* receipts on their way that nobody waits for */
     bool shut;
 };
 

@@ -87,8 +87,11 @@ struct op_call {
     struct limiter *own; /* a slower limit of the caller's own, whose token is taken before that of
                             the target; NULL: none */
     bool accept_4xx;     /* a client error (not 403, 429) is no failure of the op */
-    void (*on_done)(struct op_call *call); /* once, from the loop, after the receipt is durable; the
-                                              call may be freed in it */
+    /** The caller does nothing and gives nothing out after this op but by a receipt of its own in
+     * the same log, which stands for this one's: on_done may come before that is durable. */
+    bool ahead;
+    void (*on_done)(struct op_call *call); /* once, from the loop, after the receipt is durable (but
+                                              see `ahead`); the call may be freed in it */
 
     /* filled by run */
     void *args; /* decoded parameters (zeroed struct of op->params->size) */
@@ -106,7 +109,7 @@ struct op_call {
     enum op_state state;
     enum status status; /* the outcome: STATUS_OK, or why not */
     struct err err;
-    unsigned char receipt[32];
+    unsigned char receipt[32]; /* its leaf hash; zeros when it was not waited for (`ahead`) */
     uint64_t started_ms, waited_ms, took_ms;
     struct loop_timer timer;
     struct list link;

@@ -189,6 +189,23 @@ void audit_append(struct audit *a, const struct receipt *r, audit_done_fn *done,
     logdb_submit(a->db, &p->job);
 }
 
+enum status audit_append_ahead(struct audit *a, const struct receipt *r, audit_done_fn *done,
+                               void *arg, struct err *e)
+{
+    struct err own = ERR_INIT;
+    struct pending *p = may_append(a, &own) ? prepare(a, r, PENDING_RECORD, done, arg, &own) : NULL;
+
+    if (!p) {
+        if (e)
+            *e = own;
+        return own.status;
+    }
+    p->job.leads = true;
+    a->n_pending++;
+    logdb_submit(a->db, &p->job);
+    return STATUS_OK;
+}
+
 void audit_flush(struct audit *a, audit_done_fn *done, void *arg)
 {
     struct pending *p;

@@ -113,6 +113,11 @@ must_check enum status audit_open(struct loop *l, const char *state_dir,
 
 /** Appends a receipt. `done` may be NULL. */
 void audit_append(struct audit *a, const struct receipt *r, audit_done_fn *done, void *arg);
+/** The same for who goes on at once, because a receipt that it appends later stands for this one as
+ * well: that one is not in the log unless this one is. A refusal is told here, and `done` is not
+ * called then; whatever else keeps it out of the log ends the log, as a commit that failed. */
+must_check enum status audit_append_ahead(struct audit *a, const struct receipt *r,
+                                          audit_done_fn *done, void *arg, struct err *e);
 /** Calls `done` (leaf NULL, seq = size of the log) once everything appended before is durable and
  * in the NDJSON copy, with the status of the log. */
 void audit_flush(struct audit *a, audit_done_fn *done, void *arg);

@@ -185,6 +185,15 @@ static enum status before_commit(struct logdb *db, struct err *e)
     return STATUS_OK;
 }
 
+static enum status begin(struct logdb *db, struct err *e)
+{
+    int failed = fault_point("logdb.begin");
+
+    if (failed)
+        return err_set_errno(e, STATUS_IO, failed, "begin %s", db->path);
+    return step(db, db->begin, "begin", e);
+}
+
 static enum status commit(struct logdb *db, struct err *e)
 {
     int failed = fault_point("logdb.commit");
@@ -292,12 +301,20 @@ static enum status run_committed(struct logdb *db, struct group *g, struct err *
     return commit(db, e);
 }
 
+static bool has_leader(const struct group *g)
+{
+    for (const struct logdb_job *job = g->first; job; job = job->next)
+        if (job->leads)
+            return true;
+    return false;
+}
+
 /* No transaction could be begun. Nothing was touched, and the next group may fare better; unless
- * the modules are ahead of the file with this one. */
+ * the modules are ahead of the file with this one, or later jobs rely on one of it. */
 static void not_begun(struct logdb *db, const struct group *g, struct err *e)
 {
     end_group(db, g);
-    if (g->begun)
+    if (g->begun || has_leader(g))
         fail_for_good(db, e);
     else
         err_prefix(e, "%s", db->path);
@@ -313,7 +330,7 @@ static void run_group(struct logdb *db, struct group *g)
     if (db->failed.status != STATUS_OK) {
         end_group(db, g);
         e = db->failed;
-    } else if (step(db, db->begin, "begin", &e) != STATUS_OK) {
+    } else if (begin(db, &e) != STATUS_OK) {
         not_begun(db, g, &e);
     } else if (run_committed(db, g, &e) != STATUS_OK) {
         fail_for_good(db, &e);

@@ -39,6 +39,9 @@ struct logdb_job {
     /** Nobody waits for it: it may lie for LOGDB_LAZY_MS until others come that share its commit.
      */
     bool lazy;
+    /** Later jobs stand for it as well: when it is not written, none of them is, as after a failed
+     * commit. */
+    bool leads;
     struct logdb_job *next; /* private from here */
     enum status status;
     struct err *error;
