@@ -11,6 +11,8 @@
 enum {
     HEADERS_MAX = 256 * 1024,
     LINES_MAX = 1024 * 1024,
+    HEAD_USUAL = 1000,
+    LINES_USUAL = 500,
     CONNECTIONS_KEPT = 256,
     NEVER_REACHED = 1 << 30
 };
@@ -196,6 +198,7 @@ static bool header_take(struct str line, const char *name, char **out)
 static void head_begins(struct request *q)
 {
     buf_reset(&q->head);
+    buf_expect(&q->head, HEAD_USUAL);
     free(steal_ptr(&q->retry_after));
     free(steal_ptr(&q->content_type));
 }
@@ -302,6 +305,7 @@ static void identity_headers(struct request *q, const struct http_request *r)
 {
     const struct identity *id = r->member->identity;
 
+    buf_expect(&q->lines, LINES_USUAL);
     if (q->direct && !q->secure && !caller_gives(r, "connection"))
         line_add(q, "Connection: keep-alive"); /* a forwarder makes it of Proxy-Connection */
     if (q->secure && !id->honest && id->n_brands > 0 && !caller_gives(r, "sec-ch-ua"))

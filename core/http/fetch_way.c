@@ -8,8 +8,8 @@
  * request is given to it again when the connection stands.
  *
  * Connections are kept and used again by one member alone. To curl each member's way leads to a
- * place of its own: the forwarder's port, or an address that nobody has (100::/64, RFC 6666), which
- * is a name in curl's pool and never connected to. */
+ * place of its own: the forwarder's port, or an address and port that nobody has (240.0.0.0/4, RFC
+ * 1112 §4), which is a name in curl's pool and never connected to. */
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -18,7 +18,7 @@
 #include "proxies/direct.h"
 #include "proxies/http1.h"
 
-enum { CONNECT_MS = 15000 };
+enum { CONNECT_MS = 15000, DOOR_PORT_BITS = 15, DOORS_MAX = (1 << (DOOR_PORT_BITS + 12)) - 1 };
 
 static void fail(struct request *q, enum status s, const char *text)
 {
@@ -181,17 +181,27 @@ static uint32_t hash_of(const char *host)
     return h;
 }
 
-/* What the pool of connections knows them by: the member, and the target as well, because curl
- * looks at each connection under a name (a system call) before it compares anything else. */
+/* What the pool of connections knows them by: the member, in the port and 12 bits of the address,
+ * and the target in the other 16 as well, because curl looks at each connection under a name (a
+ * system call) before it compares anything else. An IPv6 address would have room for all of both,
+ * but curl writes it out, or reads it, at nine places of each request. */
 static void name_door(struct request *q, struct member *m)
 {
     uint32_t n, h = hash_of(q->host);
 
     if (m->http_door == 0)
-        m->http_door = ++q->http->n_doors;
+        m->http_door = q->http->n_doors < DOORS_MAX ? ++q->http->n_doors : DOORS_MAX;
     n = m->http_door;
-    snprintf(q->to_text, sizeof q->to_text, "::[100::%x:%x:%x:%x]:", n >> 16, n & 0xffff, h >> 16,
-             h & 0xffff);
+    if (n ==
+        DOORS_MAX) { /* so many identities were there: connections of later ones are not kept */
+        curl_easy_setopt(q->easy, CURLOPT_FRESH_CONNECT, 1L);
+        curl_easy_setopt(q->easy, CURLOPT_FORBID_REUSE, 1L);
+        n = 0;
+    }
+    h ^= h >> 16;
+    snprintf(q->to_text, sizeof q->to_text, "::%u.%u.%u.%u:%u", 240 | n >> DOOR_PORT_BITS >> 8,
+             n >> DOOR_PORT_BITS & 0xff, h >> 8 & 0xff, h & 0xff,
+             (1U << DOOR_PORT_BITS) | (n & ((1U << DOOR_PORT_BITS) - 1)));
     q->to = (struct curl_slist){.data = q->to_text};
     curl_easy_setopt(q->easy, CURLOPT_CONNECT_TO, &q->to);
 }
