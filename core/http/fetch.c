@@ -66,6 +66,8 @@ static enum status status_of(const struct request *q, CURLcode rc)
         return q->cancelled;
     if (q->too_large)
         return STATUS_TOO_LARGE;
+    if (q->is_cut && rc == CURLE_WRITE_ERROR)
+        return STATUS_OK;
     switch (rc) {
     case CURLE_OK:
         return STATUS_OK;
@@ -169,11 +171,25 @@ void multi_reap(struct http *h)
     }
 }
 
+static void take_beginning(struct request *q, const char *p)
+{
+    const char *end;
+
+    buf_add(&q->body, p, q->max_bytes - q->body.len);
+    end = memrchr(q->body.ptr, '\n', q->body.len);
+    buf_truncate(&q->body, end != NULL ? (size_t)(end - q->body.ptr) + 1 : 0);
+}
+
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
     struct request *q = arg;
 
     q->body_began = true;
+    if (q->beginning_will_do && size * n > q->max_bytes - q->body.len) {
+        q->is_cut = true;
+        take_beginning(q, p);
+        return 0;
+    }
     buf_add(&q->body, p, size * n);
     if (buf_status(&q->body) == STATUS_OK)
         return size * n;
@@ -459,7 +475,9 @@ uint64_t http_start(struct http *h, const struct http_request *r, http_done_fn *
     q->is_head = strcmp(r->method, "HEAD") == 0;
     buf_init(&q->lines, LINES_MAX);
     buf_init(&q->head, HEADERS_MAX);
-    buf_init(&q->body, r->max_bytes > 0 ? r->max_bytes : BUF_MAX_FILE);
+    q->max_bytes = r->max_bytes > 0 ? r->max_bytes : BUF_MAX_FILE;
+    q->beginning_will_do = r->beginning_will_do;
+    buf_init(&q->body, q->max_bytes);
     map_put_u64(h->requests, q->id, q);
     q->easy = easy_take(h);
     if (!request_set_up(q, r) || curl_multi_add_handle(h->multi, q->easy) != CURLM_OK)

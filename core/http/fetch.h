@@ -18,8 +18,9 @@ struct http_request {
     const char *const *headers; /* "Name: value", NULL-terminated; added to the identity's */
     struct str body;
     uint64_t timeout_ms;
-    size_t max_bytes;      /* of the decoded body; 0: 256 MiB */
-    struct member *member; /* identity headers, cookie jar, forwarder */
+    size_t max_bytes;       /* of the decoded body; 0: 256 MiB */
+    bool beginning_will_do; /* of a larger body these are taken, up to the last line end */
+    struct member *member;  /* identity headers, cookie jar, forwarder */
 };
 
 struct http_response {

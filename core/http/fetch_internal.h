@@ -53,6 +53,8 @@ struct request {
     char error[CURL_ERROR_SIZE];
     char *content_type, *retry_after, *fleet_error;
     bool too_large, is_head, secure, body_began;
+    bool beginning_will_do, is_cut; /* enough of the body is there */
+    size_t max_bytes;
     uint64_t started_ms, timeout_ms;
     http_done_fn *done;
     void *arg;

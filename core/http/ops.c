@@ -145,6 +145,7 @@ struct hop {
     const char *method;
     bool bodiless; /* a redirect made it a GET */
     bool foreign;  /* a redirect led to another origin */
+    bool is_robots;
     struct answer answer;
     uint64_t request_id;
 };
@@ -218,6 +219,7 @@ static void hop_send(struct op_call *call, struct hop *h, const char *url)
         .headers = headers,
         .timeout_ms = call->deadline_ms > now ? call->deadline_ms - now : 1,
         .max_bytes = h->args->max_bytes > 0 ? h->args->max_bytes : HTTP_BODY_DEFAULT,
+        .beginning_will_do = h->is_robots, /* RFC 9309 §2.5 */
         .member = call->member,
     };
 
@@ -248,6 +250,19 @@ static const struct op hop_op = {
     .flags = OP_TOUCHES_TARGET | OP_INTERNAL,
     .run = hop_run,
 };
+
+/* Of robots.txt: a hop that asked for the rules would wait for the request that waits for it. */
+static const struct op robots_hop_op = {
+    .name = "http.robots",
+    .summary = "one redirect of a robots.txt",
+    .flags = OP_TOUCHES_TARGET | OP_INTERNAL | OP_NO_ROBOTS,
+    .run = hop_run,
+};
+
+static bool is_hop(const struct op_call *call)
+{
+    return call->op == &hop_op || call->op == &robots_hop_op;
+}
 
 /* --- http.get and its like --- */
 
@@ -358,7 +373,7 @@ static void exchange_next(struct exchange *x)
     x->hop.foreign = x->hop.foreign || is_other_origin(call->arena, exchange_at(x), &u);
     method_redirect(&x->hop);
     x->next = (struct op_call){
-        .op = &hop_op,
+        .op = x->hop.is_robots ? &robots_hop_op : &hop_op,
         .member = call->member,
         .arena = call->arena,
         .url = u.href,
@@ -383,7 +398,7 @@ static void hop_done(void *arg, enum status s, const struct http_response *r, co
     struct hop *h = call->run_state;
 
     observe(call, r);
-    if (s != STATUS_OK || call->op == &hop_op) {
+    if (s != STATUS_OK || is_hop(call)) {
         if (s == STATUS_OK)
             answer_take(&h->answer, call->arena, r);
         op_call_finish(call, s, e, NULL);
@@ -468,6 +483,7 @@ void http_robots_fetch(void *fetch_arg, struct member *m, struct str url, uint64
     f->x.call = &f->call;
     f->x.hop.args = &f->args;
     f->x.hop.method = "GET";
+    f->x.hop.is_robots = true;
     f->x.hops_left = ROBOTS_HOPS;
     /* Made from a URL that was parsed already. */
     BUG_ON(url_parse(a, url, "http https", &u, NULL) != STATUS_OK);

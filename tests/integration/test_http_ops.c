@@ -5,6 +5,7 @@
  * member's, and the member's cookies and headers go with it. */
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -16,6 +17,8 @@ struct world {
     struct http_rig rig;
     struct httpd *server;
     atomic_uint private_asked;
+    char *robots_txt; /* instead of the short one */
+    bool robots_moved;
     char user_agent[256], language[128], cookie[256], connection_field[64];
     unsigned connection; /* that the last request came by */
 };
@@ -27,7 +30,11 @@ static void serve(void *arg, const struct httpd_request *q, struct httpd_reply *
     a->type = "text/plain";
     w->connection = q->connection;
     if (strcmp(q->path, "/robots.txt") == 0) {
-        a->body = "User-agent: *\nDisallow: /private\n";
+        a->body = w->robots_txt ? w->robots_txt : "User-agent: *\nDisallow: /private\n";
+        a->headers = w->robots_moved ? "Location: /rules.txt\r\n" : NULL;
+        a->status = w->robots_moved ? 302 : 200;
+    } else if (strcmp(q->path, "/rules.txt") == 0) {
+        a->body = "User-agent: *\nDisallow: /late\n";
     } else if (strncmp(q->path, "/private", 8) == 0) {
         w->private_asked++;
         a->body = "secret";
@@ -179,6 +186,48 @@ static void test_what_is_forbidden_is_not_asked_for(void **state)
     finish(c);
 }
 
+/* What is there of it counts; of the line in which it is cut, nothing. */
+static void test_endless_robots_txt(void **state)
+{
+    enum { BYTES = 600 * 1024 };
+    static const char first[] = "User-agent: *\nDisallow: /private\n", cut[] = "\nDisallow: /",
+                      late[] = "\nDisallow: /late\n";
+    struct world *w = *state;
+    char *text = malloc(BYTES + 1);
+    struct op_call *c;
+
+    assert_non_null(text);
+    memset(text, '#', BYTES);
+    text[BYTES] = '\0';
+    memcpy(text, first, sizeof first - 1);
+    memcpy(text + 512 * 1024 - sizeof cut + 1, cut, sizeof cut - 1);
+    memcpy(text + BYTES - sizeof late + 1, late, sizeof late - 1);
+    w->robots_txt = text;
+    c = run(w, "http.get", get("/late"), 5000);
+    assert_int_equal(c->status, STATUS_OK);
+    finish(c);
+    c = run(w, "http.get", get("/private/x"), 5000);
+    assert_int_equal(c->status, STATUS_ROBOTS_DENIED);
+    finish(c);
+    free(text);
+}
+
+/* To where it is the rules lead nobody (RFC 9309 §2.3.1.2). */
+static void test_robots_txt_elsewhere(void **state)
+{
+    struct world *w = *state;
+    struct op_call *c;
+
+    w->robots_moved = true;
+    c = run(w, "http.get", get("/x"), 5000);
+    assert_int_equal(c->status, STATUS_OK);
+    finish(c);
+    c = run(w, "http.get", get("/late"), 5000);
+    assert_int_equal(c->status, STATUS_ROBOTS_DENIED);
+    finish(c);
+    assert_int_equal(audit_size(w->rig.audit), 4); /* robots.txt, rules.txt, and two ops */
+}
+
 static void test_answers_that_are_failures(void **state)
 {
     struct world *w = *state;
@@ -320,6 +369,8 @@ int main(void)
         CASE_OF(test_get),
         CASE_OF(test_redirects_pass_the_gate),
         CASE_OF(test_what_is_forbidden_is_not_asked_for),
+        CASE_OF(test_endless_robots_txt),
+        CASE_OF(test_robots_txt_elsewhere),
         CASE_OF(test_answers_that_are_failures),
         CASE_OF(test_post),
         CASE_OF(test_bad_parameters),
