@@ -24,7 +24,8 @@ struct sequence {
     int index;
     struct op_call call;
     struct json *params;
-    struct json *vars; /* what {{...}} may name */
+    struct json *named;  /* earlier steps' answers by name; NULL: none */
+    struct json *member; /* {{member...}}; NULL until it is asked for */
     struct json *output;
     enum status cancel; /* why it is to end; OK: it is not */
     bool has_begun;     /* its member's jar may have been used */
@@ -115,24 +116,57 @@ static bool http_check(const struct campaign_conf *conf, struct json_decode *d)
 
 /* --- variables --- */
 
-static const struct json *find_var(const struct json *vars, struct str name)
+static const struct json *of_member(struct sequence *q)
+{
+    const struct member *m = q->attempt->member;
+
+    if (!q->member) {
+        q->member = json_new_object();
+        json_add_num(q->member, "index", m->index);
+        json_add_str(q->member, "identity", m->identity->id);
+        json_add_str(q->member, "locale", m->identity->locale);
+    }
+    return q->member;
+}
+
+/* The latest word counts: a step's answer hides a member of the row of the same name. */
+static const struct json *find_root(struct sequence *q, const char *key)
+{
+    const struct attempt *a = q->attempt;
+    const struct json *j = q->named ? json_get(q->named, key) : NULL;
+
+    if (j)
+        return j;
+    if (a->input && strcmp(key, "input") == 0)
+        return a->input;
+    if (strcmp(key, "member") == 0)
+        return of_member(q);
+    return json_get(a->row, key);
+}
+
+static const struct json *find_var(struct sequence *q, struct str name)
 {
     struct str rest = name;
-    const struct json *j = vars;
+    const struct json *j = NULL;
+    bool root = true;
 
-    while (rest.ptr && j) {
+    while (rest.ptr && (root || j)) {
         struct str part = str_trim(str_cut(&rest, '.'));
         char key[256];
+        size_t n = part.len < sizeof(key) ? part.len : sizeof(key) - 1;
 
-        snprintf(key, sizeof(key), "%.*s", STR_ARG(part));
-        j = json_get(j, key);
+        if (n > 0)
+            memcpy(key, part.ptr, n);
+        key[n] = '\0';
+        j = root ? find_root(q, key) : json_get(j, key);
+        root = false;
     }
     return j;
 }
 
-static bool add_var(struct buf *out, const struct json *vars, struct str name, struct err *e)
+static bool add_var(struct buf *out, struct sequence *q, struct str name, struct err *e)
 {
-    const struct json *j = find_var(vars, str_trim(name));
+    const struct json *j = find_var(q, str_trim(name));
 
     if (!j) {
         err_set(e, STATUS_INVALID, "{{%.*s}}: there is no such variable", STR_ARG(name));
@@ -146,7 +180,7 @@ static bool add_var(struct buf *out, const struct json *vars, struct str name, s
 }
 
 /* The text with its variables filled in, as a new string; NULL when one is missing. */
-static struct json *fill_text(const char *text, const struct json *vars, struct err *e)
+static struct json *fill_text(const char *text, struct sequence *q, struct err *e)
 {
     struct buf out = BUF_INIT(TEXT_MAX);
     struct str rest = str_from(text);
@@ -161,7 +195,7 @@ static struct json *fill_text(const char *text, const struct json *vars, struct 
         if (end < 0)
             break;
         buf_add(&out, rest.ptr, (size_t)at);
-        ok = add_var(&out, vars, str_n(behind.ptr, (size_t)end), e);
+        ok = add_var(&out, q, str_n(behind.ptr, (size_t)end), e);
         rest = str_skip(behind, (size_t)end + 2);
     }
     buf_addstr(&out, rest);
@@ -174,18 +208,18 @@ static struct json *fill_text(const char *text, const struct json *vars, struct 
 }
 
 /* A copy of the tree with variables filled into its strings; NULL as above. */
-static struct json *fill(const struct json *in, const struct json *vars, struct err *e)
+static struct json *fill(const struct json *in, struct sequence *q, struct err *e)
 {
     enum json_type type = json_type(in);
     struct json *out, *child;
 
     if (type == JSON_STRING)
-        return fill_text(json_str(in, ""), vars, e);
+        return fill_text(json_str(in, ""), q, e);
     if (type != JSON_ARRAY && type != JSON_OBJECT)
         return json_dup(in);
     out = type == JSON_ARRAY ? json_new_array() : json_new_object();
     for (const struct json *c = json_first(in); c; c = json_next(c)) {
-        child = fill(c, vars, e);
+        child = fill(c, q, e);
         if (!child) {
             json_destroy(&out);
             return NULL;
@@ -196,19 +230,6 @@ static struct json *fill(const struct json *in, const struct json *vars, struct 
             json_add(out, json_key(c), child);
     }
     return out;
-}
-
-static struct json *make_vars(const struct attempt *a)
-{
-    struct json *vars = json_dup(a->row), *member = json_new_object();
-
-    json_add_num(member, "index", a->member->index);
-    json_add_str(member, "identity", a->member->identity->id);
-    json_add_str(member, "locale", a->member->identity->locale);
-    json_add(vars, "member", member);
-    if (a->input)
-        json_add(vars, "input", json_dup(a->input));
-    return vars;
 }
 
 /* --- an attempt --- */
@@ -259,7 +280,8 @@ static void over(struct sequence *q, enum status s, const struct err *e)
         a->output = steal_ptr(&q->output);
     json_destroy(&q->output);
     json_destroy(&q->params);
-    json_destroy(&q->vars);
+    json_destroy(&q->named);
+    json_destroy(&q->member);
     if (q->has_begun && a->member->keep)
         save_jar(q);
     else
@@ -273,8 +295,11 @@ static void keep_answer(struct sequence *q, struct json *answer)
 
     if (!answer)
         return;
-    if (name)
-        json_add(q->vars, name, json_dup(answer));
+    if (name && json_next(q->step)) {
+        if (!q->named)
+            q->named = json_new_object();
+        json_add(q->named, name, json_dup(answer));
+    }
     json_add(q->output, name ? name : "response", answer);
 }
 
@@ -330,7 +355,7 @@ static void on_call_done(struct op_call *call)
 static struct json *step_params(struct sequence *q, struct err *e)
 {
     static const char *const own[] = {"type", "name", "irreversible"};
-    struct json *params = fill(q->step, q->vars, e);
+    struct json *params = fill(q->step, q, e);
 
     for (size_t i = 0; params && i < ARRAY_LEN(own); i++) {
         struct json *drop = json_take(params, own[i]);
@@ -426,7 +451,6 @@ static void http_run(struct executor *x, struct attempt *a)
     q->x = x;
     q->attempt = a;
     q->step = json_first(json_get(flow, "steps"));
-    q->vars = make_vars(a);
     q->output = json_new_object();
     q->host = conf->targets[a->row_index].host;
     a->exec = q;

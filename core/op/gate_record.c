@@ -4,6 +4,7 @@
 #include "core/base/jcs.h"
 #include "core/op/gate_internal.h"
 #include "core/record/audit.h"
+#include "core/record/merkle.h"
 
 enum { PAYLOAD_MAX = 64 * 1024, PAYLOAD_USUAL = 500 };
 
@@ -78,13 +79,16 @@ static void add_u64(struct buf *out, struct str name, uint64_t v)
 /* Parameters may hold what people type into forms: their hash is enough to prove them later. */
 static void add_params(struct buf *out, const struct json *params)
 {
-    unsigned char hash[32];
+    struct buf text = BUF_INIT(BUF_MAX_MESSAGE);
+    struct merkle_hash hash;
 
-    if (params == NULL || jcs_sha256(params, hash, NULL) != STATUS_OK)
-        return;
-    add_name(out, STR("\"params_sha256\":\""));
-    buf_add_hex(out, hash, sizeof hash);
-    buf_addc(out, '"');
+    if (params != NULL && jcs_write(params, &text, NULL) == STATUS_OK) {
+        merkle_sha256(text.ptr, text.len, &hash);
+        add_name(out, STR("\"params_sha256\":\""));
+        buf_add_hex(out, hash.b, sizeof hash.b);
+        buf_addc(out, '"');
+    }
+    buf_deinit(&text);
 }
 
 /* Members in the order of RFC 8785; by hand, since a tree would cost more than the rest. */
