@@ -8,6 +8,7 @@
 #include "browser/executor.h"
 
 #include "browser/flow/flow.h"
+#include "browser/handoff.h"
 #include "browser/ops.h"
 #include "browser/ops_page.h"
 #include "browser/pool.h"
@@ -25,6 +26,9 @@ struct executor {
     struct op_table *ops;
     struct browser_program program;
     struct pool *pool;
+    struct handoffs *handoffs; /* NULL: nobody is called */
+    void (*stopped)(void *arg);
+    void *stopped_arg;
     size_t n_running;
     struct json **unseen; /* of each member of the store: origins that its context was not seen with
                              yet, or NULL */
@@ -175,6 +179,7 @@ static void browser_destroy(struct executor **xp)
     for (size_t i = 0; x->unseen != NULL && i < x->env.n_members; i++)
         json_destroy(&x->unseen[i]);
     free(x->unseen);
+    handoffs_destroy(&x->handoffs);
     pool_destroy(&x->pool);
     op_table_destroy(&x->ops);
     arena_destroy(&x->arena);
@@ -207,6 +212,16 @@ static struct pool *make_pool(struct executor *x)
     return pool_create(&o);
 }
 
+static struct handoffs *make_handoffs(struct executor *x)
+{
+    const struct handoffs_opts o = {.loop = x->env.loop,
+                                    .state_dir = x->env.state_dir,
+                                    .on_event = x->env.on_event,
+                                    .arg = x->env.arg};
+
+    return handoffs_create(&o);
+}
+
 static enum status browser_create(const struct executor_env *env, struct executor **out,
                                   struct err *e)
 {
@@ -225,6 +240,8 @@ static enum status browser_create(const struct executor_env *env, struct executo
     if (env->n_members > 0 && env->members[0]->keep)
         x->unseen = xcalloc(env->n_members, sizeof *x->unseen);
     x->pool = make_pool(x);
+    if (env->conf->captcha.on_detected == BLOCK_HANDOFF)
+        x->handoffs = make_handoffs(x);
     *out = x;
     return STATUS_OK;
 }
@@ -235,9 +252,21 @@ static void browser_start(struct executor *x,
     pool_start(x->pool, ready, arg);
 }
 
+static void on_view_closed(void *arg)
+{
+    struct executor *x = arg;
+
+    pool_stop(x->pool, x->stopped, x->stopped_arg);
+}
+
 static void browser_stop(struct executor *x, void (*stopped)(void *arg), void *arg)
 {
-    pool_stop(x->pool, stopped, arg);
+    x->stopped = stopped;
+    x->stopped_arg = arg;
+    if (x->handoffs != NULL)
+        handoffs_close(x->handoffs, on_view_closed, x);
+    else
+        on_view_closed(x);
 }
 
 static void browser_scale(struct executor *x, uint32_t slots)
@@ -409,6 +438,7 @@ static void fill_session(struct browsing *b)
         .vars = json_new_object(),
         .timeout_ms = 5000,
         .heartbeat_ms = x->env.conf->deadlines.heartbeat_ms,
+        .handoffs = x->handoffs,
     };
 }
 

@@ -3,9 +3,11 @@
  *
  *   met -> waiting -> gone: the flow goes on | handoff_ms over: HANDOFF | cancelled
  *
- * Both ends are receipts: handoff.open and handoff.close. */
+ * Both ends are receipts: handoff.open and handoff.close, which says how often the person did
+ * something in the live view (browser/handoff.h). */
 #include "browser/flow/run_internal.h"
 
+#include "browser/handoff.h"
 #include "core/base/log.h"
 #include "core/base/url.h"
 #include "core/op/block.h"
@@ -40,6 +42,8 @@ static void record(struct flow_run *r, const char *kind, const char *outcome)
                               .parent = s->attempt->parent};
 
     json_add_str(j, "step", r->step->path);
+    if (outcome != NULL)
+        json_add_num(j, "inputs", handoff_inputs(r->handoff));
     json_add(j, "url", json_new_str(str_head(str_from(url), 1000)));
     if (url_parse(r->arena, str_from(url), "http https", &u, NULL) == STATUS_OK)
         receipt.target = arena_strndup(r->arena, u.host.ptr, u.host.len);
@@ -54,16 +58,22 @@ static void record(struct flow_run *r, const char *kind, const char *outcome)
 static void over(struct flow_run *r, enum status s)
 {
     uint64_t waited = conf_of(r)->handoff_ms;
+    bool given_up = r->handoff_until_ms == 0;
     struct err e = ERR_INIT;
 
     record(r, "handoff.close", s == STATUS_OK ? "ok" : status_name(s));
     log_info(NULL, "handoff.close", LOG_STR("task", r->session->attempt->task_id),
              LOG_STR("outcome", s == STATUS_OK ? "ok" : status_name(s)));
     r->handoff_until_ms = 0;
+    handoff_close(&r->handoff);
     if (s == STATUS_OK && r->handoff_again) {
         run_step_begin(r);
     } else if (s == STATUS_OK) {
         run_next(r);
+    } else if (s == STATUS_HANDOFF && given_up) {
+        err_set(&e, s, "%.300s shows a block page or CAPTCHA, and who looked at it gave it up",
+                page_url(r->session->page));
+        run_fail(r, &e);
     } else if (s == STATUS_HANDOFF) {
         err_set(&e, s, "%.300s shows a block page or CAPTCHA, and nobody dealt with it in %llu ms",
                 page_url(r->session->page), (unsigned long long)waited);
@@ -103,6 +113,25 @@ static void on_again(struct loop_timer *t)
         page_look(r->session->page, on_look, r);
 }
 
+static void on_give_up(void *arg)
+{
+    ((struct flow_run *)arg)->handoff_until_ms = 0; /* the next look is the last */
+}
+
+static void show(struct flow_run *r)
+{
+    const struct page_session *s = r->session;
+    const struct handoff_opts o = {.page = s->page,
+                                   .member = s->member,
+                                   .task = s->attempt->task_id,
+                                   .until_ms = r->handoff_until_ms,
+                                   .give_up = on_give_up,
+                                   .arg = r};
+
+    if (s->handoffs != NULL)
+        r->handoff = handoff_open(s->handoffs, &o);
+}
+
 void run_hand_over(struct flow_run *r)
 {
     const struct page_session *s = r->session;
@@ -114,5 +143,6 @@ void run_hand_over(struct flow_run *r)
              LOG_STR("url", page_url(s->page)),
              LOG_STR("why", r->call.seen.block != NULL ? r->call.seen.block : ""),
              LOG_U64("wait_ms", conf_of(r)->handoff_ms));
+    show(r);
     loop_timer_start(s->loop, &r->timer, LOOK_AGAIN_MS, on_again);
 }

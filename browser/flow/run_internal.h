@@ -45,6 +45,7 @@ struct flow_run {
     struct loop_timer timer;
     enum status cancelled;
     uint64_t handoff_until_ms;  /* a person is waited for; 0: not */
+    struct handoff *handoff;    /* in the live view; NULL: not */
     bool handoff_again;         /* the step did not do what it was to: it is begun again */
     bool happened;              /* an irreversible step was done */
     struct json *member, *task; /* for variables */

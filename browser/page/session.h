@@ -37,8 +37,9 @@ struct page_session {
                            has told it; status OK: none */
     struct op_call
         *running; /* the op that acts on the page now, or NULL: whose doing document requests are */
-    struct keys keys; /* held down by page.key_down until page.key_up */
-    void *flow;       /* the flow engine's own */
+    struct keys keys;          /* held down by page.key_down until page.key_up */
+    struct handoffs *handoffs; /* where a person sees pages that wait; NULL: nowhere */
+    void *flow;                /* the flow engine's own */
 };
 
 /** The session of a call of one of the browser's ops. */

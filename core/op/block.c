@@ -256,7 +256,8 @@ static const struct json_field conf_fields[] = {
     {JF_COMMON(struct block_conf, on_detected), .kind = JK_ENUM, .names = block_reaction_names,
      .doc = "what a CAPTCHA or block page leads to: count: a failure, as the target's breaker "
             "counts them; stop: the breaker opens at once; slow: the target's rate is halved for "
-            "everybody; handoff: the member waits for a person; default: count"},
+            "everybody; handoff: the member waits for a person, who sees its page at the address "
+            "that is in run/handoff of the state directory; default: count"},
     {JF_COMMON(struct block_conf, handoff_ms), .kind = JK_INT, .min = 1000, .max = 86400000,
      .doc = "how long a person is waited for, in milliseconds; default: 300000"},
     {JF_COMMON(struct block_conf, rules), .kind = JK_OBJECTS, .sub = &rule_schema, .min = 0,

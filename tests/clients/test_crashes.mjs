@@ -17,7 +17,7 @@ const site = http.createServer((q, r) => setTimeout(() => r.setHeader('content-t
 await new Promise((up) => site.listen(0, '127.0.0.1', up));
 const at = `http://127.0.0.1:${site.address().port}`;
 
-// Browsers and their helpers below `root` that are a second old: one that dies while it starts fails those who wait for it.
+// Browsers below `root`, also those that are starting, and their helpers that are a second old: a browser that starts without one is waited for.
 const parts = [(p) => /--remote-debugging-pipe/.test(p.args) && !/--type=/.test(p.args), (p) => /--type=zygote/.test(p.args), (p) => /network\.mojom/.test(p.args)];
 function browsers(root, part) {
   const all = execFileSync('ps', ['-eo', 'pid=,ppid=,etimes=,args='], {encoding: 'utf8'}).trim().split('\n').map((line) => {
@@ -29,7 +29,7 @@ function browsers(root, part) {
     n = mine.size;
     for (const p of all) if (mine.has(p.parent)) mine.add(p.pid);
   }
-  return all.filter((p) => mine.has(p.pid) && p.age >= 1 && /^\S*(chrom|headless)/.test(p.args) && part(p));
+  return all.filter((p) => mine.has(p.pid) && (part === parts[0] || p.age >= 1) && /^\S*(chrom|headless)/.test(p.args) && part(p));
 }
 
 let ended, killed = 0;
