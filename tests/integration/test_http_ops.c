@@ -113,6 +113,7 @@ static int teardown(void **state)
 
     http_rig_close(&w->rig);
     httpd_stop(&w->server);
+    free(w->robots_txt);
     return 0;
 }
 
@@ -209,7 +210,6 @@ static void test_endless_robots_txt(void **state)
     c = run(w, "http.get", get("/private/x"), 5000);
     assert_int_equal(c->status, STATUS_ROBOTS_DENIED);
     finish(c);
-    free(text);
 }
 
 /* To where it is the rules lead nobody (RFC 9309 §2.3.1.2). */
