@@ -49,6 +49,8 @@ static int connect_errno(int fd, const union net_addr *a)
     /* On loopback it has connected by now: a look saves a turn of the loop. */
     if (poll(&p, 1, 0) != 1)
         return EINPROGRESS;
+    if (p.revents == POLLOUT) /* and no POLLERR or POLLHUP */
+        return 0;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0)
         return errno;
     return err;
