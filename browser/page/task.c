@@ -80,11 +80,13 @@ static void doom_step(void *arg)
     struct targets *t = arg;
 
     t->doom_posted = false;
+    t->n_refs++; /* the last task may be the last to hold them */
     while (!list_empty(&t->doomed)) {
         struct task *task = list_entry(t->doomed.next, struct task, link);
 
         task_fail(task, task->doom.status, &task->doom);
     }
+    t->n_refs--;
     targets_settle(t);
 }
 
