@@ -1,8 +1,26 @@
 #include "browser/ops_capture.h"
 
 #include "browser/acting.h"
+#include "browser/doing.h"
 
 #define F(T, m) JF_COMMON(struct T, m)
+
+enum { CAPTURE_TIMEOUT_MS = 30000 };
+
+#define TIMEOUT_FIELD(T)                                                                           \
+    {                                                                                              \
+        F(T, timeout), .kind = JK_UINT, .min = 1, .max = STEP_TIMEOUT_MAX_MS,                      \
+                       .doc = "Milliseconds it may take, 1..600000, default 30000."                \
+    }
+
+/* A page that draws nothing, or has too much to draw, costs no more than that. */
+static uint64_t deadline_of(const struct op_call *call, uint32_t timeout)
+{
+    uint64_t at =
+        loop_now_ms(session_of(call)->loop) + (timeout > 0 ? timeout : CAPTURE_TIMEOUT_MS);
+
+    return at < call->deadline_ms ? at : call->deadline_ms;
+}
 
 /* --- page.screenshot --- */
 
@@ -13,6 +31,7 @@ struct screenshot_args {
     int64_t frame;
     int format;
     int64_t quality;
+    uint32_t timeout;
 };
 
 static const char *const format_names[] = {"png", "jpeg", "webp", NULL};
@@ -31,6 +50,7 @@ static const struct json_field screenshot_fields[] = {
      .doc = "png (default), jpeg or webp."},
     {F(screenshot_args, quality), .kind = JK_INT, .min = 0, .max = 100,
      .doc = "Of jpeg and webp, 1..100; 0: the browser's default."},
+    TIMEOUT_FIELD(screenshot_args),
 };
 
 static const struct json_schema screenshot_schema = {
@@ -59,7 +79,7 @@ static void screenshot_run(struct op_call *call)
         .frame = {(uint64_t)args->frame},
         .format = format_names[args->format],
         .quality = args->quality > 0 ? (int)args->quality : -1,
-        .deadline_ms = call->deadline_ms,
+        .deadline_ms = deadline_of(call, args->timeout),
     };
 
     a->id = page_screenshot(a->page, &shot, screenshot_done, call);
@@ -71,6 +91,7 @@ struct pdf_args {
     const char *name;
     bool landscape, background;
     double width_in, height_in, scale;
+    uint32_t timeout;
 };
 
 static const struct json_field pdf_fields[] = {
@@ -83,6 +104,7 @@ static const struct json_field pdf_fields[] = {
     {F(pdf_args, height_in), .kind = JK_DOUBLE, .dmin = 0, .dmax = 200,
      .doc = "Paper's height in inches; default 11.69 (A4)."},
     {F(pdf_args, scale), .kind = JK_DOUBLE, .dmin = 0.1, .dmax = 2, .doc = "0.1..2, default 1."},
+    TIMEOUT_FIELD(pdf_args),
 };
 
 static const struct json_schema pdf_schema = {
@@ -110,7 +132,7 @@ static void pdf_run(struct op_call *call)
         .width_in = args->width_in,
         .height_in = args->height_in,
         .scale = args->scale,
-        .deadline_ms = call->deadline_ms,
+        .deadline_ms = deadline_of(call, args->timeout),
     };
 
     a->id = page_pdf(a->page, &pdf, pdf_done, call);
@@ -122,7 +144,7 @@ enum { HTML_BYTES = 4 * 1024 * 1024, HTML_BYTES_MAX = 64 * 1024 * 1024 };
 
 struct html_args {
     const char *name;
-    uint32_t max_bytes;
+    uint32_t max_bytes, timeout;
 };
 
 static const struct json_field html_fields[] = {
@@ -130,6 +152,7 @@ static const struct json_field html_fields[] = {
      .doc = "Part of the file's name; default \"page\"."},
     {F(html_args, max_bytes), .kind = JK_UINT, .min = 1, .max = HTML_BYTES_MAX,
      .doc = "What is longer is cut there, 1..67108864 characters, default 4194304."},
+    TIMEOUT_FIELD(html_args),
 };
 
 static const struct json_schema html_schema = {
@@ -164,7 +187,7 @@ static void html_run(struct op_call *call)
                       ".slice(0,n)}"),
         .function = true,
         .args = str_from(bound),
-        .deadline_ms = call->deadline_ms,
+        .deadline_ms = deadline_of(call, args->timeout),
     };
 
     a->id = page_evaluate(a->page, NULL, &ev, html_done, call);
@@ -174,11 +197,13 @@ static void html_run(struct op_call *call)
 
 struct mhtml_args {
     const char *name;
+    uint32_t timeout;
 };
 
 static const struct json_field mhtml_fields[] = {
     {F(mhtml_args, name), .kind = JK_STR, .max = 100,
      .doc = "Part of the file's name; default \"page\"."},
+    TIMEOUT_FIELD(mhtml_args),
 };
 
 static const struct json_schema mhtml_schema = {
@@ -199,10 +224,11 @@ static void mhtml_done(void *arg, enum status s, const struct json *result, cons
 
 static void mhtml_run(struct op_call *call)
 {
+    const struct mhtml_args *args = call->args;
     struct acting *a = acting_begin(call);
 
     a->id = page_call(a->page, NULL, "Page.captureSnapshot", STR("{\"format\":\"mhtml\"}"),
-                      call->deadline_ms, mhtml_done, call);
+                      deadline_of(call, args->timeout), mhtml_done, call);
 }
 
 /* --- the rows --- */

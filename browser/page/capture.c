@@ -21,11 +21,18 @@ static struct shot_task *shot_of(struct task *t)
     return container_of(t, struct shot_task, base);
 }
 
+static void shot_over(struct shot_task *c, enum status s, struct str bytes, const struct err *e)
+{
+    struct err mine = *e;
+
+    if (s == STATUS_TIMEOUT)
+        err_set(&mine, s, "the page was not drawn by the deadline");
+    c->fn(c->arg, s, bytes, &mine);
+}
+
 static void shot_fail(struct task *t, enum status s, const struct err *e)
 {
-    struct shot_task *c = shot_of(t);
-
-    c->fn(c->arg, s, STR_NONE, e);
+    shot_over(shot_of(t), s, STR_NONE, e);
 }
 
 static void shot_free(struct task *t)
@@ -48,7 +55,7 @@ static void shot_answered(void *arg, enum status s, const struct json *result, c
         s = err_set(&mine, STATUS_PROTOCOL, "the picture is no base64");
     if (s == STATUS_OK && bytes.len == 0)
         s = err_set(&mine, STATUS_PROTOCOL, "the picture is empty");
-    c->fn(c->arg, s, s == STATUS_OK ? buf_str(&bytes) : STR_NONE, &mine);
+    shot_over(c, s, s == STATUS_OK ? buf_str(&bytes) : STR_NONE, &mine);
     buf_deinit(&bytes);
     task_end(&t);
 }
@@ -140,9 +147,9 @@ static void measure_node(struct shot_task *c)
     buf_deinit(&b);
 }
 
-static void shot_begin(struct task *t)
+static void shot_aim(struct shot_task *c)
 {
-    struct shot_task *c = shot_of(t);
+    struct task *t = &c->base;
 
     if (c->pdf)
         task_call(t, t->page->main_realm.session, "Page.printToPDF", str_from(c->params),
@@ -153,6 +160,31 @@ static void shot_begin(struct task *t)
         task_call(t, t->page->main_realm.session, "Page.getLayoutMetrics", STR_NONE, page_measured);
     else
         shoot(c, NULL);
+}
+
+static void blank_there(void *arg, enum status s, const struct json *result, const struct err *e)
+{
+    struct shot_task *c = arg;
+
+    (void)result;
+    c->base.call = 0;
+    if (s != STATUS_OK)
+        task_fail(&c->base, s, e);
+    else
+        shot_aim(c);
+}
+
+/* A tab that was made with a URL whose answer is no document (204, a download) is never drawn
+ * (156): it is given an empty one. */
+static void shot_begin(struct task *t)
+{
+    struct page *p = t->page;
+
+    if (p->placed && p->main != NULL && p->main->document == 0)
+        task_call(t, p->main_realm.session, "Page.navigate", STR("{\"url\":\"about:blank\"}"),
+                  blank_there);
+    else
+        shot_aim(shot_of(t));
 }
 
 static const struct task_kind shot_kind = {sizeof(struct shot_task), shot_begin, shot_fail,
