@@ -185,6 +185,13 @@ void conn_finish(struct conn *c)
         start_timer(c, LINGER_MS);
 }
 
+/* A field's value: what is no printable ASCII becomes '?'. */
+static void add_field_text(struct buf *out, const char *text)
+{
+    for (; *text != '\0'; text++)
+        buf_addc(out, *text >= ' ' && *text <= '~' ? *text : '?');
+}
+
 void conn_refuse(struct conn *c, enum status s, int code, const char *text)
 {
     struct buf out = BUF_INIT(BUF_MAX_LINE);
@@ -206,8 +213,11 @@ void conn_refuse(struct conn *c, enum status s, int code, const char *text)
     buf_addf(&body, "%s: %s\n", status_name(s), text);
     buf_addf(&out,
              "HTTP/1.1 %d %s\r\nx-fleet-error: %s\r\nContent-Type: text/plain; charset=utf-8\r\n"
-             "Cache-Control: no-store\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+             "Cache-Control: no-store\r\nContent-Length: %zu\r\nConnection: close\r\n"
+             "x-fleet-why: ",
              code, status_text(s), status_name(s), body.len);
+    add_field_text(&out, text);
+    buf_adds(&out, "\r\n\r\n");
     if (!is_head)
         buf_addstr(&out, buf_str(&body));
     ok = side_send(&c->down, out.ptr, out.len);

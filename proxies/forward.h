@@ -8,9 +8,9 @@
  * also not before the first forward_set_upstream.
  *
  * What the browser sees when something fails: 502 or 504 (503 PROXY_NONE, 403 when policy refuses,
- * 400 for a request that is none) with "x-fleet-error: <status name>" and a short text without
- * credentials. The forwarder alone says that: in what others answer it is left out (what comes out
- * of a tunnel is the target's, whatever it says).
+ * 400 for a request that is none) with "x-fleet-error: <status name>", behind it "x-fleet-why:
+ * <sentence>", and a short text without credentials. The forwarder alone says the first: in what
+ * others answer it is left out (what comes out of a tunnel is the target's, whatever it says).
  *
  * All calls and callbacks on the loop's thread. Callbacks run from the loop, except that
  * forward_cut_all and forward_close call on_upstream_bytes for what was not told yet. Inside a

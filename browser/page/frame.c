@@ -133,7 +133,7 @@ void frame_on_navigated(void *arg, struct cdp_session *s, const struct json *par
     f->unreachable = json_str(json_get(frame, "unreachableUrl"), NULL) != NULL;
     f->current = f->pending;
     f->pending = (struct response){.retry_after_ms = -1};
-    f->dcl = f->loaded = f->idle = false;
+    f->dcl = f->loaded = f->idle = f->stopped = false;
     f->document++;
     f->committed_at = ++p->clock;
     if (f == p->main && p->ctx != NULL && strcmp(f->url, "about:blank") != 0) {
@@ -236,6 +236,7 @@ void frame_on_stopped(void *arg, struct cdp_session *s, const struct json *param
     network_abandon(f);
     was_under_way = f->started || f->requested;
     f->started = f->requested = false;
+    f->stopped = f->document > 0;
     /* In-process frames below the session's own have no load event of their own. */
     if (f->parent != NULL && f->realm == NULL && f->document > 0)
         f->dcl = f->loaded = true;

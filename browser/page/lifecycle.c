@@ -33,7 +33,8 @@ struct nav_task {
     bool created;   /* go: the tab was made with the URL */
     bool asked;     /* settle: the round trip is over */
     bool committed;
-    bool grace; /* the timer is that of START_GRACE_MS */
+    bool stopped; /* the document's loading ended before it was loaded */
+    bool grace;   /* the timer is that of START_GRACE_MS */
     bool superseded;
     struct page_nav nav;
     page_nav_fn *fn;
@@ -210,6 +211,8 @@ static void nav_failed_as(struct nav_task *n, const struct response *r, const ch
 
 /* --- looking for a block page --- */
 
+/* A body that ends too early leaves its document "loading" for ever, without an event; one that its
+ * own script stopped is "complete" (156). */
 static void nav_looked(void *arg, enum status s, const struct json *result, const struct err *e)
 {
     struct nav_task *n = arg;
@@ -225,6 +228,14 @@ static void nav_looked(void *arg, enum status s, const struct json *result, cons
             err_set(&mine, s, "%s is loaded, but its script does not let it be looked at",
                     page_url(n->base.page));
         nav_over(n, s, &mine);
+        return;
+    }
+    if (n->stopped && n->nav.http_status < 400 &&
+        strcmp(json_str(json_get(v, "r"), ""), "loading") == 0) {
+        err_set(&ok, STATUS_NAVIGATION_FAILED,
+                "%s: the answer broke off or cannot be decoded: the page is not whole",
+                page_url(n->base.page));
+        nav_over(n, ok.status, &ok);
         return;
     }
     if (n->nav.http_status == 0)
@@ -270,6 +281,20 @@ static bool reached(const struct nav_task *n, const struct frame *f)
     }
 }
 
+/* The document is the forwarder's word for why there is none. */
+static void nav_over_proxy(struct nav_task *n, const struct frame *f)
+{
+    const struct response *r = &f->current;
+    const char *what =
+        r->proxy == STATUS_UNAVAILABLE ? "the target cannot be reached" : status_text(r->proxy);
+    struct err e = ERR_INIT;
+
+    n->nav.from_proxy = r->from_proxy;
+    err_set(&e, r->proxy, "%s: %s%s%s", f->url, what, r->failure[0] != '\0' ? ": " : "",
+            r->failure);
+    nav_over(n, r->proxy, &e);
+}
+
 static void nav_arrived(struct nav_task *n, const struct frame *f)
 {
     struct err ok = ERR_INIT;
@@ -277,13 +302,7 @@ static void nav_arrived(struct nav_task *n, const struct frame *f)
     n->nav.navigated = true;
     observe(n, &f->current);
     if (f->current.proxy != STATUS_OK) {
-        struct err e = ERR_INIT;
-
-        n->nav.from_proxy = f->current.from_proxy;
-        err_set(&e, f->current.proxy, "%s: %s", f->url,
-                f->current.proxy == STATUS_UNAVAILABLE ? "the target cannot be reached"
-                                                       : status_text(f->current.proxy));
-        nav_over(n, f->current.proxy, &e);
+        nav_over_proxy(n, f);
         return;
     }
     if (n->look && f == n->base.page->main)
@@ -385,6 +404,9 @@ static void nav_check(struct nav_task *n)
     } else if (is_failed_document(f)) {
         nav_failed_as(n, &f->current, "net::ERR_FAILED");
     } else if (reached(n, f)) {
+        nav_arrived(n, f);
+    } else if (f->stopped && !f->loaded && !is_under_way(f)) {
+        n->stopped = true;
         nav_arrived(n, f);
     }
 }

@@ -23,7 +23,8 @@ static const char look_function[] =
     "for(i=0;i<S.length;i++)try{e=d.querySelectorAll(S[i]);"
     "if([].slice.call(e,0,20).some(v))m.push(S[i])}catch(_){}"
     "s=performance.getEntriesByType('navigation')[0].responseStatus||0}catch(_){}"
-    "return{t:d.title,x:x.slice(0,4096),f:f.join('\\n'),c:c.join('\\n'),m:m.join('\\n'),s:s}})(";
+    "return{t:d.title,r:d.readyState,x:x.slice(0,4096),f:f.join('\\n'),c:c.join('\\n'),m:m.join('"
+    "\\n'),s:s}})(";
 
 static const struct block_conf *conf_of(const struct page *p)
 {

@@ -358,6 +358,8 @@ static void read_header(const char *name, const char *value, bool plain, uint64_
         r->retry_after_ms = outcome_retry_after_ms(str_from(value), wall_ms);
     else if (plain && str_eq_nocase(n, STR("x-fleet-error")) && !status_find(value, &r->proxy))
         r->proxy = STATUS_PROXY_FAILED;
+    else if (r->proxy != STATUS_OK && str_eq_nocase(n, STR("x-fleet-why"))) /* comes behind it */
+        snprintf(r->failure, sizeof r->failure, "%s", value);
     else if (str_eq_nocase(n, STR("content-disposition")))
         r->download = str_starts_nocase(str_trim(str_from(value)), STR("attachment"));
 }
@@ -415,7 +417,7 @@ static void on_response(struct hold *h, const struct json *params)
     /* "Failed" is also what Fetch makes of every error of the network that it has no name for. */
     h->call.seen.own_fault = strcmp(r.failure, "Aborted") == 0;
     if (r.proxy != STATUS_OK)
-        finish(h, r.proxy, status_text(r.proxy));
+        finish(h, r.proxy, r.failure[0] != '\0' ? r.failure : status_text(r.proxy));
     else if (r.failure[0] != '\0')
         finish(h, STATUS_NAVIGATION_FAILED, r.failure);
     else

@@ -68,7 +68,8 @@ struct response {
     int64_t retry_after_ms;
     bool from_proxy;   /* it is the proxy's failure */
     enum status proxy; /* what the forwarder answered by itself, OK: nothing */
-    char failure[40];  /* Fetch's error reason: "ConnectionRefused", "" when none */
+    char failure[120]; /* Fetch's error reason: "ConnectionRefused", or with `proxy` the forwarder's
+                          sentence; "" when none */
     char error[64];    /* the browser's own word: "net::ERR_CERT_DATE_INVALID", "" when not told */
     bool download;     /* Content-Disposition: attachment */
     bool accounted;    /* it was a page.document's, which told the guards */
@@ -88,6 +89,7 @@ struct frame {
     int64_t isolated_context, main_context; /* execution contexts, 0: not made (known) yet */
     uint32_t document;                      /* counts commits */
     bool dcl, loaded, idle;                 /* of the document that is there */
+    bool stopped;                           /* nothing more of it comes, loaded or not */
     bool unreachable;                       /* it is an error page */
     /* the navigation under way */
     bool requested, scheduled, started;

@@ -493,6 +493,54 @@ static void test_frames_come_and_go(void **state)
     assert_null(page_frame_find(session.page, child));
 }
 
+static void answer_look(const char *state)
+{
+    char body[200];
+
+    snprintf(body, sizeof body,
+             "\"result\":{\"result\":{\"value\":{\"t\":\"\",\"r\":\"%s\",\"s\":200}}}", state);
+    reply("Runtime.evaluate", body);
+}
+
+/* A body that ends too early, or cannot be decoded: no load, no word, only the end of loading. What
+ * window.stop() ends is the page's own wish. */
+static void test_document_that_breaks_off(void **state)
+{
+    static const struct {
+        const char *ready_state, *text;
+        enum status status;
+    } rows[] = {
+        {"loading", "http://a.test/cut: the answer broke off", STATUS_NAVIGATION_FAILED},
+        {"complete", "", STATUS_OK},
+    };
+
+    (void)state;
+    open_page();
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct page_goto g = {.url = "http://a.test/cut",
+                                    .until = UNTIL_LOAD,
+                                    .look = true,
+                                    .deadline_ms = loop_now_ms(loop) + 1000};
+        char loader[10];
+
+        memset(&res[0], 0, sizeof res[0]);
+        buf_reset(&wire.sent);
+        snprintf(loader, sizeof loader, "L%zu", i + 5);
+        (void)page_navigate(session.page, &g, on_nav, &res[0]);
+        turn();
+        event("Page.frameStartedLoading", "{\"frameId\":\"F1\"}");
+        reply("Page.navigate", i == 0 ? "\"result\":{\"frameId\":\"F1\",\"loaderId\":\"L5\"}"
+                                      : "\"result\":{\"frameId\":\"F1\",\"loaderId\":\"L6\"}");
+        commit(loader, "http://a.test/cut");
+        assert_int_equal(res[0].n, 0);
+        event("Page.frameStoppedLoading", "{\"frameId\":\"F1\"}");
+        answer_look(rows[i].ready_state);
+        assert_int_equal(res[0].n, 1);
+        assert_int_equal(res[0].status, rows[i].status);
+        assert_true(str_starts(str_from(res[0].text), str_from(rows[i].text)));
+    }
+}
+
 /* The browser tells of downloads a session at a time, not a context (156): a member whose session
  * ends must not make it silent about the downloads of the others. */
 static void test_downloads_are_always_told(void **state)
@@ -533,6 +581,7 @@ int main(void)
         CASE(test_browser_ends_before_the_tab),
         CASE(test_context_goes_under_a_session),
         CASE(test_tab_that_comes_too_late),
+        CASE(test_document_that_breaks_off),
         CASE(test_downloads_are_always_told),
         CASE(test_wait_and_settle),
         CASE(test_frames_come_and_go),
