@@ -235,8 +235,9 @@ enum status engine_update(struct engine *e, const struct engine_settings *x, str
     e->scaler.conf.cpu = x->cpu_pressure;
     e->scaler.conf.memory = x->memory_pressure;
     e->scaler.conf.available = x->memory_available;
-    if (e->sched) {
+    if (e->sched && e->state < ENGINE_STOPPING)
         look(e, false);
+    if (e->sched) {
         sched_set(e->sched, &x->deadlines, &x->retry);
         sched_set_concurrency(e->sched, x->target_concurrency);
     }

@@ -55,12 +55,15 @@ static struct str read_proc(const char *path, char buf[PROC_MAX])
 
 /* Names of files; a cgroup of version 1 tells no pressure. */
 struct files {
-    const char *limit, *used, *cache; /* cache: the line of memory.stat that is given back first */
+    const char *limit, *used;
+    const char *cache[2]; /* lines of memory.stat: what is given back when it is wanted */
 };
 
-static const struct files version_1 = {"memory.limit_in_bytes", "memory.usage_in_bytes",
-                                       "total_inactive_file "};
-static const struct files version_2 = {"memory.max", "memory.current", "inactive_file "};
+static const struct files version_1 = {"memory.limit_in_bytes",
+                                       "memory.usage_in_bytes",
+                                       {"\ntotal_inactive_file ", "\ntotal_active_file "}};
+static const struct files version_2 = {
+    "memory.max", "memory.current", {"\ninactive_file ", "\nactive_file "}};
 
 static struct str read_in(const char *dir, const char *file, char buf[PROC_MAX])
 {
@@ -77,11 +80,15 @@ static double left_in(const char *dir, const struct files *f)
     char buf[PROC_MAX];
     double limit = number_after(read_in(dir, f->limit, buf), STR_NONE);
     double used = number_after(read_in(dir, f->used, buf), STR_NONE);
-    double cache = number_after(read_in(dir, "memory.stat", buf), str_from(f->cache));
+    struct str stat = read_in(dir, "memory.stat", buf);
 
     if (limit <= 0 || limit > (double)(INT64_MAX / 2) || used < 0)
         return -1;
-    used -= cache > 0 ? cache : 0;
+    for (size_t i = 0; i < ARRAY_LEN(f->cache); i++) {
+        double cache = number_after(stat, str_from(f->cache[i]));
+
+        used -= cache > 0 ? cache : 0;
+    }
     return used < limit ? 100 * (limit - (used > 0 ? used : 0)) / limit : 0;
 }
 

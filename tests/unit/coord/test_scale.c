@@ -175,7 +175,7 @@ static void test_cgroups(void **state)
     dir = make(root, "box"); /* version 2 */
     put(dir, "memory.max", "1000\n");
     put(dir, "memory.current", "700\n");
-    put(dir, "memory.stat", "anon 5\ninactive_file 100\nslab 9\n");
+    put(dir, "memory.stat", "anon 5\ninactive_file 60\nactive_file 40\nslab 9\n");
     put(dir, "cpu.pressure", "some avg10=70.50 avg60=1.00\n");
     put(dir, "memory.pressure", "some avg10=3.00 avg60=1.00\n");
     dir = make(root, "box/in");
@@ -193,7 +193,8 @@ static void test_cgroups(void **state)
     dir = make(root, "memory/box");
     put(dir, "memory.limit_in_bytes", "2000\n");
     put(dir, "memory.usage_in_bytes", "2000\n");
-    put(dir, "memory.stat", "inactive_file 1\ntotal_inactive_file 500\n");
+    put(dir, "memory.stat",
+        "cache 2\ninactive_file 1\ntotal_inactive_file 300\ntotal_active_file 200\n");
     s = seen_in(root, "4:memory:/box\n");
     assert_true(s.available == 25 && s.cpu_pressure == 5);
     put(dir, "memory.limit_in_bytes", "9223372036854771712\n"); /* none */
