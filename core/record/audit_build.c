@@ -1,10 +1,11 @@
 /* Lines ahead of the writer. What a record costs is half hashing and half SQLite, so with a group
- * of some size a thread of its own, the builder, does the one while the writer does the other, or
- * still commits the group before:
+ * of some size a thread of its own, the builder, does the one while the writer does the other.
+ * Where each record is signed, which takes longer than all else, it begins while the group before
+ * is still being committed. (Without signatures that costs more than it gives: what is built long
+ * before it is stored is in nobody's cache by then.)
  *
- *   builder:  line, signature, leaf, tree ... of record n + k        (seq, prev, tree, forests,
- * key) writer:   INSERT of record n                                     (connection, copy,
- * checkpoint)
+ *   builder:  line, signature, leaf, tree of record n + k   (seq, prev, tree, forests, key)
+ *   writer:   INSERT of record n                            (connection, copy, checkpoint)
  *
  * The order of the chain is that of the group, as ever. From begin_group to end_group what a record
  * moves in struct audit_writer is the builder's, but for records that the writer has to build

@@ -386,6 +386,7 @@ static struct audit *new_audit(struct loop *l, const char *state_dir, const stru
     buf_init(&a->w.committed, (size_t)LOGDB_GROUP_MAX * (RECORD_BUILD_MAX + 1));
     a->w.forests = map_create();
     a->hook = (struct logdb_hook){.begin_group = audit_begin_group,
+                                  .early = a->sign_each,
                                   .end_group = audit_end_group,
                                   .before_commit = audit_before_commit,
                                   .after_commit = audit_after_commit,

@@ -186,6 +186,15 @@ static enum status store_checkpoint(struct audit_writer *w, sqlite3 *db, struct 
     return rc == SQLITE_DONE ? STATUS_OK : logdb_error(db, e, "store a checkpoint");
 }
 
+/* What is built from here on goes elsewhere, as it may be while this is committed. */
+static void swap_lines(struct audit_writer *w)
+{
+    struct buf lines = w->lines;
+
+    w->lines = w->committed;
+    w->committed = lines;
+}
+
 enum status audit_before_commit(struct logdb_hook *h, sqlite3 *db, struct err *e)
 {
     struct audit *a = container_of(h, struct audit, hook);
@@ -193,11 +202,9 @@ enum status audit_before_commit(struct logdb_hook *h, sqlite3 *db, struct err *e
     const struct sign_key *keys[2] = {w->key, w->old_key};
     struct buf text = BUF_INIT(NOTE_MAX);
     struct checkpoint c = {.size = w->seq};
-    struct buf lines = w->lines;
 
     w->group_end = w->seq;
-    w->lines = w->committed; /* emptied when the next group begins, which may be built meanwhile */
-    w->committed = lines;
+    swap_lines(w);
     if (w->seq == w->group_checkpoint)
         return STATUS_OK;
     memcpy(c.origin, a->origin, sizeof(c.origin));
@@ -338,6 +345,8 @@ void audit_after_commit(struct logdb_hook *h, sqlite3 *db, bool ok)
     if (ok && w->old_key)
         finish_rotation(a, db);
     copy(a, db, ok, w->flushes != NULL || w->closing != NULL);
+    if (ok && !h->early)
+        swap_lines(w); /* the same memory again, which is in the cache */
     answer_flushes(a, ok);
     if (w->closing)
         finish(a);

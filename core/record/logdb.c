@@ -266,9 +266,19 @@ static struct group *cut(struct logdb *db)
     return g;
 }
 
-/* What modules do by the group ahead of its jobs (hashing, signing) need not wait for the disk. */
+static bool is_early(const struct logdb *db)
+{
+    for (const struct logdb_hook *h = db->hooks; h; h = h->next)
+        if (h->early)
+            return true;
+    return false;
+}
+
+/* What a module does by the group ahead of its jobs (signing) need not wait for the disk. */
 static void begin_ahead(struct logdb *db)
 {
+    if (!is_early(db))
+        return;
     pthread_mutex_lock(&db->lock);
     if (db->n_queued >= LOGDB_AHEAD_MIN)
         db->ahead = cut(db);

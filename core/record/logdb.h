@@ -50,9 +50,11 @@ struct logdb_job {
 /** A module that wants to act once a group. Functions may be NULL. All on the writer thread. */
 struct logdb_hook {
     /** `first` and what follows it by `next` are the group's jobs, in the order they will run. Once
-     * the transaction is open, or, when so many wait that the next group is full anyway, while the
+     * the transaction is open; or, where a hook is `early` and LOGDB_AHEAD_MIN jobs wait, while the
      * group before is being committed: between its before_commit and its after_commit. */
     void (*begin_group)(struct logdb_hook *h, const struct logdb_job *first);
+    /** What it does from begin_group on takes longer than the commit before. */
+    bool early;
     /** Last in the transaction. A failure fails the group. */
     enum status (*before_commit)(struct logdb_hook *h, struct sqlite3 *db, struct err *e);
     /** After the last of the group's jobs has run, or one of them ended the group, or it could not
@@ -68,7 +70,7 @@ struct logdb_hook {
 
 enum {
     LOGDB_GROUP_MAX = 4096,       /* jobs in one transaction */
-    LOGDB_AHEAD_MIN = 1024,       /* that wait: the next group is begun while one is committed */
+    LOGDB_AHEAD_MIN = 1024,       /* that wait: the next group may be begun early */
     LOGDB_LAZY_MS = 20,           /* how long jobs wait that nobody waits for */
     LOGDB_LAZY_MAX = 512,         /* so many of them do not wait any longer */
     LOGDB_READ_TIMEOUT_MS = 5000, /* how long a reader or a foreign writer is waited for */
