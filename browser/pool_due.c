@@ -65,6 +65,8 @@ void home_check(struct home *h)
         snprintf(why, sizeof why, "%zu pages", pages);
     else if (targets_crashes(instance_targets(h->instance)) >= POOL_CRASHES)
         snprintf(why, sizeof why, "%d pages crashed in a row", POOL_CRASHES);
+    else if (targets_lost_network(instance_targets(h->instance)))
+        snprintf(why, sizeof why, "its network service died");
     else if (targets_failures(instance_targets(h->instance)) >= POOL_CRASHES)
         snprintf(why, sizeof why, "%d documents in a row failed in the browser", POOL_CRASHES);
     if (why[0] != '\0')

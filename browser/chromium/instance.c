@@ -86,6 +86,18 @@ static void move(struct instance *i, enum instance_event ev)
 
 /* --- standard error: the last of it explains a failed start --- */
 
+/* No command and no event tells it. Where the words change, documents that fail one after the other
+ * tell it later (pool_due.c). */
+static void look_for_loss(struct instance *i, size_t added)
+{
+    struct str words = STR("Network service crashed"), all = buf_str(&i->tail);
+    size_t back = added + words.len - 1; /* they may have come in two pieces */
+
+    if (i->targets != NULL &&
+        str_find(str_skip(all, all.len > back ? all.len - back : 0), words) >= 0)
+        targets_lose_network(i->targets);
+}
+
 /* "V8 javascript OOM (Reached heap limit)." among what came last, also where two reads part it. */
 static void note_oom(struct instance *i, size_t n)
 {
@@ -117,6 +129,7 @@ static void on_stderr(void *arg, int fd, int events)
                                   ? i->tail.len + (size_t)n - INSTANCE_TAIL_MAX
                                   : i->tail.len);
     buf_add(&i->tail, piece, (size_t)n);
+    look_for_loss(i, (size_t)n);
     note_oom(i, (size_t)n);
     log_trace(NULL, "instance.stderr", LOG_STR("instance", i->opts.name),
               LOG_S("text", str_trim(str_n(piece, (size_t)n))));

@@ -61,6 +61,10 @@ unsigned targets_crashes(const struct targets *t);
 /** Documents that failed as "Failed" and of which nothing better is known, since one was answered:
  * its network service is gone. */
 unsigned targets_failures(const struct targets *t);
+/** The browser's network service died. Documents fail, and in contexts that had it they go on
+ * failing; none of it says anything about a target. */
+void targets_lose_network(struct targets *t);
+bool targets_lost_network(const struct targets *t);
 
 typedef void context_fn(void *arg, struct context *c, enum status s, const struct err *e);
 

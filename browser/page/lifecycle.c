@@ -171,6 +171,12 @@ static bool is_proxy_failure(const struct page *p, const char *text)
     return counted && strstr(text, "ERR_FAILED") != NULL;
 }
 
+static bool is_unreachable(const struct page *p, const char *text, bool exact)
+{
+    return strcmp(text, "net::ERR_TUNNEL_CONNECTION_FAILED") == 0 ||
+           (!exact && proxy_failed(p) > p->proxy_failed_before);
+}
+
 /* What the gate said outranks what the browser made of it; what the forwarder said comes next. */
 static void nav_failed(struct nav_task *n, const char *text, const struct response *r, bool exact)
 {
@@ -189,8 +195,12 @@ static void nav_failed(struct nav_task *n, const char *text, const struct respon
         n->nav.from_proxy = true;
         neterror_say(text, url, redirects, first, STATUS_PROXY_FAILED, &e);
         nav_over(n, STATUS_PROXY_FAILED, &e);
+    } else if (is_unreachable(p, text, exact)) {
+        err_set(&e, STATUS_UNAVAILABLE, "%s: the target cannot be reached", url);
+        targets_explained(p->targets);
+        nav_over(n, STATUS_UNAVAILABLE, &e);
     } else {
-        n->nav.own_fault = exact && neterror_is_own(text, redirects);
+        n->nav.own_fault = exact ? neterror_is_own(text, redirects) : p->targets->network_lost;
         if (exact && !n->nav.own_fault)
             targets_explained(p->targets);
         neterror_say(text, url, redirects, first, STATUS_NAVIGATION_FAILED, &e);
@@ -198,15 +208,14 @@ static void nav_failed(struct nav_task *n, const char *text, const struct respon
     }
 }
 
-/* Where nothing was told: `otherwise`. */
+/* Where nothing was told: `otherwise`. ERR_FAILED is exact only when the browser itself says it. */
 static void nav_failed_as(struct nav_task *n, const struct response *r, const char *otherwise)
 {
-    if (r->error[0] != '\0')
-        nav_failed(n, r->error, r, true);
-    else if (r->failure[0] != '\0')
-        nav_failed(n, neterror_of_reason(r->failure), r, strcmp(r->failure, "Failed") != 0);
-    else
-        nav_failed(n, otherwise, r, false);
+    const char *text = r->error[0] != '\0'     ? r->error
+                       : r->failure[0] != '\0' ? neterror_of_reason(r->failure)
+                                               : otherwise;
+
+    nav_failed(n, text, r, text == r->error || strcmp(text, "net::ERR_FAILED") != 0);
 }
 
 /* --- looking for a block page --- */

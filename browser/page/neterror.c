@@ -75,6 +75,7 @@ static const struct {
     {"ERR_BLOCKED_BY_RESPONSE", "its answer forbids that it is shown here"},
     {"ERR_BLOCKED_BY_CSP", "the page's own policy forbids it"},
     {"ERR_BLOCKED_BY_CLIENT", "the request was blocked"},
+    {"ERR_FAILED", "it failed, and the browser did not say why"},
     {"ERR_ABORTED", "the navigation was given up"},
     {"ERR_ACCESS_DENIED", "access was denied"},
     {"ERR_OUT_OF_MEMORY", "the browser is out of memory"},

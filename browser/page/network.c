@@ -415,7 +415,7 @@ static void on_response(struct hold *h, const struct json *params)
     h->call.seen.retry_after_ms = r.retry_after_ms;
     h->call.seen.from_proxy = r.from_proxy;
     /* "Failed" is also what Fetch makes of every error of the network that it has no name for. */
-    h->call.seen.own_fault = strcmp(r.failure, "Aborted") == 0;
+    h->call.seen.own_fault = strcmp(r.failure, "Aborted") == 0 || h->targets->network_lost;
     if (r.proxy != STATUS_OK)
         finish(h, r.proxy, r.failure[0] != '\0' ? r.failure : status_text(r.proxy));
     else if (r.failure[0] != '\0')

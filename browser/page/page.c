@@ -132,7 +132,8 @@ static void on_resumed(void *arg, enum status s, const struct json *result, cons
  * commands of a session are carried out in order. Only a page on about:blank is of use first when
  * it runs: a navigation whose document comes before that crashes the renderer now and then (156,
  * full browser, 4 of 12 starts under load). A tab that is made with its URL has no answer to
- * Page.navigate that would tell why nothing came: the Network domain does. */
+ * Page.navigate that would tell why nothing came: once one failed without a reason the Network
+ * domain tells it of the next (always on it is 4 % of a page's CPU). */
 void page_attached(struct page *p, struct cdp_session *s, const char *target_id)
 {
     snprintf(p->target, sizeof p->target, "%s", target_id);
@@ -147,7 +148,8 @@ void page_attached(struct page *p, struct cdp_session *s, const char *target_id)
     console_send(p);
     netlog_realm(&p->main_realm);
     cast_send(p);
-    p->explains = p->placed && p->ctx->watch == NULL && !p->has_conditions && !netlog_is_on(p->ctx);
+    p->explains = p->targets->failures > 0 && p->placed && p->ctx->watch == NULL &&
+                  !p->has_conditions && !netlog_is_on(p->ctx);
     if (p->explains)
         cdp_tell(s, "Network.enable",
                  STR("{\"maxTotalBufferSize\":1,\"maxResourceBufferSize\":1}"));

@@ -32,6 +32,7 @@ struct targets {
     uint64_t next_id;   /* of tasks and frames */
     unsigned crashes;   /* pages that crashed since one showed a document */
     unsigned failures;  /* documents that failed for no reason since a server answered one */
+    bool network_lost;  /* the browser said that its network service died */
     bool doom_posted, destroyed;
     char version[32]; /* the browser's, "" before somebody asked */
 };

@@ -368,6 +368,16 @@ unsigned targets_crashes(const struct targets *t)
     return t->crashes;
 }
 
+void targets_lose_network(struct targets *t)
+{
+    t->network_lost = true;
+}
+
+bool targets_lost_network(const struct targets *t)
+{
+    return t->network_lost;
+}
+
 unsigned targets_failures(const struct targets *t)
 {
     return t->failures;

@@ -66,7 +66,7 @@ await test('the log verifies', async () => execFileSync(fleet, ['--state-dir', '
 await test('a server without TLS is told as that, and no browser is blamed for it', async () => {
   const tls = at.replace('http:', 'https:');
   writeFileSync('campaign.json', JSON.stringify({name: 'tls', flow: 'flow.json', targets: [...Array(5).keys()].map((i) => ({url: `${tls}/${i}`})),
-    members: {count: 1}, slots: 1, browser: 'headless-shell', sandbox: 'prefer', policy: {private_networks: true}, retry: {max: 0}, limits: {robots: false, max_requests: 1000, window_ms: 1000}}));
+    members: {count: 1}, slots: 1, browser: 'headless-shell', sandbox: 'prefer', policy: {private_networks: true}, retry: {max: 1, base_ms: 100}, limits: {robots: false, max_requests: 1000, window_ms: 1000}}));
   const child = spawn(fleet, ['--state-dir', 'st', 'run', 'campaign.json'], {stdio: ['ignore', 'ignore', 'pipe']});
   let said = '';
   child.stderr.on('data', (text) => { said += text; });

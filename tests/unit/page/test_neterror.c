@@ -34,7 +34,8 @@ static void test_words(void **state)
 static void test_redirects(void **state)
 {
     (void)state;
-    says("net::ERR_FAILED", 18, "http://a/x: net::ERR_FAILED");
+    says("net::ERR_FAILED", 18,
+         "http://a/x: it failed, and the browser did not say why (net::ERR_FAILED)");
     says("net::ERR_FAILED", 19, "redirect loop: 20 redirects from http://a/");
     says("net::ERR_TOO_MANY_REDIRECTS", 19, "redirect loop: 20 redirects from http://a/");
     says("net::ERR_ABORTED", 25, "http://a/x: the navigation was given up (net::ERR_ABORTED)");
