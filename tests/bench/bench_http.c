@@ -1,15 +1,17 @@
 /* http.get through fleet-core, all of it on (gate, limiter, forwarder, receipts, results): requests
  * a second over 200 targets on loopback, side by side in the same run with `curl --parallel` on the
  * same addresses and as many requests under way. The targets are 127.0.1.1 to 127.0.1.200 of one
- * process that answers a small JSON; their rate is set so high that it never bounds. Processor time
- * is that of the client alone. Arguments: requests (default 20,000), fleet-core (default: beside
- * the tests). */
+ * process that answers a small JSON; their rate is set so high that it never bounds. Members share
+ * no connections, so that most requests of fleet-core need a new one, and curl's do not: the third
+ * row is curl where each needs one. Processor time is that of the client alone. Arguments: requests
+ * (default 20,000), fleet-core (default: beside the tests). */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <netinet/tcp.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,17 +58,23 @@ static uint16_t port_of(int fd)
     return ntohs(a.sin_port);
 }
 
+#define REPLY(fields)                                                                              \
+    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n" fields                                 \
+    "content-length: 24\r\n\r\n{\"item\":1,\"price\":\"9.5\"}"
+
 /* Requests come whole and one at a time: clients of these tests do not pipeline. */
 static void answer(int fd)
 {
-    static const char reply[] = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
-                                "content-length: 24\r\n\r\n{\"item\":1,\"price\":\"9.5\"}";
+    static const char kept[] = REPLY(""), last[] = REPLY("connection: close\r\n");
+    static const char close_it[] = "Connection: close\r\n";
     char in[8192];
     ssize_t n = recv(fd, in, sizeof(in), 0);
+    bool ends = n > 0 && memmem(in, (size_t)n, close_it, sizeof(close_it) - 1);
+    size_t len = ends ? sizeof(last) - 1 : sizeof(kept) - 1;
 
     if (n < 0 && errno == EAGAIN)
         return;
-    if (n <= 0 || send(fd, reply, sizeof(reply) - 1, MSG_NOSIGNAL) != sizeof(reply) - 1)
+    if (n <= 0 || send(fd, ends ? last : kept, len, MSG_NOSIGNAL) != (ssize_t)len || ends)
         close(fd);
 }
 
@@ -233,11 +241,46 @@ static void clean(const char *dir)
     }
 }
 
-static void print(const char *name, unsigned n, const double *rate, const double *cpu, long rss_kb)
+/* One client: what it ran, and what each round cost. */
+struct client {
+    const char *name;
+    char *const *argv;
+    double rate[ROUNDS], cpu_us[ROUNDS];
+    long rss_kb;
+    int status;
+};
+
+static void run_round(struct client *c, const char *dir, unsigned n, unsigned round)
 {
-    (void)printf("%-16s %10.0f /s %10.1f us of processor each %8ld KB\n", name, *rate, *cpu,
-                 rss_kb);
-    (void)n;
+    struct cost cost = run(dir, c->argv);
+
+    c->rate[round] = n / cost.wall_s;
+    c->cpu_us[round] = cost.cpu_s * 1e6 / n;
+    c->rss_kb = cost.rss_kb;
+    c->status = cost.status;
+}
+
+static void print(const struct client *c)
+{
+    double rate[ROUNDS], cpu_us[ROUNDS];
+
+    memcpy(rate, c->rate, sizeof(rate)); /* median sorts; rounds stay as they were */
+    memcpy(cpu_us, c->cpu_us, sizeof(cpu_us));
+    (void)printf("%-24s %10.0f /s %10.1f us of processor each %8ld KB\n", c->name,
+                 median(rate, ROUNDS), median(cpu_us, ROUNDS), c->rss_kb);
+}
+
+/* Medians of what the rounds were: the machine may change between them. */
+static void compare(const struct client *a, const struct client *b)
+{
+    double rate[ROUNDS], cpu[ROUNDS];
+
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        rate[i] = a->rate[i] / b->rate[i];
+        cpu[i] = a->cpu_us[i] / b->cpu_us[i];
+    }
+    (void)printf("ratio to %-15s %10.2f    %10.2f\n", b->name, median(rate, ROUNDS),
+                 median(cpu, ROUNDS));
 }
 
 int main(int argc, char **argv)
@@ -247,8 +290,12 @@ int main(int argc, char **argv)
     char *fleet_argv[] = {core, "run", "campaign.json", NULL};
     char *curl_argv[] = {"curl", "--parallel", "--parallel-max", parallel,
                          "-s",   "-K",         "curl.conf",      NULL};
-    double fleet[ROUNDS], curl[ROUNDS], fleet_cpu[ROUNDS], curl_cpu[ROUNDS], f, c, fc, cc;
-    struct cost last_fleet = {0}, last_curl = {0};
+    char *close_argv[] = {"curl",      "--parallel", "--parallel-max",    parallel,
+                          "-s",        "-H",         "Connection: close", "-K",
+                          "curl.conf", NULL};
+    struct client fleet = {.name = "fleet-core", .argv = fleet_argv};
+    struct client curl = {.name = "curl --parallel", .argv = curl_argv};
+    struct client closing = {.name = "curl, no reuse", .argv = close_argv};
     cleanup_free char *own = file_dirname(argv[0]), *beside = file_join(own, "../../fleet-core");
     struct err e = ERR_INIT;
     uint16_t port;
@@ -263,31 +310,26 @@ int main(int argc, char **argv)
     write_inputs(dir, port, n);
     for (unsigned i = 0; i < ROUNDS; i++) {
         clean(dir);
-        last_fleet = run(dir, fleet_argv);
-        if (last_fleet.status != 0 || count_results(dir) != n) {
+        run_round(&fleet, dir, n, i);
+        if (fleet.status != 0 || count_results(dir) != n) {
             (void)fprintf(stderr, "bench_http: fleet-core ended with %d, %u of %u succeeded\n",
-                          last_fleet.status, count_results(dir), n);
+                          fleet.status, count_results(dir), n);
             return 1;
         }
-        last_curl = run(dir, curl_argv);
-        fleet[i] = n / last_fleet.wall_s;
-        fleet_cpu[i] = last_fleet.cpu_s * 1e6 / n;
-        curl[i] = n / last_curl.wall_s;
-        curl_cpu[i] = last_curl.cpu_s * 1e6 / n;
+        run_round(&curl, dir, n, i);
+        run_round(&closing, dir, n, i);
     }
     (void)kill(targets, SIGKILL);
     (void)waitpid(targets, NULL, 0);
-    f = median(fleet, ROUNDS);
-    c = median(curl, ROUNDS);
-    fc = median(fleet_cpu, ROUNDS);
-    cc = median(curl_cpu, ROUNDS);
     (void)printf("%u requests, %d targets, %d under way\n", n, (int)TARGETS, (int)PARALLEL);
-    print("fleet-core", n, &f, &fc, last_fleet.rss_kb);
-    if (last_curl.status == 0) {
-        print("curl --parallel", n, &c, &cc, last_curl.rss_kb);
-        (void)printf("%-16s %10.2f    %10.2f\n", "ratio", f / c, fc / cc);
+    print(&fleet);
+    if (curl.status == 0 && closing.status == 0) {
+        print(&curl);
+        print(&closing);
+        compare(&fleet, &curl);
+        compare(&fleet, &closing);
     } else {
-        (void)printf("curl --parallel: ended with %d (is curl installed?)\n", last_curl.status);
+        (void)printf("curl --parallel: ended with %d (is curl installed?)\n", curl.status);
     }
     if (file_remove_tree(dir, &e) != STATUS_OK)
         (void)fprintf(stderr, "%s\n", err_text(&e));
