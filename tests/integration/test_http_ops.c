@@ -3,7 +3,7 @@
  * proxy: every request that the server saw has a receipt, redirects pass the gate hop by hop, what
  * robots.txt or policy forbid is never asked for, failures have the same names, connections are one
  * member's, and the member's cookies and headers go with it. */
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,17 +16,16 @@
 struct world {
     struct http_rig rig;
     struct httpd *server;
-    atomic_uint private_asked;
+    pthread_mutex_t lock; /* guards what follows; between requests it is the test's */
+    unsigned private_asked;
     char *robots_txt; /* instead of the short one */
     bool robots_moved;
     char user_agent[256], language[128], cookie[256], connection_field[64];
     unsigned connection; /* that the last request came by */
 };
 
-static void serve(void *arg, const struct httpd_request *q, struct httpd_reply *a)
+static void answer(struct world *w, const struct httpd_request *q, struct httpd_reply *a)
 {
-    struct world *w = arg;
-
     a->type = "text/plain";
     w->connection = q->connection;
     if (strcmp(q->path, "/robots.txt") == 0) {
@@ -83,6 +82,15 @@ static void serve(void *arg, const struct httpd_request *q, struct httpd_reply *
     }
 }
 
+static void serve(void *arg, const struct httpd_request *q, struct httpd_reply *a)
+{
+    struct world *w = arg;
+
+    pthread_mutex_lock(&w->lock);
+    answer(w, q, a);
+    pthread_mutex_unlock(&w->lock);
+}
+
 static int open_world(void **state, bool by_proxy)
 {
     static struct world world;
@@ -90,6 +98,7 @@ static int open_world(void **state, bool by_proxy)
     struct world *w = &world;
 
     memset(w, 0, sizeof *w);
+    pthread_mutex_init(&w->lock, NULL);
     http_rig_open(&w->rig, &o);
     w->server = httpd_start(NULL, 0, serve, w);
     w->rig.port = httpd_port(w->server);
@@ -113,6 +122,7 @@ static int teardown(void **state)
 
     http_rig_close(&w->rig);
     httpd_stop(&w->server);
+    pthread_mutex_destroy(&w->lock);
     free(w->robots_txt);
     return 0;
 }
@@ -120,7 +130,14 @@ static int teardown(void **state)
 static struct op_call *run(struct world *w, const char *op, struct json *params,
                            uint64_t deadline_ms)
 {
-    return http_rig_run(&w->rig, op, params, deadline_ms);
+    struct op_call *c;
+
+    pthread_mutex_lock(&w->lock); /* the server sees what the test set */
+    pthread_mutex_unlock(&w->lock);
+    c = http_rig_run(&w->rig, op, params, deadline_ms);
+    pthread_mutex_lock(&w->lock); /* and the test what the server saw */
+    pthread_mutex_unlock(&w->lock);
+    return c;
 }
 
 static struct json *get(const char *url)
@@ -135,7 +152,11 @@ static void finish(struct op_call *c)
 
 static enum status status_of(struct world *w, const char *url)
 {
-    return http_rig_status(&w->rig, url);
+    struct op_call *c = run(w, "http.get", get(url), 5000);
+    enum status s = c->status;
+
+    finish(c);
+    return s;
 }
 
 static void test_get(void **state)
