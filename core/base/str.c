@@ -294,11 +294,28 @@ size_t str_utf8_len(const char *p, size_t n)
     return len;
 }
 
+/* Bytes below 0x80 that stand together, eight at a time. */
+static size_t ascii_run(const char *p, size_t n)
+{
+    size_t i = 0;
+
+    for (; n - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
+        uint64_t x;
+
+        memcpy(&x, p + i, sizeof(x));
+        if (x & 0x8080808080808080u)
+            break;
+    }
+    return i;
+}
+
 bool str_is_utf8(struct str s)
 {
     for (size_t i = 0; i < s.len;) {
-        size_t len = str_utf8_len(s.ptr + i, s.len - i);
+        size_t len = ascii_run(s.ptr + i, s.len - i);
 
+        if (len == 0)
+            len = str_utf8_len(s.ptr + i, s.len - i);
         if (len == 0)
             return false;
         i += len;

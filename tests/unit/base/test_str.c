@@ -184,6 +184,16 @@ static void test_utf8(void **state maybe_unused)
             assert_int_equal(str_is_utf8(cases[i].s), cases[i].len == cases[i].s.len);
     }
     assert_true(str_is_utf8(STR_NONE));
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        for (size_t at = 0; at < 20 && cases[i].s.len > 0; at++) { /* within a longer text */
+            char text[32];
+
+            memset(text, 'a', sizeof(text));
+            memcpy(text + at, cases[i].s.ptr, cases[i].s.len);
+            assert_int_equal(str_is_utf8(str_n(text, sizeof(text))),
+                             cases[i].len == cases[i].s.len);
+        }
+    }
 }
 
 /* Every byte at every place of a text of several words. */
