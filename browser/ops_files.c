@@ -229,10 +229,14 @@ static void put_job(void *arg)
 static void on_given(void *arg, enum status s, const struct json *result, const struct err *e)
 {
     struct doing *d = arg;
+    struct err mine = *e;
 
     (void)result;
     d->page_id = 0;
-    doing_acted(d, s, e);
+    if (s == STATUS_PROTOCOL && strstr(e->text, "not a file input") != NULL)
+        s = err_set(&mine, STATUS_INVALID,
+                    "what the selectors find is no file field (<input type=file>, hidden or not)");
+    doing_acted(d, s, &mine);
 }
 
 static void put_done(void *arg)

@@ -436,15 +436,16 @@ static void set_known(void *arg, enum status s, const struct json *value, const 
 static void set_again(struct loop_timer *t)
 {
     struct doing *d = container_of(t, struct doing, timer);
+    bool missing = doing_frame(d) == NULL && page_state(d->page) != PAGE_GONE;
     struct err e = ERR_INIT;
 
     if (doing_is_cancelled(d))
         return;
-    if (doing_frame(d) == NULL && doing_left_ms(d) > 0) {
+    if (missing && doing_left_ms(d) > 0) {
         doing_again(d, POLL_FIRST_MS, set_again);
         return;
     }
-    if (doing_frame(d) == NULL) {
+    if (missing) {
         err_set(&e, STATUS_ELEMENT_NOT_FOUND, "the page has no such frame");
         doing_end(d, e.status, &e, NULL);
         return;

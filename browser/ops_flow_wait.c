@@ -310,7 +310,8 @@ static void expression_known(void *arg, enum status s, const struct json *value,
     else
         d->last = *e;
     d->last.status = d->last.status == STATUS_OK ? s : d->last.status;
-    if (s == STATUS_OK || s == STATUS_CLOSED || (s == STATUS_SCRIPT_FAILED && !is_syntax_error(e)))
+    if (s == STATUS_OK || (s == STATUS_CLOSED && page_state(d->page) != PAGE_GONE) ||
+        (s == STATUS_SCRIPT_FAILED && !is_syntax_error(e)))
         not_yet(d, CLAIM_EXPRESSION);
     else
         holds_failed(d, &d->last);
@@ -318,7 +319,7 @@ static void expression_known(void *arg, enum status s, const struct json *value,
 
 static void look_expression(struct doing *d)
 {
-    if (doing_frame(d) == NULL) {
+    if (doing_frame(d) == NULL && page_state(d->page) != PAGE_GONE) {
         err_set(&d->last, STATUS_ELEMENT_NOT_FOUND,
                 "the page has no such frame after %" PRIu64 " ms", d->deadline_ms - d->begun_ms);
         not_yet(d, CLAIM_EXPRESSION);

@@ -86,13 +86,16 @@
         return t;
     }
 
-    /* The deepest elements that hold the text. */
+    /* The deepest elements that hold the text, also of those that are slotted into a component. */
     function byText(root, text, cache, out) {
         if (!textOf(root, cache).includes(text) && !shadowOf(root)) return false;
         let found = false;
-        for (const c of (shadowOf(root) || root).children || []) {
-            if (!isTextless(c) && byText(c, text, cache, out)) found = true;
-        }
+        const within = (r) => {
+            for (const c of r.children || [])
+                if (!isTextless(c) && byText(c, text, cache, out)) found = true;
+        };
+        within(root);
+        if (shadowOf(root)) within(root.shadowRoot);
         if (found) return true;
         if (!isElement(root) || isTextless(root) || !textOf(root, cache).includes(text))
             return false;
@@ -183,6 +186,18 @@
         }
         if (parts.some(isAria)) return [];
         return walk(parts, 0, [document]).els;
+    }
+
+    /* A frame on the way of a chain that this script cannot look into, in words; null: none. */
+    function foreignIn(spec, k) {
+        const parts = spec.sel[k];
+        for (let n = 1; n < parts.length && !isAria(parts[n - 1]); n++) {
+            const el = walk(parts.slice(0, n), 0, [document]).els.find(
+                (e) => isFrame(e) && insideOf(e) === e,
+            );
+            if (el) return describe(el) + ' is of another origin: "frame_url" leads into it';
+        }
+        return null;
     }
 
     /* --- what an element is like --- */
@@ -422,7 +437,7 @@
                 const r = this.among(els);
                 if (r.el) return { ok: true, k, el: r.el, n: els.length };
                 if (r.near) soon = true;
-                why.push({ k, n: els.length, why: r.why });
+                why.push({ k, n: els.length, why: (!els.length && foreignIn(this.spec, k)) || r.why });
             }
             return { ok: false, soon, final: why.length > 0 && why.every((w) => w.bad), why };
         }

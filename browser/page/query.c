@@ -335,15 +335,19 @@ static void query_round(struct query *q)
 
     for (size_t i = 0; f != NULL && i < fp->n; i++)
         f = frame_child(f, fp->path[i]);
-    if (f == NULL && page_state(q->page) != PAGE_NEW) {
+    if (f == NULL && page_state(q->page) != PAGE_NEW && page_state(q->page) != PAGE_GONE) {
         err_set(&q->last, STATUS_ELEMENT_NOT_FOUND,
                 "the page has no such frame after %" PRIu64 " ms", q->spec->wanted_ms);
         query_again_in(q, FRAME_POLL_MS);
         return;
     }
     q->rounds++;
-    if (f == NULL) { /* no page yet: nothing is on it */
-        err_set(&q->last, STATUS_ELEMENT_NOT_FOUND, "no page is open: a flow begins with navigate");
+    if (f == NULL) { /* no page yet: nothing is on it; or it closed itself */
+        if (page_state(q->page) == PAGE_GONE)
+            q->last = *page_gone_err(q->page);
+        else
+            err_set(&q->last, STATUS_ELEMENT_NOT_FOUND,
+                    "no page is open: a flow begins with navigate");
         q->deadline_ms = 0;
         query_again_in(q, 0);
         return;

@@ -1,6 +1,8 @@
 /* What flows lead to and what they bring back: navigations with and without assertions, refusals,
  * values, assertions, pictures, loops, retries; and that a run can be cancelled at any point, also
  * on a page that hangs. */
+#include <stdio.h>
+
 #include "core/base/attr.h"
 #include "tests/integration/flow_pages.h"
 #include "tests/support/testing.h"
@@ -59,6 +61,38 @@ static void refused_navigations(void **state)
                      STATUS_HTTP_4XX, "HTTP 404");
     flow_expect_fail("{'type': 'navigate', 'url': 'http://a.test/slow', 'timeout': 400}",
                      STATUS_TIMEOUT, "step 0 (navigate)");
+}
+
+/* What is not to be had where the selectors look is said as that. */
+static void out_of_reach(void **state)
+{
+    (void)state;
+    flow_serve(
+        "/slots", 200, "Content-Type: text/html\r\n",
+        "<title>x</title><x-panel><button slot=foot onclick=\"out.textContent='hit'\">Say so"
+        "</button></x-panel><p id=out></p><iframe id=far src=http://b.test/inner.html></iframe>"
+        "<script>customElements.define('x-panel', class extends HTMLElement {"
+        "constructor() { super().attachShadow({mode: 'open'}).innerHTML = "
+        "'<p style=height:300px>panel</p><slot name=foot></slot>' }})</script>");
+    flow_expect(GO("slots") "{'type': 'click', 'selectors': ['text/Say so']}, {'type': 'set', "
+                            "'name': 'out', 'expression': 'out.textContent', 'output': true}",
+                "{\"out\":\"hit\"}");
+    flow_expect_fail(GO("slots") "{'type': 'click', 'selectors': [['#far', '#b']], 'timeout': 300}",
+                     STATUS_ELEMENT_NOT_FOUND, "is of another origin: \"frame_url\"");
+    for (size_t i = 0; i < 3; i++) {
+        static const char *const next[] = {
+            "{'type': 'click', 'selectors': ['p']}",
+            "{'type': 'waitForExpression', 'expression': 'true'}",
+            "{'type': 'set', 'name': 'a', 'expression': '1'}",
+        };
+        char steps[400];
+
+        snprintf(steps, sizeof steps,
+                 GO("slots") "{'type': 'set', 'name': 'c', 'expression': 'setTimeout(close)'}, "
+                             "{'type': 'sleep', 'ms': 200}, %s",
+                 next[i]);
+        flow_expect_fail(steps, STATUS_CLOSED, "page");
+    }
 }
 
 /* --- Fleet's own steps --- */
@@ -268,17 +302,12 @@ static void hung(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        FLOW_CASE(navigations),
-        FLOW_CASE(refused_navigations),
-        FLOW_CASE(extracts),
-        FLOW_CASE(asserts),
-        FLOW_CASE(pictures),
-        FLOW_CASE(conditions),
-        FLOW_CASE(implied_navigation),
-        FLOW_CASE(loops),
-        FLOW_CASE(optional_and_retries),
-        FLOW_CASE(cancelled),
-        FLOW_CASE(hung),
+        FLOW_CASE(navigations),  FLOW_CASE(refused_navigations),
+        FLOW_CASE(out_of_reach), FLOW_CASE(extracts),
+        FLOW_CASE(asserts),      FLOW_CASE(pictures),
+        FLOW_CASE(conditions),   FLOW_CASE(implied_navigation),
+        FLOW_CASE(loops),        FLOW_CASE(optional_and_retries),
+        FLOW_CASE(cancelled),    FLOW_CASE(hung),
     };
 
     return cmocka_run_group_tests(tests, flow_setup_all, flow_teardown_all);

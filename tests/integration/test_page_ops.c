@@ -143,6 +143,8 @@ static void uploads(void **state)
                          "{'type': 'waitForExpression', 'expression': 'window.got'}, {'type': "
                          "'set', 'name': 'g', 'expression': 'got', 'output': true}",
                 "{\"g\":\"up load.txt:hello;\"}");
+    flow_expect_fail(GO("up") "{'type': 'upload', 'selectors': ['body'], 'files': ['up load.txt']}",
+                     STATUS_INVALID, "no file field");
     (void)remove("up load.txt");
     flow_expect_fail(GO("up") "{'type': 'upload', 'selectors': ['#f'], 'files': "
                               "['../../../../../../../../etc/passwd']}",
