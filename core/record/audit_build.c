@@ -133,7 +133,7 @@ static void hash_payloads(struct audit *a, struct pending *p)
         payloads[n] = str_n(p->text + p->text_len, p->payload_len);
         hashes[n++] = &p->payload;
     }
-    merkle_sha256_many(payloads, n, hashes);
+    merkle_sha256_many(payloads, n, false, hashes);
 }
 
 /* Builds up to BUILD_CHUNK records from *p on and moves it to the one after them. */

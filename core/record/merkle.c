@@ -53,6 +53,7 @@ struct batch {
     size_t blocks[SHA256_LANES];
     unsigned char *out[SHA256_LANES];
     size_t n;
+    bool only;
 };
 
 static void batch_run(struct batch *b)
@@ -67,7 +68,7 @@ static void batch_run(struct batch *b)
         }
         p[i] = b->text[i < b->n ? i : 0];
     }
-    sha256x8(p, b->blocks, b->out);
+    sha256x8(p, b->blocks, b->out, b->only);
     b->n = 0;
 }
 
@@ -85,12 +86,13 @@ static void batch_add(struct batch *b, int prefix, const void *p, size_t n, stru
         batch_run(b);
 }
 
-void merkle_leaves(const struct str *entries, size_t n, struct merkle_hash *out)
+void merkle_leaves(const struct str *entries, size_t n, bool only, struct merkle_hash *out)
 {
     bool lanes = n > 2 && sha256x8_pays();
     struct batch b;
 
     b.n = 0;
+    b.only = only;
     for (size_t i = 0; i < n; i++) {
         if (lanes && entries[i].len <= LEAF_LANE_MAX)
             batch_add(&b, 0x00, entries[i].ptr, entries[i].len, &out[i]);
@@ -101,12 +103,14 @@ void merkle_leaves(const struct str *entries, size_t n, struct merkle_hash *out)
         batch_run(&b);
 }
 
-void merkle_sha256_many(const struct str *texts, size_t n, struct merkle_hash *const *out)
+void merkle_sha256_many(const struct str *texts, size_t n, bool only,
+                        struct merkle_hash *const *out)
 {
     bool lanes = n > 2 && sha256x8_pays();
     struct batch b;
 
     b.n = 0;
+    b.only = only;
     for (size_t i = 0; i < n; i++) {
         if (lanes && texts[i].len <= LEAF_LANE_MAX)
             batch_add(&b, -1, texts[i].ptr, texts[i].len, out[i]);
@@ -119,12 +123,13 @@ void merkle_sha256_many(const struct str *texts, size_t n, struct merkle_hash *c
 
 /* h[0..n) = the nodes over h[0..2n). In place: a node is written after both its children, and those
  * of its neighbours in the batch, were read. */
-static void halve(struct merkle_hash *h, size_t n)
+static void halve(struct merkle_hash *h, size_t n, bool only)
 {
     bool lanes = n > 2 && sha256x8_pays();
     struct batch b;
 
     b.n = 0;
+    b.only = only;
     for (size_t i = 0; i < n; i++) {
         if (lanes)
             batch_add(&b, 0x01, h[2 * i].b, 2 * sizeof(h[0]), &h[i]);
@@ -171,13 +176,14 @@ enum { HELD_LEVEL = 6 };
 _Static_assert(MERKLE_HELD == 1 << HELD_LEVEL, "what is held is one subtree");
 
 /* Root of 2^level leaves, level by level. */
-static void subtree_root(const struct merkle_hash *leaves, unsigned level, struct merkle_hash *out)
+static void subtree_root(const struct merkle_hash *leaves, unsigned level, bool only,
+                         struct merkle_hash *out)
 {
     struct merkle_hash h[1 << HELD_LEVEL];
 
     memcpy(h, leaves, sizeof(h[0]) << level);
     for (unsigned i = level; i > 0; i--)
-        halve(h, (size_t)1 << (i - 1));
+        halve(h, (size_t)1 << (i - 1), only);
     *out = h[0];
 }
 
@@ -191,7 +197,7 @@ void merkle_range_add_many(struct merkle_range *r, const struct merkle_hash *lea
 
         while (level < HELD_LEVEL && !(r->size >> level & 1) && n >= (size_t)2 << level)
             level++;
-        subtree_root(leaves, level, &root);
+        subtree_root(leaves, level, false, &root);
         add_subtree(r, root, level);
         leaves += (size_t)1 << level;
         n -= (size_t)1 << level;
@@ -221,9 +227,10 @@ void merkle_builder_add_many(struct merkle_builder *b, const struct merkle_hash 
         merkle_builder_add(b, leaves++);
 }
 
-void merkle_held_root(const struct merkle_hash leaves[MERKLE_HELD], struct merkle_hash *out)
+void merkle_held_root(const struct merkle_hash leaves[MERKLE_HELD], bool only,
+                      struct merkle_hash *out)
 {
-    subtree_root(leaves, HELD_LEVEL, out);
+    subtree_root(leaves, HELD_LEVEL, only, out);
 }
 
 void merkle_builder_add_root(struct merkle_builder *b, const struct merkle_hash *root)

@@ -35,11 +35,12 @@ void merkle_node(const struct merkle_hash *left, const struct merkle_hash *right
                  struct merkle_hash *out);
 
 /** Leaf hashes of n entries: as merkle_leaf of each, faster where the processor has no SHA
- * instructions. */
-void merkle_leaves(const struct str *entries, size_t n, struct merkle_hash *out);
+ * instructions. `only`: the calling thread does little but hash for a while (sha256x8.h). */
+void merkle_leaves(const struct str *entries, size_t n, bool only, struct merkle_hash *out);
 
 /** SHA-256 of n texts: as merkle_sha256 of each into *out[i], faster likewise. */
-void merkle_sha256_many(const struct str *texts, size_t n, struct merkle_hash *const *out);
+void merkle_sha256_many(const struct str *texts, size_t n, bool only,
+                        struct merkle_hash *const *out);
 
 struct merkle_range {
     uint64_t size; /* leaves; read only */
@@ -71,7 +72,8 @@ void merkle_builder_add(struct merkle_builder *b, const struct merkle_hash *leaf
 /** As merkle_builder_add of each. */
 void merkle_builder_add_many(struct merkle_builder *b, const struct merkle_hash *leaves, size_t n);
 /** Root of the MERKLE_HELD leaves, for merkle_builder_add_root: any thread may have it ready. */
-void merkle_held_root(const struct merkle_hash leaves[MERKLE_HELD], struct merkle_hash *out);
+void merkle_held_root(const struct merkle_hash leaves[MERKLE_HELD], bool only,
+                      struct merkle_hash *out);
 /** The same as adding the MERKLE_HELD leaves that have this root; when the number of leaves so far
  * is a multiple of MERKLE_HELD. */
 void merkle_builder_add_root(struct merkle_builder *b, const struct merkle_hash *root);

@@ -218,9 +218,9 @@ hash_avx512(const unsigned char *const p[8], const size_t blocks[8], unsigned ch
 }
 
 void sha256x8(const unsigned char *const p[SHA256_LANES], const size_t blocks[SHA256_LANES],
-              unsigned char *const out[SHA256_LANES])
+              unsigned char *const out[SHA256_LANES], bool only)
 {
-    if (means() == MEANS_AVX512)
+    if (only && means() == MEANS_AVX512)
         hash_avx512(p, blocks, out);
     else
         hash_avx2(p, blocks, out);
@@ -234,8 +234,9 @@ bool sha256x8_pays(void)
 }
 
 void sha256x8(const unsigned char *const p[SHA256_LANES], const size_t blocks[SHA256_LANES],
-              unsigned char *const out[SHA256_LANES])
+              unsigned char *const out[SHA256_LANES], bool only)
 {
+    (void)only;
     (void)p;
     (void)blocks;
     (void)out;

@@ -38,7 +38,7 @@ static void hash_subtrees(struct job *j, struct digest *d)
 
     d->sub_at = over ? MERKLE_HELD - over : 0;
     for (size_t i = d->sub_at; i + MERKLE_HELD <= j->batch.n; i += MERKLE_HELD)
-        merkle_held_root(&j->leaf[i], &d->sub[d->n_subs++]);
+        merkle_held_root(&j->leaf[i], j->only_hashes, &d->sub[d->n_subs++]);
 }
 
 void verify_digest(const struct verify *v, struct job *j)

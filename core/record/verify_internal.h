@@ -49,6 +49,7 @@ struct job {
     struct checked item[LOGREAD_ITEMS];
     struct merkle_hash leaf[LOGREAD_ITEMS];
     struct digest digest;
+    bool only_hashes;      /* no record is signed: what the worker does is hashing */
     int first_key, n_keys; /* the keys that may have signed */
     bool done;             /* guarded by pool.lock */
 };

@@ -210,7 +210,7 @@ static void test_many_at_once(void **state maybe_unused)
     for (size_t from = 0; from < N; from += n) {
         n = 1 + from % 19;
         n = n < N - from ? n : N - from;
-        merkle_leaves(entry + from, n, got + from);
+        merkle_leaves(entry + from, n, from % 2 == 0, got + from);
     }
     for (size_t i = 0; i < N; i++) {
         merkle_leaf(entry[i].ptr, entry[i].len, &want);
@@ -219,7 +219,7 @@ static void test_many_at_once(void **state maybe_unused)
     }
     for (size_t i = 0; i < N; i++)
         out[i] = &got[N - 1 - i];
-    merkle_sha256_many(entry, N, out);
+    merkle_sha256_many(entry, N, true, out);
     for (size_t i = 0; i < N; i++) {
         merkle_sha256(entry[i].ptr, entry[i].len, &want);
         assert_memory_equal(out[i]->b, want.b, MERKLE_HASH);
@@ -269,7 +269,7 @@ static void test_ready_roots(void **state maybe_unused)
             (void)number_leaf(NULL, n++, &leaf[i]);
             merkle_builder_add(&one, &leaf[i]);
         }
-        merkle_held_root(leaf, &root);
+        merkle_held_root(leaf, round % 2 == 0, &root);
         if (round % 3 == 2)
             merkle_builder_add_many(&b, leaf, MERKLE_HELD);
         else
