@@ -136,11 +136,26 @@ static const struct cli_verb *find_verb(const struct cli_program *p, char *const
     return NULL;
 }
 
-static bool is_first_word(const char *name, const char *word)
+bool cli_is_first_word(const char *name, const char *word)
 {
     size_t n = strlen(word);
 
     return strncmp(name, word, n) == 0 && name[n] == ' ';
+}
+
+/* "batch --help", "help batch": help on what is no verb, but the first word of some. */
+static bool help_group(const struct cli *c, char *const *words, int n)
+{
+    bool asked = n < 2 ? c->help : strcmp(words[1], "--help") == 0 || strcmp(words[1], "-h") == 0;
+
+    for (size_t i = 0; asked && c->program->verbs[i]; i++) {
+        if (!c->program->verbs[i]->hidden &&
+            cli_is_first_word(c->program->verbs[i]->name, words[0])) {
+            cli_help_group(c->program, words[0], stdout);
+            return true;
+        }
+    }
+    return false;
 }
 
 static int unknown_verb(const struct cli *c, char *const *words, int n)
@@ -155,7 +170,7 @@ static int unknown_verb(const struct cli *c, char *const *words, int n)
         if (c->program->verbs[i]->hidden)
             continue;
         names[n_names++] = c->program->verbs[i]->name;
-        if (is_first_word(c->program->verbs[i]->name, words[0]))
+        if (cli_is_first_word(c->program->verbs[i]->name, words[0]))
             buf_addf(&below, "%s%s", below.len ? ", " : "",
                      c->program->verbs[i]->name + strlen(words[0]) + 1);
     }
@@ -368,6 +383,8 @@ static int parse_and_run(struct cli *c, struct words *w)
             return cli_help_program(c->program, stdout), EXIT_OK;
     }
     c->verb = find_verb(c->program, w->v + w->i, w->n - w->i, &n_words);
+    if (!c->verb && help_group(c, w->v + w->i, w->n - w->i))
+        return EXIT_OK;
     if (!c->verb)
         return unknown_verb(c, w->v + w->i, w->n - w->i);
     BUG_ON(cli_options_len(c->verb) > CLI_OPTIONS_MAX);

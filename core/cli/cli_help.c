@@ -103,17 +103,30 @@ void cli_help_verb(const struct cli_program *p, const struct cli_verb *v, FILE *
     schema_walk(campaign_schema(), key, out);
 }
 
+/* Of a verb that is shown, and of `word` when there is one. */
+static void verb_line(const struct cli_verb *v, const char *word, FILE *out)
+{
+    char left[96];
+
+    if (v->hidden || (word && !cli_is_first_word(v->name, word)))
+        return;
+    snprintf(left, sizeof(left), "%s %s", v->name, v->usage);
+    line(out, left, v->summary);
+}
+
 void cli_help_program(const struct cli_program *p, FILE *out)
 {
     fprintf(out, "%s: %s.\n\nUsage: %s VERB [options] [arguments]\n\n", p->name, p->summary,
             p->name);
-    for (size_t i = 0; p->verbs[i]; i++) {
-        char left[96];
-
-        if (p->verbs[i]->hidden)
-            continue;
-        snprintf(left, sizeof(left), "%s %s", p->verbs[i]->name, p->verbs[i]->usage);
-        line(out, left, p->verbs[i]->summary);
-    }
+    for (size_t i = 0; p->verbs[i]; i++)
+        verb_line(p->verbs[i], NULL, out);
     fprintf(out, "\n\"%s VERB --help\" tells more of each.\n", p->name);
+}
+
+void cli_help_group(const struct cli_program *p, const char *word, FILE *out)
+{
+    fprintf(out, "Usage: %s %s VERB [options] [arguments]\n\n", p->name, word);
+    for (size_t i = 0; p->verbs[i]; i++)
+        verb_line(p->verbs[i], word, out);
+    fprintf(out, "\n\"%s %s VERB --help\" tells more of each.\n", p->name, word);
 }

@@ -20,8 +20,13 @@ struct cli {
 
 size_t cli_options_len(const struct cli_verb *v);
 
+/** "audit" of "audit verify". */
+bool cli_is_first_word(const char *name, const char *word);
+
 /* cli_help.c */
 void cli_help_program(const struct cli_program *p, FILE *out);
+/** Of the verbs whose first word is `word`. */
+void cli_help_group(const struct cli_program *p, const char *word, FILE *out);
 void cli_help_verb(const struct cli_program *p, const struct cli_verb *v, FILE *out);
 
 #endif

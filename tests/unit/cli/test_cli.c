@@ -226,6 +226,11 @@ static void test_help(void **state)
     assert_non_null(strstr(out, "--limits.max-requests=N"));
     assert_int_equal(run("help log show"), EXIT_OK);
     assert_non_null(strstr(out, "prog log show"));
+    assert_int_equal(run("log --help"), EXIT_OK);
+    assert_non_null(strstr(out, "log show NAME"));
+    assert_null(strstr(out, "go "));
+    assert_int_equal(run("help log"), EXIT_OK);
+    assert_non_null(strstr(out, "log show NAME"));
     assert_int_equal(run("--version"), EXIT_OK);
     assert_memory_equal(out, "prog ", 5);
 }
