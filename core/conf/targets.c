@@ -292,6 +292,12 @@ static bool name_is_new(const struct json_strs *columns, struct str name)
     return true;
 }
 
+/* What spreadsheets of many countries write: semicolons, or tabs, between columns. */
+static bool is_one_of_many(struct str name)
+{
+    return !looks_like_url(name) && (str_chr(name, ';') >= 0 || str_chr(name, '\t') >= 0);
+}
+
 /* False when the header cannot be used (told). */
 static bool read_header(struct reading *r, struct str record, uint32_t line)
 {
@@ -303,6 +309,11 @@ static bool read_header(struct reading *r, struct str record, uint32_t line)
         return false;
     if (n > CONF_COLUMNS_MAX) {
         fault(r, line, "found %zu columns, expected at most %d", n, CONF_COLUMNS_MAX);
+        return false;
+    }
+    if (n == 1 && is_one_of_many(fields[0])) {
+        fault(r, line, "found one column \"%.*s\", expected columns separated by commas",
+              fields[0].len > FOUND_MAX ? FOUND_MAX : (int)fields[0].len, fields[0].ptr);
         return false;
     }
     columns->v = arena_array(r->arena, const char *, n);

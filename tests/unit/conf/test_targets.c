@@ -99,6 +99,8 @@ static const struct {
     {TARGETS_CSV, "url\n", "f: found no target, expected at least one\n"},
     {TARGETS_CSV, "http://a/\nhttp://b/\n",
      "f:1: found the URL http://a/ in the first row, expected the names of columns\n"},
+    {TARGETS_CSV, "url;note\nhttp://a/;x\n",
+     "f:1: found one column \"url;note\", expected columns separated by commas\n"},
     {TARGETS_CSV, "url,a,a\nhttp://x/,1,2\n", "f:1: found the column \"a\" twice\n"},
     {TARGETS_CSV, "url,a\nhttp://x/\n", "f:2: found 1 fields, expected 2 as in the first row\n"},
     {TARGETS_CSV, "a,b\n1,2\n",
