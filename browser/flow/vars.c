@@ -72,6 +72,46 @@ static struct str first_of(struct str name)
     return str_n(name.ptr, n);
 }
 
+static size_t random_kinds(const char **names);
+
+/* The names below a root that are the same for every flow; *n 0: another root. */
+static const char *const *names_of(struct str root, const char **randoms_room, size_t *n)
+{
+    static const char *const of_member[] = {"index",  "number",   "id",
+                                            "locale", "timezone", "user_agent"};
+    static const char *const of_task[] = {"id", "attempt", "stage", "slot", "seed"};
+
+    *n = 0;
+    if (str_eqz(root, "member"))
+        return *n = ARRAY_LEN(of_member), of_member;
+    if (str_eqz(root, "task"))
+        return *n = ARRAY_LEN(of_task), of_task;
+    if (str_eqz(root, "random"))
+        *n = random_kinds(randoms_room);
+    return randoms_room;
+}
+
+/* A name that is nearly one of ours is a slip, which would be met only when the step is due. */
+static enum status check_spelling(struct str name, struct err *e)
+{
+    const char *randoms_room[NAMES_MAX], *near;
+    struct str root = first_of(name), part = str_skip(name, root.len);
+    size_t n;
+    const char *const *names = names_of(root, randoms_room, &n);
+
+    if (n == 0 || part.len < 2 || part.ptr[0] != '.')
+        return STATUS_OK;
+    part = first_of(str_skip(part, 1));
+    for (size_t i = 0; i < n; i++)
+        if (str_eqz(part, names[i]))
+            return STATUS_OK;
+    near = str_suggest(part, names, n);
+    return near == NULL
+               ? STATUS_OK
+               : err_set(e, STATUS_INVALID, "found \"{{%.*s}}\", did you mean \"%.*s.%s\"?",
+                         STR_ARG(str_head(name, 120)), STR_ARG(root), near);
+}
+
 /* What is asked of the row, the member ... has a name. Columns by themselves may end in a dot. */
 static enum status check_name(struct str name, struct err *e)
 {
@@ -86,7 +126,7 @@ static enum status check_name(struct str name, struct err *e)
             (i + 1 == name.len || name.ptr[i + 1] == '.' || name.ptr[i + 1] == '['))
             return err_set(e, STATUS_INVALID, "found \"{{%.*s}}\", expected a name after \"%.*s\"",
                            STR_ARG(str_head(name, 120)), STR_ARG(str_n(name.ptr, i + 1)));
-    return STATUS_OK;
+    return check_spelling(name, e);
 }
 
 enum status vars_check(struct str text, struct err *e)
@@ -286,6 +326,15 @@ static const struct {
     {"street", random_street},     {"city", random_city},      {"postcode", random_postcode},
     {"date", random_date},         {"uuid", random_uuid},
 };
+
+static size_t random_kinds(const char **names)
+{
+    size_t n = ARRAY_LEN(randoms) < NAMES_MAX ? ARRAY_LEN(randoms) : NAMES_MAX;
+
+    for (size_t i = 0; i < n; i++)
+        names[i] = randoms[i].name;
+    return n;
+}
 
 /* {{random.email}}, and {{random.email.2}} for another one. */
 static bool random_text(const struct vars *v, struct str name, struct buf *b)
