@@ -47,10 +47,15 @@ static void let_go(struct hold *h)
                   "{\"requestId\":\"%s\"}", h->request);
 }
 
-static void fail_request(struct targets *t, const char *request)
+static void fail_as(struct targets *t, const char *request, const char *reason)
 {
     cdp_callf(root(t), "Fetch.failRequest", 0, NULL, NULL,
-              "{\"requestId\":\"%s\",\"errorReason\":\"BlockedByClient\"}", request);
+              "{\"requestId\":\"%s\",\"errorReason\":\"%s\"}", request, reason);
+}
+
+static void fail_request(struct targets *t, const char *request)
+{
+    fail_as(t, request, "BlockedByClient");
 }
 
 void network_start(struct targets *t)
@@ -392,6 +397,22 @@ static bool is_of_proxy(const struct hold *h, enum status said)
     return said == STATUS_PROXY_FAILED || said == STATUS_PROXY_AUTH || said == STATUS_PROXY_NONE;
 }
 
+/* A client of a lease knows no forwarder: where the target itself is the reason, the navigation
+ * fails as it would without one, instead of showing the forwarder's answer. */
+static void let_see(struct hold *h, const struct response *r)
+{
+    const char *reason = r->from_proxy                    ? NULL
+                         : r->proxy == STATUS_UNAVAILABLE ? "ConnectionFailed"
+                         : r->proxy == STATUS_TIMEOUT     ? "TimedOut"
+                         : r->proxy == STATUS_PROTOCOL    ? "Failed"
+                                                          : NULL;
+
+    if (reason == NULL || h->page->ctx == NULL || h->page->ctx->watch == NULL)
+        let_go(h);
+    else
+        fail_as(h->targets, h->request, reason);
+}
+
 static void on_response(struct hold *h, const struct json *params)
 {
     struct response r;
@@ -406,7 +427,7 @@ static void on_response(struct hold *h, const struct json *params)
         r.http_status / 100 != 3)
         page_is_answered(h->page);
     h->headers = STR(""); /* the request's, and it is over */
-    let_go(h);
+    let_see(h, &r);
     if (h->own) {
         hold_free(h);
         return;

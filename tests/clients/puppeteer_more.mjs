@@ -1,4 +1,5 @@
 // What else people do with Puppeteer; each connects by browserURL, as to a browser of their own that listens at a port.
+import {createServer} from 'node:net';
 import {load} from '../support/npm.mjs';
 import {CALL_MS, FLEET_URL, SITE2, get, headers, is, ok, put, refused, run} from './suite.mjs';
 import {site} from './site.mjs';
@@ -96,6 +97,14 @@ await run({
     await page.goto(`${HERE}/geo`);
     is(await page.evaluate(() => window.where()), [48.5, 9.25]);
     await browser.defaultBrowserContext().clearPermissionOverrides();
+  }),
+  'a target that is not there': () => withPage(async (page) => {
+    const gone = createServer().listen(0, '127.0.0.9');
+    await new Promise((done) => gone.once('listening', done));
+    const {port} = gone.address();
+    await new Promise((done) => gone.close(done));
+    await refused(page.goto(`http://127.0.0.9:${port}/`), /net::ERR_CONNECTION_FAILED/);
+    await page.goto(`${HERE}/list`);
   }),
   'offline, slow network, cache': () => withPage(async (page) => {
     await page.setCacheEnabled(false);
