@@ -121,6 +121,35 @@ static void console_run(struct op_call *call)
     buf_deinit(&text);
 }
 
+/* --- page.dialogs --- */
+
+struct dialogs_args {
+    bool accept;
+    const char *text;
+};
+
+static const struct json_field dialogs_fields[] = {
+    {F(dialogs_args, accept), .kind = JK_BOOL, .required = true,
+     .doc = "true: confirm() and prompt() are agreed to; false, as at first: they are not."},
+    {F(dialogs_args, text), .kind = JK_STR, .max = 4096,
+     .doc = "What is typed into a prompt(); default what the page proposes."},
+};
+
+static const struct json_schema dialogs_schema = {
+    .name = "page.dialogs",
+    .fields = dialogs_fields,
+    .n = ARRAY_LEN(dialogs_fields),
+    .size = sizeof(struct dialogs_args),
+};
+
+static void dialogs_run(struct op_call *call)
+{
+    const struct dialogs_args *args = call->args;
+
+    page_dialog_policy(session_of(call)->page, args->accept, args->text);
+    op_call_finish(call, STATUS_OK, NULL, NULL);
+}
+
 /* --- the rows --- */
 
 const struct op ops_network[] = {
@@ -131,5 +160,9 @@ const struct op ops_network[] = {
      "What the page wrote to its console and which errors it met, from the first call on; dialogs "
      "and popups always.",
      &console_schema, OP_HOLDS_RESULT, console_run},
+    {"page.dialogs",
+     "How the page's confirm() and prompt() are answered from now on; an alert is always closed, a "
+     "page may always be left.",
+     &dialogs_schema, 0, dialogs_run},
 };
 const size_t n_ops_network = ARRAY_LEN(ops_network);

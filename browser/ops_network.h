@@ -5,7 +5,7 @@
 
 #include "core/op/op.h"
 
-/** page.block, page.console. Static rows. */
+/** page.block, page.console, page.dialogs. Static rows. */
 extern const struct op ops_network[];
 extern const size_t n_ops_network;
 

@@ -30,9 +30,11 @@ void dialog_on_opening(void *arg, struct cdp_session *s, const struct json *para
         return;
     console_add(p, type, str_from(p->dialog_message), page_url(p));
     buf_addf(&b, "{\"accept\":%s", accept ? "true" : "false");
-    if (accept && p->dialog_text != NULL && strcmp(type, "prompt") == 0) {
+    if (accept && strcmp(type, "prompt") == 0) {
+        const char *proposed = json_str(json_get(params, "defaultPrompt"), "");
+
         buf_adds(&b, ",\"promptText\":");
-        json_print_str(str_from(p->dialog_text), &b);
+        json_print_str(str_from(p->dialog_text != NULL ? p->dialog_text : proposed), &b);
     }
     buf_addc(&b, '}');
     cdp_tell(s, "Page.handleJavaScriptDialog", buf_str(&b));

@@ -222,9 +222,9 @@ void page_seed(struct page *p, struct str params);
 /** What the page writes to its console is kept in page_session.console from now on. */
 void page_listen_console(struct page *p);
 
-/* Dialogs are answered by themselves, so that they hold nothing: alert accepted, confirm, prompt
- * and beforeunload as `accept` says (default: dismissed; beforeunload: accepted, the page is left).
- * The last one is kept for the flow. */
+/* Dialogs are answered by themselves, so that they hold nothing: alert and beforeunload accepted,
+ * confirm and prompt as `accept` says (default: dismissed), prompt with the text (NULL: what the
+ * page proposes). The last one is kept for the flow. */
 struct page_dialog {
     const char *type; /* "alert", "confirm", "prompt", "beforeunload"; NULL: none yet */
     const char *message;

@@ -84,6 +84,25 @@ static void said(void **state)
     has(tried.output, "{\"type\":\"confirm\",\"text\":\"sure?\"");
 }
 
+static void dialogs(void **state)
+{
+    static const char ask[] = "{'type': 'set', 'name': 'r', 'expression': "
+                              "'[confirm(1), prompt(2, ^as is^)].join()', 'output': true}";
+    char steps[600];
+
+    (void)state;
+    flow_serve("/asks", 200, "", PAGE("<p>asks</p>"));
+    (void)snprintf(steps, sizeof steps, GO("asks") "%s", ask);
+    flow_expect(steps, "{\"r\":\"false,\"}");
+    (void)snprintf(steps, sizeof steps, "{'type': 'dialogs', 'accept': true}, " GO("asks") "%s",
+                   ask);
+    flow_expect(steps, "{\"r\":\"true,as is\"}");
+    (void)snprintf(steps, sizeof steps,
+                   GO("asks") "{'type': 'dialogs', 'accept': true, 'text': '{{row.word}}'}, %s",
+                   ask);
+    flow_expect(steps, "{\"r\":\"true,green\"}");
+}
+
 static void states(void **state)
 {
     (void)state;
@@ -157,7 +176,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FLOW_CASE(kept),   FLOW_CASE(failures),  FLOW_CASE(blocked), FLOW_CASE(said),
-        FLOW_CASE(states), FLOW_CASE(downloads), FLOW_CASE(uploads),
+        FLOW_CASE(states), FLOW_CASE(downloads), FLOW_CASE(dialogs), FLOW_CASE(uploads),
     };
 
     return cmocka_run_group_tests(tests, flow_setup_all, flow_teardown_all);
