@@ -419,7 +419,7 @@ static void set_known(void *arg, enum status s, const struct json *value, const 
 
     (void)handle;
     d->page_id = 0;
-    if (s == STATUS_CLOSED && doing_left_ms(d) > 0) {
+    if (s == STATUS_CLOSED && page_state(d->page) != PAGE_GONE && doing_left_ms(d) > 0) {
         doing_again(d, POLL_FIRST_MS, set_again);
         return;
     }
