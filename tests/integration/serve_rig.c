@@ -9,6 +9,7 @@
 
 #include "core/api/client.h"
 #include "core/api/listener.h"
+#include "tests/support/child.h"
 #include "tests/support/testing.h"
 
 enum { DEADLINE_MS = 15000 };
@@ -57,55 +58,6 @@ int rig_down(void **state)
 
 /* --- processes --- */
 
-static pid_t start(const char *words, const char *out, const char *err)
-{
-    char copy[1024], *argv[48], *rest = copy;
-    const char *program = test_program("fleet-core");
-    int argc = 1;
-    pid_t pid;
-
-    snprintf(copy, sizeof(copy), "%s", words);
-    argv[0] = xstrdup(program);
-    while (rest && argc < 47) {
-        argv[argc] = strsep(&rest, " ");
-        argc += argv[argc][0] != '\0';
-    }
-    argv[argc] = NULL;
-    pid = fork();
-    if (pid == 0) {
-        dup2(open(err, O_WRONLY | O_CREAT | O_TRUNC, 0600), 2);
-        dup2(open(out, O_WRONLY | O_CREAT | O_TRUNC, 0600), 1);
-        execv(argv[0], argv);
-        _exit(127);
-    }
-    free(argv[0]);
-    return pid;
-}
-
-struct waiting {
-    pid_t pid;
-    int status;
-};
-
-static bool is_gone(void *arg)
-{
-    struct waiting *x = arg;
-
-    return waitpid(x->pid, &x->status, WNOHANG) == x->pid;
-}
-
-static int finish(pid_t pid)
-{
-    struct waiting x = {.pid = pid};
-
-    if (!test_wait_until(is_gone, &x, DEADLINE_MS)) {
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
-        fail_msg("still running after %d ms", DEADLINE_MS);
-    }
-    return WIFEXITED(x.status) ? WEXITSTATUS(x.status) : -WTERMSIG(x.status);
-}
-
 static void take(const char *path, char *out, size_t size)
 {
     char *text = test_read_file(path, NULL);
@@ -116,7 +68,7 @@ static void take(const char *path, char *out, size_t size)
 
 int run(const char *words)
 {
-    int code = finish(start(words, "out.txt", "err.txt"));
+    int code = child_wait(child_program("fleet-core", words, "out.txt", "err.txt"), DEADLINE_MS);
 
     take("out.txt", rig.out, sizeof(rig.out));
     take("err.txt", rig.err, sizeof(rig.err));
@@ -155,7 +107,7 @@ void serve_start(const char *options)
 
     snprintf(words, sizeof(words), "serve --json --config engine.json %s", options ? options : "");
     (void)unlink("serve.out");
-    rig.pid = start(words, "serve.out", "serve.err");
+    rig.pid = child_program("fleet-core", words, "serve.out", "serve.err");
     /* the file is made by the child */
     while (access("serve.out", F_OK) != 0)
         test_sleep_ms(5);
@@ -170,7 +122,7 @@ int serve_wait(void)
     pid_t pid = rig.pid;
 
     rig.pid = 0;
-    return finish(pid);
+    return child_wait(pid, DEADLINE_MS);
 }
 
 void serve_kill(void)

@@ -1,18 +1,16 @@
 /* A policy program of the operator's own beside a real run: what it refuses is never asked of the
  * server, and the receipt says why; when it dies everything is refused; one that is not there stops
  * the run before it begins. */
+#include "tests/support/child.h"
 #include "tests/support/httpd.h"
 #include "tests/support/testing.h"
 
-#include <fcntl.h>
-#include <signal.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { TASKS = 6, END_MS = 15000 };
@@ -57,11 +55,7 @@ static int tear_down(void **state)
 
 static int run(const char *hook, const char *policy)
 {
-    const char *program = test_program("fleet-core");
-    uint64_t until = test_now_ms() + END_MS;
     char text[1024], targets[512] = "";
-    int status;
-    pid_t pid;
 
     if (hook) {
         test_write_file("hook.sh", hook, strlen(hook));
@@ -80,24 +74,7 @@ static int run(const char *hook, const char *policy)
                    "\"flow\":{\"steps\":[{\"type\":\"http.get\",\"url\":\"{{url}}\"}]}}",
                    targets, policy);
     test_write_file("c.json", text, strlen(text));
-    pid = fork();
-    if (pid == 0) {
-        int fd = open("err.txt", O_WRONLY | O_CREAT | O_APPEND, 0600);
-
-        if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
-            _exit(126);
-        execl(program, program, "run", "c.json", (char *)NULL);
-        _exit(127);
-    }
-    assert_true(pid > 0);
-    while (waitpid(pid, &status, WNOHANG) == 0) {
-        if (test_now_ms() > until) {
-            (void)kill(pid, SIGKILL);
-            fail_msg("fleet-core did not end within %d ms", END_MS);
-        }
-        test_sleep_ms(5);
-    }
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return child_wait(child_program("fleet-core", "run c.json", "err.txt", "err.txt"), END_MS);
 }
 
 static int64_t receipts_with(const char *like)

@@ -13,11 +13,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/base/json.h"
 #include "core/base/rng.h"
+#include "tests/support/child.h"
 #include "tests/support/httpd.h"
 
 enum { DEADLINE_MS = 15000, TASKS = 150, ROUNDS = 8 };
@@ -73,45 +73,10 @@ static int tear_down(void **state)
 
 /* --- the program --- */
 
-static pid_t start(const char *verb, const char *argument)
+/* What it says is in err.txt. */
+static pid_t start(const char *words)
 {
-    const char *program = test_program("fleet-core");
-    pid_t pid = fork();
-
-    if (pid == 0) {
-        int fd = open("err.txt", O_WRONLY | O_CREAT | O_APPEND, 0600);
-
-        dup2(fd, 2);
-        dup2(fd, 1);
-        execl(program, program, verb, argument, (char *)NULL);
-        _exit(127);
-    }
-    return pid;
-}
-
-struct waiting {
-    pid_t pid;
-    int status;
-};
-
-static bool is_gone(void *arg)
-{
-    struct waiting *x = arg;
-
-    return waitpid(x->pid, &x->status, WNOHANG) == x->pid;
-}
-
-/* The exit code, or minus the signal. */
-static int finish(pid_t pid, unsigned ms)
-{
-    struct waiting x = {.pid = pid};
-
-    if (!test_wait_until(is_gone, &x, ms)) {
-        kill(pid, SIGKILL);
-        waitpid(pid, &x.status, 0);
-        return -SIGKILL;
-    }
-    return WIFEXITED(x.status) ? WEXITSTATUS(x.status) : -WTERMSIG(x.status);
+    return child_program("fleet-core", words, "err.txt", "err.txt");
 }
 
 static void expect(int code, int got, const char *what)
@@ -128,17 +93,7 @@ static void expect(int code, int got, const char *what)
 
 static void verify(void)
 {
-    const char *program = test_program("fleet-core");
-    pid_t pid = fork();
-
-    if (pid == 0) {
-        int fd = open("/dev/null", O_WRONLY);
-
-        dup2(fd, 1);
-        execl(program, program, "audit", "verify", (char *)NULL);
-        _exit(127);
-    }
-    expect(0, finish(pid, DEADLINE_MS), "audit verify");
+    expect(0, child_wait(start("audit verify"), DEADLINE_MS), "audit verify");
 }
 
 /* --- the campaign --- */
@@ -232,7 +187,8 @@ static void tear_results(void)
 }
 
 struct going {
-    struct waiting x;
+    pid_t pid;
+    int code;
     unsigned until; /* requests */
     bool gone;
 };
@@ -241,7 +197,7 @@ static bool gets_on(void *arg)
 {
     struct going *g = arg;
 
-    g->gone = is_gone(&g->x);
+    g->gone = child_has_ended(g->pid, &g->code);
     return g->gone || httpd_count(w.server) >= g->until;
 }
 
@@ -249,12 +205,12 @@ static bool gets_on(void *arg)
  * three kills in a row, which would end it dead. The exit code when it ended before. */
 static int kill_later(pid_t pid, unsigned ms)
 {
-    struct going g = {.x = {.pid = pid}, .until = httpd_count(w.server) + 12};
+    struct going g = {.pid = pid, .until = httpd_count(w.server) + 12};
 
     assert_true(test_wait_until(gets_on, &g, DEADLINE_MS));
     if (g.gone)
-        return WIFEXITED(g.x.status) ? WEXITSTATUS(g.x.status) : -WTERMSIG(g.x.status);
-    return finish(pid, ms);
+        return g.code;
+    return child_kill_after(pid, ms);
 }
 
 /* --- cases --- */
@@ -266,16 +222,16 @@ static void test_killed_again_and_again(void **state)
 
     (void)state;
     campaign("\"flow\":{\"steps\":[{\"type\":\"http.get\",\"url\":\"{{url}}\"}]}", TASKS);
-    code = kill_later(start("run", "c.json"), 1 + (unsigned)rng_below(&w.rng, 100));
+    code = kill_later(start("run c.json"), 1 + (unsigned)rng_below(&w.rng, 100));
     unlink("c.json"); /* nothing outside the state directory is needed */
     unlink("t.txt");
     while (code == -SIGKILL && rounds++ < ROUNDS) {
         verify();
         tear_results();
-        code = kill_later(start("resume", NULL), 1 + (unsigned)rng_below(&w.rng, 100));
+        code = kill_later(start("resume"), 1 + (unsigned)rng_below(&w.rng, 100));
     }
     if (code == -SIGKILL)
-        code = finish(start("resume", NULL), DEADLINE_MS);
+        code = child_wait(start("resume"), DEADLINE_MS);
     expect(0, code, "resume");
     verify();
     assert_int_equal(results("succeeded", &ok), TASKS);
@@ -290,8 +246,8 @@ static void test_killed_again_and_again(void **state)
     }
     if (extra > 3 * (rounds + 1)) /* three slots */
         fail_msg("%u requests more than tasks after %u kills", extra, rounds);
-    expect(0, finish(start("resume", NULL), DEADLINE_MS), "resume of nothing");
-    expect(3, finish(start("resume", "b-0000009"), DEADLINE_MS), "resume of none");
+    expect(0, child_wait(start("resume"), DEADLINE_MS), "resume of nothing");
+    expect(3, child_wait(start("resume b-0000009"), DEADLINE_MS), "resume of none");
 }
 
 /* A pipeline goes on in the stage that it was in, with the outputs of the one before. */
@@ -305,11 +261,11 @@ static void test_pipeline(void **state)
              "{\"steps\":[{\"type\":\"http.get\",\"url\":\"{{url}}\",\"name\":\"a\"}]},"
              "{\"steps\":[{\"type\":\"http.get\",\"url\":\"{{url}}{{input.a.body}}\"}]}]",
              30);
-    code = kill_later(start("run", "c.json"), 1 + (unsigned)rng_below(&w.rng, 60));
+    code = kill_later(start("run c.json"), 1 + (unsigned)rng_below(&w.rng, 60));
     for (i = 0; code == -SIGKILL && i < 3; i++)
-        code = kill_later(start("resume", NULL), 1 + (unsigned)rng_below(&w.rng, 60));
+        code = kill_later(start("resume"), 1 + (unsigned)rng_below(&w.rng, 60));
     if (code == -SIGKILL)
-        code = finish(start("resume", NULL), DEADLINE_MS);
+        code = child_wait(start("resume"), DEADLINE_MS);
     expect(0, code, "resume");
     verify();
     assert_int_equal(results("succeeded", &ok), 30);
@@ -334,11 +290,11 @@ static void test_irreversible(void **state)
     campaign(
         "\"flow\":{\"steps\":[{\"type\":\"http.get\",\"url\":\"{{url}}\",\"irreversible\":true}]}",
         1);
-    pid = start("run", "c.json");
+    pid = start("run c.json");
     assert_true(test_wait_until(asks_first, NULL, DEADLINE_MS));
     kill(pid, SIGKILL);
-    expect(-SIGKILL, finish(pid, DEADLINE_MS), "run");
-    expect(5, finish(start("resume", NULL), DEADLINE_MS), "resume");
+    expect(-SIGKILL, child_wait(pid, DEADLINE_MS), "run");
+    expect(5, child_wait(start("resume"), DEADLINE_MS), "resume");
     assert_int_equal(results("unknown", &unknown), 1);
     assert_int_equal(unknown, 1);
     assert_int_equal(w.asked[1], 1);
@@ -364,13 +320,13 @@ static void test_poison(void **state)
     campaign("\"flow\":{\"steps\":[{\"type\":\"http.get\",\"url\":\"{{url}}\"}]}", 1);
     for (unsigned i = 0; i < 3; i++) {
         struct ask ask = {.more_than = i};
-        pid_t pid = i ? start("resume", NULL) : start("run", "c.json");
+        pid_t pid = i ? start("resume") : start("run c.json");
 
         assert_true(test_wait_until(asks_again, &ask, DEADLINE_MS));
         kill(pid, SIGKILL);
-        expect(-SIGKILL, finish(pid, DEADLINE_MS), "run");
+        expect(-SIGKILL, child_wait(pid, DEADLINE_MS), "run");
     }
-    expect(5, finish(start("resume", NULL), DEADLINE_MS), "resume");
+    expect(5, child_wait(start("resume"), DEADLINE_MS), "resume");
     assert_int_equal(results("dead", &dead), 1);
     assert_int_equal(dead, 1);
     assert_int_equal(w.asked[1], 3);
@@ -386,14 +342,14 @@ static void test_drained(void **state)
 
     (void)state;
     campaign("\"flow\":{\"steps\":[{\"type\":\"http.get\",\"url\":\"{{url}}\"}]}", 60);
-    pid = start("run", "c.json");
+    pid = start("run c.json");
     assert_true(test_wait_until(asks_again, &ask, DEADLINE_MS));
     kill(pid, SIGTERM);
-    expect(143, finish(pid, DEADLINE_MS), "run");
+    expect(143, child_wait(pid, DEADLINE_MS), "run");
     n = results("succeeded", &ok);
     assert_true(n >= 1 && n < 60);
     assert_int_equal(receipts("campaign.pause"), 1);
-    expect(0, finish(start("resume", NULL), DEADLINE_MS), "resume");
+    expect(0, child_wait(start("resume"), DEADLINE_MS), "resume");
     assert_int_equal(results("succeeded", &ok), 60);
     assert_int_equal(receipts("campaign.close"), 1);
     for (unsigned i = 1; i <= 60; i++)
@@ -438,10 +394,10 @@ static void drained_campaign(unsigned tasks)
     pid_t pid;
 
     campaign("\"flow\":{\"steps\":[{\"type\":\"http.get\",\"url\":\"{{url}}\"}]}", tasks);
-    pid = start("run", "c.json");
+    pid = start("run c.json");
     assert_true(test_wait_until(asks_again, &ask, DEADLINE_MS));
     kill(pid, SIGTERM);
-    expect(143, finish(pid, DEADLINE_MS), "run");
+    expect(143, child_wait(pid, DEADLINE_MS), "run");
 }
 
 /* Damage before the file's end sends it aside; what others had in it is kept. */
@@ -449,11 +405,11 @@ static void test_zeroed_line(void **state)
 {
     (void)state;
     campaign("\"flow\":{\"steps\":[{\"type\":\"http.get\",\"url\":\"{{url}}\"}]}", 5);
-    expect(0, finish(start("run", "c.json"), DEADLINE_MS), "run");
+    expect(0, child_wait(start("run c.json"), DEADLINE_MS), "run");
     drained_campaign(60);
     assert_int_equal(count_in("results.ndjson.1", "\"receipt\""), 5);
     zero_a_line();
-    expect(0, finish(start("resume", NULL), DEADLINE_MS), "resume");
+    expect(0, child_wait(start("resume"), DEADLINE_MS), "resume");
     assert_int_equal(count_in("results.ndjson", "\"receipt\""), 65);
     assert_int_equal(count_in("results.ndjson", "\n"), 65);
     assert_int_equal(count_in("results.ndjson", "\"t-000060\""), 1);
@@ -465,27 +421,20 @@ static void test_zeroed_line(void **state)
 /* A campaign that nobody will go on with is closed, and nothing is asked for it. */
 static void test_abandoned(void **state)
 {
-    const char *program = test_program("fleet-core");
     unsigned asked, cancelled;
-    pid_t pid;
 
     (void)state;
     drained_campaign(60);
     asked = httpd_count(w.server);
-    expect(2, finish(start("resume", "--abandon"), DEADLINE_MS), "resume --abandon of none");
-    pid = fork();
-    if (pid == 0) {
-        execl(program, program, "resume", "-q", "--abandon", "b-0000001", (char *)NULL);
-        _exit(127);
-    }
-    expect(0, finish(pid, DEADLINE_MS), "resume --abandon");
+    expect(2, child_wait(start("resume --abandon"), DEADLINE_MS), "resume --abandon of none");
+    expect(0, child_wait(start("resume -q --abandon b-0000001"), DEADLINE_MS), "resume --abandon");
     assert_int_equal(httpd_count(w.server), asked);
     assert_int_equal(results("cancelled", &cancelled), 60);
     assert_true(cancelled > 0);
     assert_int_equal(receipts("task"), 60);
     assert_int_equal(receipts("campaign.close"), 1);
     verify();
-    expect(0, finish(start("resume", NULL), DEADLINE_MS), "resume of nothing");
+    expect(0, child_wait(start("resume"), DEADLINE_MS), "resume of nothing");
     assert_true(count_in("err.txt", "nothing to resume") == 1);
 }
 

@@ -4,16 +4,15 @@
  * asked faster than its limit. */
 #include "tests/support/testing.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/base/attr.h"
 #include "core/base/json.h"
+#include "tests/support/child.h"
 #include "tests/support/httpd.h"
 
 enum { DEADLINE_MS = 15000 };
@@ -65,58 +64,18 @@ static int tear_down(void **state)
 
 static pid_t start(const char *words)
 {
-    static char copy[1024];
-    char *argv[32], *rest = copy;
-    const char *program = test_program("fleet-core");
-    int argc = 1;
-    pid_t pid;
-
-    snprintf(copy, sizeof(copy), "%s", words);
-    argv[0] = strdup(program);
-    while (rest && argc < 31)
-        argv[argc++] = strsep(&rest, " ");
-    argv[argc] = NULL;
-    pid = fork();
-    if (pid == 0) {
-        int fd = open("err.txt", O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-        dup2(fd, 2);
-        fd = open("out.txt", O_WRONLY | O_CREAT | O_TRUNC, 0600);
-        dup2(fd, 1);
-        execv(argv[0], argv);
-        _exit(127);
-    }
-    free(argv[0]);
-    return pid;
-}
-
-struct waiting {
-    pid_t pid;
-    int status;
-};
-
-static bool is_gone(void *arg)
-{
-    struct waiting *x = arg;
-
-    return waitpid(x->pid, &x->status, WNOHANG) == x->pid;
+    return child_program("fleet-core", words, "out.txt", "err.txt");
 }
 
 /* The exit code; what was told is in w.err. */
 static int finish(pid_t pid)
 {
-    struct waiting x = {.pid = pid};
-    char *text;
+    int code = child_wait(pid, DEADLINE_MS);
+    char *text = test_read_file("err.txt", NULL);
 
-    if (!test_wait_until(is_gone, &x, DEADLINE_MS)) {
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
-        fail_msg("still running after %d ms", DEADLINE_MS);
-    }
-    text = test_read_file("err.txt", NULL);
     snprintf(w.err, sizeof(w.err), "%s", text);
     free(text);
-    return WIFEXITED(x.status) ? WEXITSTATUS(x.status) : -WTERMSIG(x.status);
+    return code;
 }
 
 static int run(const char *words)

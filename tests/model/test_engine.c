@@ -8,6 +8,7 @@
  *   a batch whose end was told stays as it was told; a cancelled one does not come back to life
  *   epochs grow from life to life; the chain verifies; each batch has one opening and one closing
  *   receipt */
+#include "tests/support/child.h"
 #include "tests/support/engine_victim.h"
 
 #include <signal.h>
@@ -15,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/base/file.h"
@@ -123,48 +123,33 @@ static void take_all(int fd)
 
 /* --- lives --- */
 
-struct waiting {
-    pid_t pid;
-    int status;
-};
-
-static bool is_gone(void *arg)
-{
-    struct waiting *x = arg;
-
-    return waitpid(x->pid, &x->status, WNOHANG) == x->pid;
-}
-
 /* Killed after `ms`; 0: let run to its end, which must be well. */
 static void live(unsigned life, unsigned ms)
 {
     char prefix[16];
     struct victim_opts o = {.state_dir = m.dir, .seed = rng_u64(&m.rng), .key_prefix = prefix};
-    struct waiting x = {0};
-    int fds[2];
+    pid_t pid;
+    int fds[2], code;
 
     snprintf(prefix, sizeof(prefix), "k%u-", life);
     assert_int_equal(pipe(fds), 0);
     o.out = fds[1];
     o.batches = ms ? 0 : LAST_BATCHES;
-    x.pid = fork();
-    if (x.pid == 0) {
+    pid = fork();
+    if (pid == 0) {
         close(fds[0]);
         _exit(engine_victim(&o));
     }
     close(fds[1]);
     if (ms) {
         test_sleep_ms(ms);
-        kill(x.pid, SIGKILL);
+        kill(pid, SIGKILL);
     }
     take_all(fds[0]); /* until its end of the pipe is closed */
     close(fds[0]);
-    if (!test_wait_until(is_gone, &x, DEADLINE_MS)) {
-        kill(x.pid, SIGKILL);
-        fail_msg("life %u does not end", life);
-    }
-    if (!ms && !(WIFEXITED(x.status) && WEXITSTATUS(x.status) == 0))
-        fail_msg("the last life ended with status 0x%x", x.status);
+    code = child_wait(pid, DEADLINE_MS);
+    if (!ms && code != 0)
+        fail_msg("the last life ended with %d", code);
 }
 
 /* --- what is there --- */
