@@ -4,35 +4,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "browser/chromium/instance.h"
 #include "browser/flow/flow.h"
-#include "browser/ops.h"
-#include "browser/ops_page.h"
-#include "core/guard/breaker.h"
-#include "core/guard/limit.h"
-#include "core/guard/policy.h"
-#include "core/guard/robots.h"
 #include "core/op/block.h"
-#include "tests/integration/browser_site.h"
+#include "tests/integration/browser_rig.h"
 #include "tests/support/testing.h"
+#include "tests/support/turn.h"
 
-enum { SOON_MS = 15000, SAMPLES = 1000 };
+enum { SOON_MS = 15000 };
+
+static struct browser_rig rig;
 
 static struct fx {
-    struct loop *loop;
-    struct site *site;
-    struct reaper *reaper;
-    struct op_table *ops;
-    struct policy *policy;
-    struct robots *robots;
-    struct breaker *breaker;
-    struct limiter *limiter;
-    struct gate *gate;
     struct block_conf captcha;
-    struct arena *arena;
-    char *state;
-    struct browser_program program;
-    struct instance *instance;
     struct identity identity;
     struct applied applied;
     struct member member;
@@ -41,30 +24,12 @@ static struct fx {
     struct attempt attempt;
     char *bodies[64];
     size_t n_bodies;
-    bool ready, over, made, stopped, done;
-    struct err err;
+    bool made, done;
     char last_op[64];
     uint64_t heartbeat_ms;
     struct loop_timer timer;
     char events[512];
 } fx;
-
-static bool turn_until(const bool *flag, unsigned ms)
-{
-    uint64_t end = test_now_ms() + ms;
-
-    while (!*flag && test_now_ms() < end)
-        loop_run_once(fx.loop, 50);
-    return *flag;
-}
-
-static void turn_for(unsigned ms)
-{
-    uint64_t end = test_now_ms() + ms;
-
-    while (test_now_ms() < end)
-        loop_run_once(fx.loop, 10);
-}
 
 /* --- the fixture: one browser for all cases, a context each --- */
 
@@ -95,30 +60,14 @@ static void crashed(void *arg, enum status s, const struct json *result, const s
 static void on_stuck(void *arg)
 {
     on_event(arg, "browser stuck", NULL, "");
-    instance_stop(fx.instance);
-    instance_stop(fx.instance);
+    instance_stop(rig.instance);
+    instance_stop(rig.instance);
 }
 
 static pid_t pid_of(void *arg)
 {
     (void)arg;
-    return instance_pid(fx.instance);
-}
-
-static void on_ready(struct instance *i, void *arg)
-{
-    (void)i;
-    (void)arg;
-    fx.ready = true;
-}
-
-static void on_over(struct instance *i, enum status why, const struct err *e, void *arg)
-{
-    (void)i;
-    (void)arg;
-    (void)why;
-    fx.over = true;
-    fx.err = *e;
+    return instance_pid(rig.instance);
 }
 
 /* robots.test forbids everything, no other host has a robots.txt. */
@@ -149,57 +98,35 @@ static void robots_fetch(void *fetch_arg, struct member *m, struct str url, uint
     (void)deadline_ms;
     (void)parent;
     *c = (struct robots_call){done, arg, str_find(url, STR("//robots.test/")) >= 0};
-    loop_defer(fx.loop, robots_reply, c);
+    loop_defer(rig.loop, robots_reply, c);
 }
 
 /* So many requests failed that its breaker is open. */
 static void break_host(const char *host)
 {
-    for (unsigned i = 0; i < SAMPLES; i++)
-        (void)breaker_record(fx.breaker, str_from(host), true, STATUS_HTTP_5XX, 1, 1, &fx.err);
-    assert_false(breaker_allow(fx.breaker, str_from(host)));
+    for (unsigned i = 0; i < RIG_SAMPLES; i++)
+        (void)breaker_record(rig.breaker, str_from(host), true, STATUS_HTTP_5XX, 1, 1, &rig.err);
+    assert_false(breaker_allow(rig.breaker, str_from(host)));
 }
 
 static void make_gate(void)
 {
-    static const char *const denied[] = {"denied.test"};
-    static const char *const hosts[] = {"a.test", "b.test", "denied.test", "robots.test",
-                                        "broken.test"};
-    const struct policy_conf pc = {.deny = {(const char **)(uintptr_t)denied, 1},
-                                   .private_networks = POLICY_PRIVATE_YES};
-    const struct breaker_conf bc = {
-        .failure_rate = 0.9, .window_ms = 60000, .min_samples = SAMPLES};
-    const struct limit_rate rate = {1000, 1000};
-
-    assert_int_equal(policy_create(&pc, &fx.policy, &fx.err), STATUS_OK);
-    assert_int_equal(breaker_open_store(&bc, NULL, &fx.breaker, &fx.err), STATUS_OK);
+    rig_make_gate(&rig, &(struct gate_deps){
+                            .robots = robots_create(rig.loop, robots_fetch, NULL),
+                            .captcha = &fx.captcha,
+                            .on_op = on_op,
+                        });
     break_host("broken.test");
-    fx.robots = robots_create(fx.loop, robots_fetch, NULL);
-    fx.limiter = limiter_create(rate);
-    for (size_t i = 0; i < ARRAY_LEN(hosts); i++)
-        limiter_trust(fx.limiter, str_from(hosts[i]));
-    fx.ops = op_table_create();
-    ops_add_browser(fx.ops);
-    fx.gate = gate_create(&(struct gate_deps){
-        .loop = fx.loop,
-        .table = fx.ops,
-        .policy = fx.policy,
-        .robots = fx.robots,
-        .breaker = fx.breaker,
-        .limiter = fx.limiter,
-        .captcha = &fx.captcha,
-        .on_op = on_op,
-    });
 }
 
 static void serve(const char *file, const char *name, int status)
 {
-    const char *path = arena_printf(fx.arena, "/%s", name);
+    const char *path = arena_printf(rig.arena, "/%s", name);
 
     assert_true(fx.n_bodies < ARRAY_LEN(fx.bodies));
     fx.bodies[fx.n_bodies] =
-        test_read_file(test_source(arena_printf(fx.arena, "tests/site/%s", file)), NULL);
-    site_answer(fx.site, path, status, "Content-Type: text/html\r\n", fx.bodies[fx.n_bodies++]);
+        test_read_file(test_source(arena_printf(rig.arena, "tests/site/%s", file)), NULL);
+    site_answer(rig.site, path, status, "Content-Type: text/html\r\n", fx.bodies[fx.n_bodies++]);
 }
 
 void flow_serve_file(const char *name, int status)
@@ -214,32 +141,25 @@ static void make_site(void)
         "nest.html",   "popup.html",     "child.html", "drag.html",  "nav.html",
         "second.html", "extract.html",   "pages.html"};
 
-    fx.site = site_open(fx.loop);
     for (size_t i = 0; i < ARRAY_LEN(pages); i++)
-        serve(arena_printf(fx.arena, "cases/flow/%s", pages[i]), pages[i], 200);
-    site_answer(fx.site, "/around", 302, "Location: /second.html?around\r\n", "");
-    site_answer(fx.site, "/missing", 404, "", "<title>No such page</title>");
-    site_answer(fx.site, "/too-many", 429, "Retry-After: 0\r\n", "slow down");
-    site_answer(fx.site, "/slow", 200, "", "@never");
-    site_answer(fx.site, "/hang", 200, "Content-Type: text/html\r\n",
+        serve(arena_printf(rig.arena, "cases/flow/%s", pages[i]), pages[i], 200);
+    site_answer(rig.site, "/around", 302, "Location: /second.html?around\r\n", "");
+    site_answer(rig.site, "/missing", 404, "", "<title>No such page</title>");
+    site_answer(rig.site, "/too-many", 429, "Retry-After: 0\r\n", "slow down");
+    site_answer(rig.site, "/slow", 200, "", "@never");
+    site_answer(rig.site, "/hang", 200, "Content-Type: text/html\r\n",
                 "<title>Hang</title><button onclick='for(;;);'>Hang</button>");
 }
 
 int flow_setup_all(void **state)
 {
     const char *kind = getenv("FLOW_BROWSER");
+    bool full = kind != NULL && strcmp(kind, "chromium") == 0;
 
     (void)state;
     memset(&fx, 0, sizeof fx);
-    fx.state = test_mkdir();
-    assert_int_equal(loop_create(&fx.loop, NULL, &fx.err), STATUS_OK);
-    fx.arena = arena_create(NULL, 0);
+    rig_open(&rig);
     make_site();
-    if (reaper_start(
-            fx.loop,
-            &(struct reaper_opts){.program = test_program("fleet-reaper"), .state_dir = fx.state},
-            &fx.reaper, &fx.err) != STATUS_OK)
-        fail_msg("%s", fx.err.text);
     make_gate();
     fx.identity = (struct identity){.id = "i-0000000000000001",
                                     .seed = "x",
@@ -255,68 +175,23 @@ int flow_setup_all(void **state)
                                     .window_w = 1000,
                                     .window_h = 800,
                                     .device_pixel_ratio = 1};
-    identity_prepare(fx.arena, &fx.identity, false, &fx.applied);
+    identity_prepare(rig.arena, &fx.identity, false, &fx.applied);
     fx.member =
-        (struct member){.index = 3, .identity = &fx.identity, .forward_port = site_port(fx.site)};
+        (struct member){.index = 3, .identity = &fx.identity, .forward_port = site_port(rig.site)};
     list_init(&fx.member.idle_link);
-    if (browser_find(fx.arena,
-                     kind != NULL && strcmp(kind, "chromium") == 0 ? BROWSER_CHROMIUM
-                                                                   : BROWSER_HEADLESS_SHELL,
-                     &fx.program, &fx.err) != STATUS_OK)
-        test_skip("%s", fx.err.text);
-    if (instance_start(&(struct instance_opts){.loop = fx.loop,
-                                               .reaper = fx.reaper,
-                                               .name = "browser-test",
-                                               .program = &fx.program,
-                                               .sandbox = SANDBOX_PREFER,
-                                               .targets = {.gate = fx.gate,
-                                                           .document = ops_page_document(),
-                                                           .enforce = ENFORCE_HOLD,
-                                                           .on_event = on_event,
-                                                           .pid = pid_of,
-                                                           .on_stuck = on_stuck},
-                                               .on_ready = on_ready,
-                                               .on_over = on_over},
-                       &fx.instance, &fx.err) != STATUS_OK)
-        fail_msg("%s", fx.err.text);
-    while (!fx.ready && !fx.over)
-        loop_run_once(fx.loop, 50);
-    if (!fx.ready)
-        fail_msg("the browser did not start: %s", fx.err.text);
+    rig_start_browser(
+        &rig, full ? BROWSER_CHROMIUM : BROWSER_HEADLESS_SHELL,
+        &(struct targets_opts){
+            .enforce = ENFORCE_HOLD, .on_event = on_event, .pid = pid_of, .on_stuck = on_stuck});
     return 0;
-}
-
-static void on_stopped(void *arg)
-{
-    (void)arg;
-    fx.stopped = true;
 }
 
 int flow_teardown_all(void **state)
 {
     (void)state;
-    if (!fx.over) {
-        instance_stop(fx.instance);
-        assert_true(turn_until(&fx.over, SOON_MS));
-    }
-    instance_destroy(&fx.instance);
-    reaper_stop(fx.reaper, on_stopped, NULL);
-    assert_true(turn_until(&fx.stopped, SOON_MS));
-    turn_for(20);
-    assert_int_equal(gate_inside(fx.gate), 0);
-    gate_destroy(&fx.gate);
-    robots_destroy(&fx.robots);
-    op_table_destroy(&fx.ops);
-    limiter_destroy(&fx.limiter);
-    breaker_close_store(&fx.breaker);
-    policy_destroy(&fx.policy);
-    site_close(&fx.site);
-    turn_for(5);
-    loop_destroy(&fx.loop);
-    arena_destroy(&fx.arena);
+    rig_close(&rig);
     for (size_t i = 0; i < fx.n_bodies; i++)
         free(fx.bodies[i]);
-    test_rmdir(&fx.state);
     return 0;
 }
 
@@ -336,8 +211,8 @@ int flow_setup(void **state)
     fx.heartbeat_ms = 0;
     fx.captcha = (struct block_conf){0};
     fx.events[0] = '\0';
-    context_create(instance_targets(fx.instance), &fx.member, &fx.applied, on_context, NULL);
-    assert_true(turn_until(&fx.made, SOON_MS));
+    context_create(instance_targets(rig.instance), &fx.member, &fx.applied, on_context, NULL);
+    assert_true(turn_until(rig.loop, &fx.made, SOON_MS));
     return 0;
 }
 
@@ -345,24 +220,24 @@ int flow_teardown(void **state)
 {
     (void)state;
     loop_timer_stop(&fx.timer);
-    if (fx.over) /* it went with its browser */
+    if (rig.over) /* it went with its browser */
         fx.ctx = NULL;
     context_destroy(&fx.ctx);
-    turn_for(5);
+    turn_for(rig.loop, 5);
     return 0;
 }
 
 void flow_serve(const char *path, int status, const char *headers, const char *body)
 {
-    site_answer(fx.site, path, status, headers, body);
+    site_answer(rig.site, path, status, headers, body);
 }
 
 size_t flow_asked(const char *host)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < site_hits(fx.site); i++)
-        n += strcmp(site_hit(fx.site, i)->host, host) == 0;
+    for (size_t i = 0; i < site_hits(rig.site); i++)
+        n += strcmp(site_hit(rig.site, i)->host, host) == 0;
     return n;
 }
 
@@ -371,7 +246,7 @@ void flow_wait_events(const char *events)
     uint64_t end = test_now_ms() + SOON_MS;
 
     while (strcmp(fx.events, events) != 0 && test_now_ms() < end)
-        loop_run_once(fx.loop, 50);
+        loop_run_once(rig.loop, 50);
     assert_string_equal(fx.events, events);
 }
 
@@ -382,14 +257,14 @@ void flow_captcha(const struct block_conf *c)
 
 bool flow_breaker_was_open(void)
 {
-    return breaker_reset(fx.breaker, STR("a.test"), &fx.err) == STATUS_OK;
+    return breaker_reset(rig.breaker, STR("a.test"), &rig.err) == STATUS_OK;
 }
 
 double flow_rate(const char *host)
 {
     struct limit_state s = {0};
 
-    (void)limiter_get(fx.limiter, str_from(host), loop_now_ms(fx.loop), &s);
+    (void)limiter_get(rig.limiter, str_from(host), loop_now_ms(rig.loop), &s);
     return s.rate_per_s;
 }
 
@@ -411,13 +286,13 @@ static void on_crash(struct loop_timer *t)
 
 void flow_crash_after(uint64_t ms)
 {
-    loop_timer_start(fx.loop, &fx.timer, ms, on_crash);
+    loop_timer_start(rig.loop, &fx.timer, ms, on_crash);
 }
 
 /* The process that was started, or the browser below it. */
 static void on_freeze(struct loop_timer *t)
 {
-    pid_t pid = instance_pid(fx.instance);
+    pid_t pid = instance_pid(rig.instance);
     char path[64], *text;
 
     (void)t;
@@ -431,7 +306,7 @@ static void on_freeze(struct loop_timer *t)
 
 void flow_freeze_after(uint64_t ms)
 {
-    loop_timer_start(fx.loop, &fx.timer, ms, on_freeze);
+    loop_timer_start(rig.loop, &fx.timer, ms, on_freeze);
 }
 
 /* --- one flow --- */
@@ -461,9 +336,9 @@ static struct json *parse(struct arena *a, const char *text)
 
     for (char *c = z; *c != '\0'; c++)
         *c = *c == '\'' ? '"' : *c == '^' ? '\'' : *c;
-    j = json_parse(str_from(z), true, &fx.err);
+    j = json_parse(str_from(z), true, &rig.err);
     if (j == NULL)
-        fail_msg("%s in %s", fx.err.text, z);
+        fail_msg("%s in %s", rig.err.text, z);
     return j;
 }
 
@@ -487,16 +362,16 @@ static void begin(struct arena *a, const struct json *row)
                                   .arena = a,
                                   .member = &fx.member,
                                   .row = row,
-                                  .deadline_ms = loop_now_ms(fx.loop) + 60000,
+                                  .deadline_ms = loop_now_ms(rig.loop) + 60000,
                                   .error_step = -1};
     fx.session = (struct page_session){.member = &fx.member,
                                        .attempt = &fx.attempt,
                                        .conf = campaign,
-                                       .gate = fx.gate,
-                                       .ops = fx.ops,
-                                       .loop = fx.loop,
+                                       .gate = rig.gate,
+                                       .ops = rig.ops,
+                                       .loop = rig.loop,
                                        .arena = a,
-                                       .artifacts_dir = fx.state,
+                                       .artifacts_dir = rig.state,
                                        .artifacts = json_new_array(),
                                        .vars = json_new_object(),
                                        .timeout_ms = 5000,
@@ -530,11 +405,11 @@ enum status flow_try_with(const char *steps, const char *row_text, unsigned canc
     fx.done = false;
     tried.took_ms = test_now_ms();
     r = flow_run(f, &fx.session, flow_over, NULL);
-    if (cancel_ms > 0 && !turn_until(&fx.done, cancel_ms)) {
+    if (cancel_ms > 0 && !turn_until(rig.loop, &fx.done, cancel_ms)) {
         tried.took_ms = test_now_ms();
         flow_cancel(r, STATUS_CANCELLED);
     }
-    assert_true(turn_until(&fx.done, 40000));
+    assert_true(turn_until(rig.loop, &fx.done, 40000));
     tried.took_ms = test_now_ms() - tried.took_ms;
     if (getenv("FLOW_TIMES") != NULL)
         print_message("%5u ms  %.150s\n", (unsigned)tried.took_ms, steps);
