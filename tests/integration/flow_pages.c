@@ -25,9 +25,10 @@ static struct fx {
     char *bodies[64];
     size_t n_bodies;
     bool made, done;
-    char last_op[64];
     uint64_t heartbeat_ms;
     struct loop_timer timer;
+    void (*strike)(struct loop_timer *t); /* what happens to the page next; NULL: nothing */
+    uint64_t strike_ms;                   /* after it has been navigated */
     char events[512];
 } fx;
 
@@ -36,7 +37,10 @@ static struct fx {
 static void on_op(void *arg, const struct op_call *call)
 {
     (void)arg;
-    snprintf(fx.last_op, sizeof fx.last_op, "%s", call->op->name);
+    if (fx.strike != NULL && strcmp(call->op->name, "page.navigate") == 0) {
+        loop_timer_start(rig.loop, &fx.timer, fx.strike_ms, fx.strike);
+        fx.strike = NULL;
+    }
 }
 
 static void on_event(void *arg, const char *what, const struct member *m, const char *text)
@@ -286,7 +290,8 @@ static void on_crash(struct loop_timer *t)
 
 void flow_crash_after(uint64_t ms)
 {
-    loop_timer_start(rig.loop, &fx.timer, ms, on_crash);
+    fx.strike = on_crash;
+    fx.strike_ms = ms;
 }
 
 /* The process that was started, or the browser below it. */
@@ -306,7 +311,8 @@ static void on_freeze(struct loop_timer *t)
 
 void flow_freeze_after(uint64_t ms)
 {
-    loop_timer_start(rig.loop, &fx.timer, ms, on_freeze);
+    fx.strike = on_freeze;
+    fx.strike_ms = ms;
 }
 
 /* --- one flow --- */

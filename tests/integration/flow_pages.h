@@ -68,10 +68,11 @@ void flow_heartbeat(uint64_t every_ms);
 const char *flow_events(void);
 /** Waits until it was told just these. */
 void flow_wait_events(const char *events);
-/** `ms` into the next flow its page's process crashes. */
+/** `ms` after the next flow's page has been navigated its process crashes. */
 void flow_crash_after(uint64_t ms);
-/** `ms` into the next flow the browser is stopped for good: it answers nothing any more. When it is
- * told to be stuck it is killed ("browser stuck" among the events); no flow can be run after it. */
+/** `ms` after the next flow's page has been navigated the browser is stopped for good: it answers
+ * nothing any more. When it is told to be stuck it is killed ("browser stuck" among the events); no
+ * flow can be run after it. */
 void flow_freeze_after(uint64_t ms);
 
 #define GO(page) "{'type': 'navigate', 'url': 'http://a.test/" page "'}, "

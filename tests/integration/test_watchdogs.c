@@ -161,7 +161,7 @@ static void patient(void **state)
 static void crashes(void **state)
 {
     (void)state;
-    flow_crash_after(300);
+    flow_crash_after(100);
     flow_expect_fail(GO("form.html") "{'type': 'sleep', 'ms': 9000}", STATUS_PAGE_CRASHED,
                      "the page's process crashed");
     assert_string_equal(flow_events(), "page crashed");
