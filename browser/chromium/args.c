@@ -144,7 +144,7 @@ static const struct {
     {ON_BOTH, "--disable-blink-features=AutomationControlled"},
     /* Speculation rules fetch documents ahead, past the Fetch domain: the later navigation would
      * not be held. Nothing switches them off as a whole (156); with prerendering off and all queues
-     * of length 0 none is ever started. tests/integration/test_browser.c watches it. */
+     * of length 0 none is ever started. tests/integration/test_documents.c watches it. */
     {ON_BOTH, "--disable-features=Prerender2,Prerender2FallbackPrefetchSpecRules,"
               "PrefetchPrerenderIntegration,"
               "PrefetchSchedulerBurstLimitPerPriority"},

@@ -26,19 +26,12 @@
 #include <unistd.h>
 
 #include "core/base/attr.h"
+#include "tests/support/child.h"
 
 enum { USER = 65534, SLOW_MS = 30000 };
 
 #define BIT(l)   REAPER_LAYER_BIT(REAPER_LAYER_##l)
 #define HEADLESS "chromium-headless-shell"
-
-#define CHECK(cond)                                                                                \
-    do {                                                                                           \
-        if (!(cond)) {                                                                             \
-            print_message("%s:%d: not so: %s\n", __FILE__, __LINE__, #cond);                       \
-            _exit(1);                                                                              \
-        }                                                                                          \
-    } while (0)
 
 struct container {
     bool shipped;    /* the profile in reaper/container/ itself */

@@ -8,8 +8,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/support/testing.h"
-
 enum { ARGS_MAX = 48 };
 
 static void become(char *const *argv, const char *out, const char *err)

@@ -5,6 +5,18 @@
 
 #include <stdbool.h>
 #include <sys/types.h>
+#include <unistd.h>
+
+#include "tests/support/testing.h"
+
+/** In a child cmocka's assertions would jump into the parent's test: this ends the child. */
+#define CHECK(cond)                                                                                \
+    do {                                                                                           \
+        if (!(cond)) {                                                                             \
+            print_message("%s:%d: not so: %s\n", __FILE__, __LINE__, #cond);                       \
+            _exit(1);                                                                              \
+        }                                                                                          \
+    } while (0)
 
 /** Starts a built program (test_program) with the words of `words`, parted by spaces, as its
  *  arguments. Its standard output goes to the file `out`, its standard error to `err`, each emptied
