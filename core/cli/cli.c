@@ -75,13 +75,18 @@ const char *cli_state_dir(const struct cli *c)
     return env && env[0] ? env : ".fleet";
 }
 
+static int own_exit(const struct cli *c, int code)
+{
+    return c->verb && c->verb->fail_exit ? c->verb->fail_exit : code;
+}
+
 int cli_fail(const struct cli *c, const struct err *e)
 {
     fprintf(stderr, "%s: %s\n", c->program->name, err_text(e));
     if (status_exit(e->status) == EXIT_ENVIRONMENT)
         fprintf(stderr, "\"%s doctor\" explains what the machine offers and lacks.\n",
                 c->program->name);
-    return status_exit(e->status);
+    return own_exit(c, status_exit(e->status));
 }
 
 int cli_usage(const struct cli *c, const char *fmt, ...)
@@ -94,7 +99,7 @@ int cli_usage(const struct cli *c, const char *fmt, ...)
     va_end(ap);
     fprintf(stderr, "\nTry \"%s%s%s --help\".\n", c->program->name, c->verb ? " " : "",
             c->verb ? c->verb->name : "");
-    return EXIT_USAGE;
+    return own_exit(c, EXIT_USAGE);
 }
 
 int cli_print_json(const struct cli *c, const struct json *j)

@@ -36,6 +36,8 @@ struct cli_verb {
     unsigned min_args, max_args;
     bool hidden;         /* for the program itself: not listed, suggested or completed */
     bool takes_config;   /* every key of a campaign is an option as well */
+    int fail_exit;       /* what cli_fail and cli_usage return where 1 to 4 mean something else for
+                            this verb; 0: the codes of statuses */
     const char *details; /* paragraphs below the options in --help; may be NULL */
     /** Returns the exit code. */
     int (*run)(struct cli *c);
@@ -70,9 +72,10 @@ const char *cli_arg(const struct cli *c, size_t i);
 struct overrides *cli_overrides(const struct cli *c);
 /** --state-dir, FLEET_STATE_DIR, or ".fleet". */
 const char *cli_state_dir(const struct cli *c);
-/** "fleet: <sentence>" to standard error; returns the exit code of its status. */
+/** "fleet: <sentence>" to standard error; returns the exit code of its status, or the verb's
+ * fail_exit. */
 int cli_fail(const struct cli *c, const struct err *e);
-/** A usage error: the sentence, and where help is. Returns EXIT_USAGE. */
+/** A usage error: the sentence, and where help is. Returns EXIT_USAGE, or the verb's fail_exit. */
 int cli_usage(const struct cli *c, const char *fmt, ...) printf_like(2, 3);
 /** The tree, pretty, to standard output. Returns EXIT_OK, or EXIT_ENVIRONMENT when it cannot be
  * written. */

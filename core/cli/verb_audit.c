@@ -46,6 +46,8 @@ const struct cli_verb verb_audit_verify = {
     .max_args = 1,
     .details = "FILE is log.sqlite or its NDJSON copy; default: the log of the state directory.\n"
                "Exit codes: 0 all of it is covered by signatures, 1 tampered with, 2 truncated or\n"
-               "rolled back, 3 sound but for an unsigned tail, 4 no trusted key.",
+               "rolled back, 3 sound but for an unsigned tail, 4 no trusted key, 5 nothing is\n"
+               "said: the log cannot be read, or the command line is wrong.",
+    .fail_exit = AUDIT_EXIT_UNREAD,
     .run = verify,
 };

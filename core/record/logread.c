@@ -59,7 +59,7 @@ static enum status prepare(struct logread *r, const char *sql, sqlite3_stmt **st
 }
 
 /* The process that made it was killed before the log's own tables were there: an empty log. Other
- * databases have tables of their own. */
+ * databases have tables of their own; of a log that was there and lost one, the others speak. */
 static bool is_unbegun(const struct logread *r)
 {
     sqlite3_stmt *st = NULL;
@@ -67,8 +67,7 @@ static bool is_unbegun(const struct logread *r)
 
     if (sqlite3_prepare_v2(r->db,
                            "SELECT count(*) = 0 OR (max(name = 'schema_version') AND"
-                           " NOT max(name = 'audit_record')) FROM sqlite_master"
-                           " WHERE type = 'table'",
+                           " NOT max(name LIKE 'audit\\_%' ESCAPE '\\')) FROM sqlite_master",
                            -1, &st, NULL) == SQLITE_OK &&
         sqlite3_step(st) == SQLITE_ROW)
         yes = sqlite3_column_int(st, 0) != 0;

@@ -97,7 +97,7 @@ static void check_truncation(struct verify *v)
                              "the log ends after %" PRIu64
                              " records, its own checkpoint speaks of %" PRIu64,
                              size, v->stored_size);
-    if (v->next_note < v->n_notes)
+    if (v->next_note < v->n_notes && verify_note_origin(v, &v->note[v->n_notes - 1]))
         (void)verify_verdict(v, AUDIT_EXIT_TRUNCATED, size,
                              "the log ends after %" PRIu64 " records, %s speaks of %" PRIu64, size,
                              v->note[v->n_notes - 1].name, v->note[v->n_notes - 1].c.size);
@@ -121,6 +121,10 @@ static void conclude(struct verify *v)
                              " records is whole, but none of the %d trusted keys "
                              "signed it",
                              o->size, v->n_trusted);
+    if (v->unsigned_note)
+        (void)verify_verdict(v, AUDIT_EXIT_NO_KEY, 0,
+                             "%s fits the records, but none of the %d trusted keys signed it",
+                             v->unsigned_note->name, v->n_trusted);
     o->tail = o->size - o->covered + (o->torn ? 1 : 0);
     if (v->bad)
         return;
@@ -155,11 +159,13 @@ enum status audit_verify(const struct audit_verify_opts *opts, struct audit_verd
     v->current = NO_KEY;
     v->forests = map_create();
     s = logread_open(opts->path, &v->log, e);
-    if (s == STATUS_OK)
+    if (s == STATUS_CORRUPT)
+        s = read_failed(v, s, e);
+    if (s == STATUS_OK && !v->bad)
         s = verify_load_keys(v, e);
-    if (s == STATUS_OK)
+    if (s == STATUS_OK && !v->bad)
         s = verify_load_notes(v, e);
-    if (s == STATUS_OK) {
+    if (s == STATUS_OK && v->log && !v->bad) {
         verify_next_stored(v);
         if (!opts->campaign)
             (void)verify_heads(v);

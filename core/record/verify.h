@@ -26,7 +26,9 @@ enum audit_exit {
                                  the log was rolled back and went on */
     AUDIT_EXIT_TAIL = 3,   /* as OK, but the last `tail` records are not covered by a signature yet,
                               or the last line is torn */
-    AUDIT_EXIT_NO_KEY = 4, /* no trusted public key, or the log is signed by none of them */
+    AUDIT_EXIT_NO_KEY = 4, /* no trusted public key, or the log, a checkpoint beside it or an anchor
+                              is signed by none of them */
+    AUDIT_EXIT_UNREAD = 5, /* of the program only: there is no verdict, the log cannot be read */
 };
 
 struct audit_verify_opts {
@@ -62,7 +64,7 @@ struct audit_verdict {
 };
 
 /** Verifies. STATUS_OK: there is a verdict, good or bad. Otherwise the log could not be read:
- * NOT_FOUND, PERMISSION, IO, INVALID (an anchor or key file that is none). */
+ * NOT_FOUND, PERMISSION, IO, INVALID (an anchor that is none). */
 must_check enum status audit_verify(const struct audit_verify_opts *opts, struct audit_verdict *out,
                                     struct err *e);
 /** Appends the verdict for people (a few lines) or as one JSON object. */

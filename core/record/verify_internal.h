@@ -87,7 +87,8 @@ struct verify {
 
     struct note_in note[NOTES_MAX];
     size_t n_notes, next_note;
-    bool has_stored; /* a checkpoint of the database waits */
+    const struct note_in *unsigned_note; /* the first that no key known by then signed */
+    bool has_stored;                     /* a checkpoint of the database waits */
     uint64_t stored_size;
     char stored[NOTE_MAX];
     size_t stored_len;
@@ -126,6 +127,8 @@ enum status verify_load_keys(struct verify *v, struct err *e);
 enum status verify_load_notes(struct verify *v, struct err *e);
 /** The next checkpoint of the database is waited for. */
 void verify_next_stored(struct verify *v);
+/** Is it of this log? False after a verdict. */
+bool verify_note_origin(struct verify *v, const struct note_in *n);
 /** All that signs the tree at the size reached; false after a verdict. */
 bool verify_heads(struct verify *v);
 

@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 /* --- keys --- */
 
@@ -17,12 +18,22 @@ int verify_find_key(const struct verify *v, const unsigned char key[SIGN_PUBLIC]
     return NO_KEY;
 }
 
-static enum status load_key_file(struct verify *v, const char *path, struct err *e)
+/* Somebody else's directory may hold a pipe that nobody writes to. */
+static enum status read_beside(const char *path, struct buf *text, struct err *e)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return err_set(e, STATUS_INVALID, "%s is no regular file", path);
+    return file_read(path, text, e);
+}
+
+static enum status load_key_file(struct verify *v, const char *path, bool beside, struct err *e)
 {
     struct buf text = BUF_INIT(BUF_MAX_LINE);
     unsigned char keys[KEYFILE_PUBLIC_MAX][SIGN_PUBLIC];
     size_t n = 0;
-    enum status s = file_read(path, &text, e);
+    enum status s = (beside ? read_beside : file_read)(path, &text, e);
 
     if (s == STATUS_OK)
         s = public_key_parse(buf_str(&text), path, keys, KEYFILE_PUBLIC_MAX, &n, e);
@@ -39,21 +50,24 @@ static enum status load_key_file(struct verify *v, const char *path, struct err 
     return s;
 }
 
-/* Without keys given: those that stand beside the log. None there is a verdict, not an error. */
+/* Without keys given: those that stand beside the log. None there is a verdict, not an error, and
+ * so is a file that holds none. */
 enum status verify_load_keys(struct verify *v, struct err *e)
 {
     const struct audit_verify_opts *o = v->opts;
     enum status s = STATUS_OK;
 
     for (size_t i = 0; i < o->n_keys && s == STATUS_OK; i++)
-        s = load_key_file(v, o->keys[i], e);
+        s = load_key_file(v, o->keys[i], false, e);
     if (o->n_keys == 0 && strcmp(o->path, "-") != 0) {
         cleanup_free char *dir = file_dirname(o->path);
         cleanup_free char *path = logread_is_database(v->log) ? file_join(dir, "audit.pub")
                                                               : sink_beside(o->path, ".pub");
 
-        s = load_key_file(v, path, e);
-        if (s == STATUS_NOT_FOUND) {
+        s = load_key_file(v, path, true, e);
+        if (s == STATUS_INVALID)
+            (void)verify_verdict(v, AUDIT_EXIT_NO_KEY, 0, "no trusted public key: %s", err_text(e));
+        if (s == STATUS_INVALID || s == STATUS_NOT_FOUND) {
             err_clear(e);
             s = STATUS_OK;
         }
@@ -84,7 +98,7 @@ static enum note_verdict check_note(const struct verify *v, struct str note, con
 static enum status load_note(struct verify *v, const char *path, bool is_anchor, struct err *e)
 {
     struct buf text = BUF_INIT(NOTE_MAX);
-    enum status s = file_read(path, &text, e);
+    enum status s = (is_anchor ? file_read : read_beside)(path, &text, e);
     struct note_in *n;
     struct str body;
 
@@ -130,7 +144,9 @@ enum status verify_load_notes(struct verify *v, struct err *e)
         cleanup_free char *path = sink_beside(o->path, ".checkpoint");
 
         s = load_note(v, path, false, e);
-        if (s == STATUS_NOT_FOUND) {
+        if (s == STATUS_INVALID || s == STATUS_TOO_LARGE)
+            (void)TAMPERED(v, 0, "the checkpoint beside the log is none: %s", err_text(e));
+        if (s == STATUS_NOT_FOUND || v->bad) {
             err_clear(e);
             s = STATUS_OK;
         }
@@ -188,16 +204,24 @@ static bool check_stored(struct verify *v, const struct merkle_hash *root)
     return true;
 }
 
-static bool check_note_in(struct verify *v, const struct note_in *n, const struct merkle_hash *root)
+bool verify_note_origin(struct verify *v, const struct note_in *n)
 {
     char origin[NOTE_NAME_MAX];
-    uint64_t size = n->c.size;
 
     (void)snprintf(origin, sizeof(origin), "fleet/%s", v->v->log_id);
-    if (v->v->size > 0 && strcmp(n->c.origin, origin) != 0)
-        return verify_verdict(v, n->is_anchor ? AUDIT_EXIT_TRUNCATED : AUDIT_EXIT_TAMPERED, 0,
-                              "%s is of log \"%s\", the records are of \"%s\"", n->name,
-                              n->c.origin, origin);
+    if (v->v->size == 0 || strcmp(n->c.origin, origin) == 0)
+        return true;
+    return verify_verdict(v, n->is_anchor ? AUDIT_EXIT_TRUNCATED : AUDIT_EXIT_TAMPERED, 0,
+                          "%s is of log \"%s\", the records are of \"%s\"", n->name, n->c.origin,
+                          origin);
+}
+
+static bool check_note_in(struct verify *v, const struct note_in *n, const struct merkle_hash *root)
+{
+    uint64_t size = n->c.size;
+
+    if (!verify_note_origin(v, n))
+        return false;
     if (!merkle_eq(&n->c.root, root) && n->is_anchor)
         return verify_verdict(v, AUDIT_EXIT_TRUNCATED, size ? size - 1 : 0,
                               "the log was rolled back and went on otherwise: its first %" PRIu64
@@ -210,6 +234,8 @@ static bool check_note_in(struct verify *v, const struct note_in *n, const struc
     /* only now: keys that the log rotated to are known */
     if (check_note(v, str_n(n->text, n->len), n->c.origin) != NOTE_OK) {
         v->unknown_checkpoints++;
+        if (!v->unsigned_note)
+            v->unsigned_note = n;
         return true;
     }
     *(n->is_anchor ? &v->v->anchors : &v->v->checkpoints) += 1;
