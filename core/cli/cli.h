@@ -102,12 +102,12 @@ int cli_run(const struct cli *c, const struct cli_run_opts *opts);
 /* The verbs that need no browser, */
 extern const struct cli_verb verb_run, verb_resume, verb_config_show, verb_config_check,
     verb_audit_verify, verb_audit_prove, verb_audit_consistency, verb_audit_export,
-    verb_breaker_list, verb_breaker_reset, verb_proxy_list, verb_identity_new, verb_identity_list,
-    verb_identity_show, verb_identity_import, verb_identity_export, verb_identity_rotate,
-    verb_identity_remove, verb_identity_check, verb_proxy_check, verb_serve, verb_status,
-    verb_scale, verb_pause, verb_unpause, verb_drain, verb_config_set, verb_batch_submit,
-    verb_batch_list, verb_batch_status, verb_batch_results, verb_batch_cancel, verb_batch_remove,
-    verb_version, verb_completion, verb_ops;
+    verb_audit_rotate, verb_breaker_list, verb_breaker_reset, verb_proxy_list, verb_identity_new,
+    verb_identity_list, verb_identity_show, verb_identity_import, verb_identity_export,
+    verb_identity_rotate, verb_identity_remove, verb_identity_check, verb_proxy_check, verb_serve,
+    verb_status, verb_scale, verb_pause, verb_unpause, verb_drain, verb_config_set,
+    verb_batch_submit, verb_batch_list, verb_batch_status, verb_batch_results, verb_batch_cancel,
+    verb_batch_remove, verb_version, verb_completion, verb_ops;
 
 /* and their rows in a program's table, in the order of its help: a program has them all, and puts
  * its own between the groups. */
@@ -122,6 +122,7 @@ extern const struct cli_verb verb_run, verb_resume, verb_config_show, verb_confi
 #define CLI_VERBS_FILES                                                                            \
     &verb_config_show, &verb_config_check, &verb_config_set,                                       \
     &verb_audit_verify, &verb_audit_prove, &verb_audit_consistency, &verb_audit_export,            \
+    &verb_audit_rotate,                                                                            \
     &verb_breaker_list, &verb_breaker_reset,                                                       \
     &verb_identity_new, &verb_identity_list, &verb_identity_show, &verb_identity_import,           \
     &verb_identity_export, &verb_identity_rotate, &verb_identity_remove, &verb_identity_check,     \
