@@ -133,9 +133,11 @@ void batch_take_spec(struct batch *b, const struct batch_spec *spec)
     b->priority = spec->priority;
     b->brings_engine = spec->brings_engine;
     b->coordinator = c->coordinator;
-    free(b->key);
     free(b->name);
-    b->key = spec->key ? xstrdup(spec->key) : NULL;
+    if (spec->key) { /* one that came in a header is not in the text that is gone on with */
+        free(b->key);
+        b->key = xstrdup(spec->key);
+    }
     b->name = xstrdup(c->name);
     batch_hash(spec->files, b->hash);
     b->coord = make_coord(e, c);

@@ -82,7 +82,7 @@ static void test_kill_and_go_on(void **state)
     (void)state;
     rig.delay_ms = 30;
     serve_start(NULL);
-    b = submit_rows(60, "/page", NULL, 201);
+    b = submit_rows(60, "/page", "k7", 201);
     wait_finished(text_of(b, "id"), 10);
     serve_kill();
     serve_start(NULL);
@@ -92,6 +92,7 @@ static void test_kill_and_go_on(void **state)
     free(text);
     text = ask_text("GET", "/v1/batches/b-0000001", "", 200);
     assert_non_null(strstr(text, "\"resumed\":true"));
+    assert_non_null(strstr(text, "\"key\":\"k7\""));
     free(text);
     json_destroy(&b);
     serve_end(SIGTERM, 143);
