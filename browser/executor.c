@@ -30,6 +30,7 @@ struct executor {
     void (*stopped)(void *arg);
     void *stopped_arg;
     size_t n_running;
+    struct list running;  /* struct browsing */
     struct json **unseen; /* of each member of the store: origins that its context was not seen with
                              yet, or NULL */
 };
@@ -41,6 +42,7 @@ struct plan {
 };
 
 struct browsing {
+    struct list link;
     struct executor *x;
     struct attempt *attempt;
     struct pool_lease *lease;
@@ -229,6 +231,7 @@ static enum status browser_create(const struct executor_env *env, struct executo
     enum status s;
 
     x->env = *env;
+    list_init(&x->running);
     x->arena = arena_create(NULL, 0);
     x->ops = op_table_create();
     ops_add_browser(x->ops);
@@ -295,6 +298,7 @@ static void over(struct browsing *b)
 
     a->exec = NULL;
     b->x->n_running--;
+    list_remove(&b->link);
     free(b);
     a->done(a);
 }
@@ -438,6 +442,7 @@ static void fill_session(struct browsing *b)
         .vars = json_new_object(),
         .timeout_ms = 5000,
         .heartbeat_ms = x->env.conf->deadlines.heartbeat_ms,
+        .rests_since_ms = loop_now_ms(x->env.loop),
         .handoffs = x->handoffs,
     };
 }
@@ -474,6 +479,7 @@ static void browser_run(struct executor *x, struct attempt *a)
     a->exec = b;
     a->error_step = -1;
     x->n_running++;
+    list_push(&x->running, &b->link);
     b->lease = pool_acquire(x->pool, a->member, on_lease, b);
 }
 
@@ -491,6 +497,20 @@ static void browser_cancel(struct executor *x, struct attempt *a, enum status wh
         pool_give_up(b->lease, why);
 }
 
+/* Making a context and its page is work; an attempt that is told to end soon has little left. */
+static size_t browser_working(const struct executor *x)
+{
+    uint64_t now = loop_now_ms(x->env.loop);
+    size_t n = 0;
+
+    for (const struct list *l = x->running.next; l != &x->running; l = l->next) {
+        const struct browsing *b = container_of(l, struct browsing, link);
+
+        n += b->cancel == STATUS_OK && (b->flow == NULL || !session_rests(&b->session, now));
+    }
+    return n;
+}
+
 const struct executor_ops browser_executor = {
     .name = "browser",
     .check = browser_check,
@@ -500,6 +520,7 @@ const struct executor_ops browser_executor = {
     .dismiss = browser_dismiss,
     .scale = browser_scale,
     .renew = browser_renew,
+    .working = browser_working,
     .run = browser_run,
     .cancel = browser_cancel,
     .stop = browser_stop,

@@ -496,7 +496,10 @@ static void sleep_run(struct op_call *call)
 {
     const struct sleep_args *a = call->args;
 
-    doing_again(doing_begin(call, &a->common), (uint64_t)a->ms, slept);
+    struct doing *d = doing_begin(call, &a->common);
+
+    session_sleeps(d->session);
+    doing_again(d, (uint64_t)a->ms, slept);
 }
 
 /* --- the rows --- */

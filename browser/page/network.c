@@ -22,6 +22,7 @@ struct hold {
     struct page *page;   /* holds a reference */
     struct frame *frame; /* NULL once the frame is gone or gave it up */
     char request[64];    /* Fetch's id */
+    uint64_t since_ms;   /* the request was made */
     enum hold_state state;
     bool own;    /* of the op that the gate admitted for it: no call of its own */
     bool charge; /* enforce "charge": it happened already */
@@ -189,6 +190,7 @@ static struct hold *hold_new(struct frame *f, const char *request)
     h->targets = f->page->targets;
     h->page = f->page;
     h->frame = f;
+    h->since_ms = loop_now_ms(h->targets->loop);
     page_ref(f->page);
     h->targets->n_holds++;
     if (h->targets->opts.n_holds != NULL)
@@ -465,6 +467,15 @@ void network_paused(struct targets *t, const struct json *params)
     } else {
         on_request(f, params, request);
     }
+}
+
+uint64_t page_waits_since(const struct page *p)
+{
+    const struct list *holds = p->main != NULL ? &p->main->holds : NULL;
+
+    return holds != NULL && !list_empty(holds)
+               ? container_of(holds->next, struct hold, link)->since_ms
+               : 0;
 }
 
 /* The gate ends the call soon, and on_done frees the hold; one of the op's own is over at once. */

@@ -6,9 +6,12 @@
 #include "core/base/file.h"
 #include "core/base/url.h"
 
+enum { REST_MS = 100 }; /* what is over sooner is not worth another task */
+
 void session_enter(struct page_session *s, struct op_call *call)
 {
     s->running = call;
+    s->rests_since_ms = 0;
     heartbeat_start(&s->beat, s->page, s->heartbeat_ms);
 }
 
@@ -17,7 +20,22 @@ void session_leave(struct page_session *s, struct op_call *call)
     if (s->running != call)
         return;
     s->running = NULL;
+    s->rests_since_ms = loop_now_ms(s->loop);
     heartbeat_stop(&s->beat);
+}
+
+void session_sleeps(struct page_session *s)
+{
+    s->rests_since_ms = loop_now_ms(s->loop);
+}
+
+bool session_rests(const struct page_session *s, uint64_t now_ms)
+{
+    uint64_t since = s->rests_since_ms;
+
+    if (since == 0 && s->page != NULL)
+        since = page_waits_since(s->page);
+    return since > 0 && now_ms >= since + REST_MS;
 }
 
 void session_observe(struct op_call *call, const struct page_nav *nav)

@@ -37,6 +37,8 @@ struct page_session {
                            has told it; status OK: none */
     struct op_call
         *running; /* the op that acts on the page now, or NULL: whose doing document requests are */
+    uint64_t rests_since_ms;   /* no op acts on a page since, or the one that does sleeps; 0: one is
+                                  at work */
     struct keys keys;          /* held down by page.key_down until page.key_up */
     struct handoffs *handoffs; /* where a person sees pages that wait; NULL: nowhere */
     void *flow;                /* the flow engine's own */
@@ -52,6 +54,12 @@ static inline struct page_session *session_of(const struct op_call *call)
  * deadline, and the page must show signs of life. */
 void session_enter(struct page_session *s, struct op_call *call);
 void session_leave(struct page_session *s, struct op_call *call);
+
+/** The op that acts on the page does nothing but let time pass, until it ends. */
+void session_sleeps(struct page_session *s);
+/** Nothing of the attempt wants a processor, for a while already: its op waits in the gate, sleeps,
+ * waits for a server's answer to the page's document, or a person is at it. */
+bool session_rests(const struct page_session *s, uint64_t now_ms);
 
 /** The gate refused a document that a page of the attempt was led to, by script, meta refresh or as
  * a popup: whatever the op at hand says, it ends with this; when none is at hand, the next one or

@@ -128,8 +128,8 @@ const struct cli_verb verb_config_set = {
     .details =
         "KEY is slots, target_concurrency, deadlines.queued_ms, deadlines.run_ms,\n"
         "deadlines.total_ms, retry.max, retry.base_ms, retry.cap_ms, autoscale.cpu_pressure,\n"
-        "autoscale.memory_pressure or autoscale.memory_available. It holds for attempts that\n"
-        "begin from now on, until the engine ends.",
+        "autoscale.memory_pressure, autoscale.memory_available or autoscale.per_cpu. It holds for\n"
+        "attempts that begin from now on, until the engine ends.",
     .run = config_set,
 };
 

@@ -327,6 +327,15 @@ static const struct json_field scale_fields[] = {
      .max = 100,
      .doc = "percent of memory, the machine's or its cgroup's, that is to be available; below it "
             "slots and leases are held back, also without \"max\"; 0: never; default: 10"},
+    {.name = "per_cpu",
+     .kind = JK_UINT,
+     IN(scale_conf, per_cpu),
+     .min = 0,
+     .max = CONF_SLOTS_MAX,
+     .doc = "tasks with a page at work, for each processor (or as many as the cgroup's quota "
+            "is); another one begins beside them only while the processors have room. Those that "
+            "wait for a server, a limit, a timer or a person are not counted; 0: no bound; "
+            "default: 2"},
 };
 static const struct json_schema scale_schema = {
     .name = "autoscale",
@@ -734,7 +743,10 @@ void campaign_defaults(struct campaign_conf *out)
         .audit = {.sink = "audit.ndjson"},
         .deadlines = {.run_ms = 60000, .heartbeat_ms = 10000},
         .retry = {.max = 2, .base_ms = 500, .cap_ms = 30000},
-        .scale = {.min = 1, .memory = SCALE_MEMORY_HIGH, .available = SCALE_AVAILABLE_LOW},
+        .scale = {.min = 1,
+                  .memory = SCALE_MEMORY_HIGH,
+                  .available = SCALE_AVAILABLE_LOW,
+                  .per_cpu = SCALE_PER_CPU},
         .warm = 1,
         .recycle = {.memory_mb = 1536, .age_s = 4 * 60 * 60, .pages = 20000},
         .output = {.results = "results.ndjson",

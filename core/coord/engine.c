@@ -55,6 +55,7 @@ static struct engine_settings settings_of(const struct campaign_conf *c)
         .cpu_pressure = c->scale.cpu,
         .memory_pressure = c->scale.memory,
         .memory_available = c->scale.available,
+        .per_cpu = c->scale.per_cpu,
     };
 }
 
@@ -141,6 +142,7 @@ void engine_destroy(struct engine **ep)
     BUG_ON(e->state != ENGINE_CREATED && e->state != ENGINE_OVER);
     loop_timer_stop(&e->timer);
     loop_timer_stop(&e->scale_timer);
+    loop_timer_stop(&e->room_timer);
     close_parts(e);
     sched_destroy(&e->sched); /* tasks are in it */
     while (!list_empty(&e->batches))
@@ -408,6 +410,7 @@ static void engine_stop(struct engine *e)
 {
     engine_move(e, ENGINE_STOPPING);
     loop_timer_stop(&e->scale_timer);
+    loop_timer_stop(&e->room_timer);
     prober_destroy(&e->prober);
     engine_log_flush(e);
     if (!e->executor_runs) {

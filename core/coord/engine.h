@@ -182,6 +182,7 @@ struct engine_settings {
     struct sched_retry retry;
     uint32_t target_concurrency; /* tasks of one target at a time; 0: no limit */
     uint32_t cpu_pressure, memory_pressure, memory_available; /* percent; scale.h: scale_conf */
+    uint32_t per_cpu; /* tasks at work for each processor; 0: no bound */
 };
 void engine_settings(const struct engine *e, struct engine_settings *out);
 /** INVALID with the sentence that names the field; nothing is changed then. */
@@ -215,6 +216,8 @@ struct engine_stats {
     uint64_t epoch, age_ms;
     uint32_t slots, busy;              /* slots wanted; slots with a task */
     uint32_t admitted;                 /* slots that may be in use: fewer under pressure */
+    uint32_t working, working_max;     /* tasks with work for the processors, as far as is known; so
+                                          many may have, 0: no bound */
     const char *pressure;              /* what the machine is short of; NULL: nothing. Borrowed */
     size_t waiting, running, delayed;  /* tasks; waiting includes delayed */
     size_t batches_open, batches_over; /* in memory */

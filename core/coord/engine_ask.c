@@ -186,6 +186,65 @@ void engine_start_scaling(struct engine *e)
     look(e, false);
 }
 
+/* --- room at the processors --- */
+
+static size_t working(const struct engine *e)
+{
+    const struct executor_ops *x = e->opts.kit->executor;
+
+    return e->executor && x->working ? x->working(e->executor) : 0;
+}
+
+/* 0: no bound. */
+static uint32_t working_max(const struct engine *e)
+{
+    bool bound =
+        e->opts.kit->executor->working && e->scaler.conf.per_cpu > 0 && e->room.looked_ms > 0;
+
+    return bound ? scale_bound(&e->scaler.conf, e->room.seen.cpus) + e->room.more : 0;
+}
+
+static void on_room_time(struct loop_timer *t);
+
+static void look_for_room(struct engine *e)
+{
+    struct cpu_seen seen;
+
+    scale_look_cpu(&seen);
+    scale_room_look(&e->room, &e->scaler.conf, &seen, e->wants_room, loop_now_ms(e->loop));
+    e->wants_room = false;
+    loop_timer_start(e->loop, &e->room_timer, SCALE_ROOM_MS, on_room_time);
+}
+
+/* While some is wanted, or more work than the bound. */
+static void on_room_time(struct loop_timer *t)
+{
+    struct engine *e = container_of(t, struct engine, room_timer);
+
+    if (e->wants_room || (e->room.more > 0 && sched_running(e->sched) > 0))
+        look_for_room(e);
+    else
+        e->room.more = 0;
+    sched_poke(e->sched);
+}
+
+bool engine_may_begin(void *arg)
+{
+    struct engine *e = arg;
+    const struct executor_ops *x = e->opts.kit->executor;
+
+    if (!x->working || e->scaler.conf.per_cpu == 0)
+        return true;
+    if (e->room.looked_ms == 0)
+        look_for_room(e);
+    if (scale_may_begin(&e->room, &e->scaler.conf, sched_running(e->sched), working(e)))
+        return true;
+    e->wants_room = true;
+    if (!loop_timer_is_active(&e->room_timer))
+        look_for_room(e);
+    return false;
+}
+
 /* --- settings --- */
 
 enum { DAY_MS = 24 * 60 * 60 * 1000, WEEK_MS = 7 * DAY_MS };
@@ -221,6 +280,7 @@ enum status engine_update(struct engine *e, const struct engine_settings *x, str
         {"autoscale/cpu_pressure", x->cpu_pressure, 0, 100},
         {"autoscale/memory_pressure", x->memory_pressure, 1, 100},
         {"autoscale/memory_available", x->memory_available, 0, 100},
+        {"autoscale/per_cpu", x->per_cpu, 0, ENGINE_SLOTS_MAX},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
@@ -235,6 +295,7 @@ enum status engine_update(struct engine *e, const struct engine_settings *x, str
     e->scaler.conf.cpu = x->cpu_pressure;
     e->scaler.conf.memory = x->memory_pressure;
     e->scaler.conf.available = x->memory_available;
+    e->scaler.conf.per_cpu = x->per_cpu;
     if (e->sched && e->state < ENGINE_STOPPING)
         look(e, false);
     if (e->sched) {
@@ -249,7 +310,7 @@ enum status engine_update(struct engine *e, const struct engine_settings *x, str
 /* Wide enough for every field, as they are decoded. */
 struct update {
     uint32_t slots, target_concurrency, max;
-    uint32_t cpu, memory, available;
+    uint32_t cpu, memory, available, per_cpu;
     int64_t queued_ms, run_ms, total_ms, base_ms, cap_ms;
 };
 
@@ -279,6 +340,7 @@ static const struct json_field pressure_fields[] = {
     {.name = "cpu_pressure", .kind = JK_UINT, AT(cpu), .min = 0, .max = 100},
     {.name = "memory_pressure", .kind = JK_UINT, AT(memory), .min = 1, .max = 100},
     {.name = "memory_available", .kind = JK_UINT, AT(available), .min = 0, .max = 100},
+    {.name = "per_cpu", .kind = JK_UINT, AT(per_cpu), .min = 0, .max = ENGINE_SLOTS_MAX},
 };
 static const struct json_schema pressure_schema = {
     .name = "autoscale",
@@ -319,6 +381,7 @@ enum status engine_update_json(struct engine *e, const struct json *j, struct er
         .cpu = now->cpu_pressure,
         .memory = now->memory_pressure,
         .available = now->memory_available,
+        .per_cpu = now->per_cpu,
     };
     struct arena *a = arena_create(NULL, 0);
     struct json_decode d;
@@ -338,6 +401,7 @@ enum status engine_update_json(struct engine *e, const struct json *j, struct er
             .cpu_pressure = u.cpu,
             .memory_pressure = u.memory,
             .memory_available = u.available,
+            .per_cpu = u.per_cpu,
             .deadlines = {(uint64_t)u.queued_ms, (uint64_t)u.run_ms, (uint64_t)u.total_ms},
             .retry = {u.max, (uint64_t)u.base_ms, (uint64_t)u.cap_ms},
         };
@@ -356,6 +420,7 @@ struct json *engine_settings_json(const struct engine *e)
     json_add_num(scale, "cpu_pressure", x->cpu_pressure);
     json_add_num(scale, "memory_pressure", x->memory_pressure);
     json_add_num(scale, "memory_available", x->memory_available);
+    json_add_num(scale, "per_cpu", x->per_cpu);
     json_add(j, "autoscale", scale);
     json_add_num(j, "slots", x->slots);
     json_add_num(deadlines, "queued_ms", (double)x->deadlines.queued_ms);
@@ -467,6 +532,8 @@ void engine_stats(const struct engine *e, struct engine_stats *out)
         .age_ms = age,
         .slots = e->settings.slots,
         .admitted = admitted(e),
+        .working = (uint32_t)working(e),
+        .working_max = working_max(e),
         .pressure = engine_pressure(e),
         .batches_open = e->n_open,
         .batches_over = e->n_over,
@@ -496,6 +563,8 @@ struct json *engine_stats_json(const struct engine *e)
     json_add_num(j, "slots", s.slots);
     json_add_num(j, "busy", s.busy);
     json_add_num(j, "admitted", s.admitted);
+    json_add_num(j, "working", s.working);
+    json_add_num(j, "working_max", s.working_max);
     json_add_str(j, "pressure", s.pressure);
     json_add_num(tasks, "waiting", (double)s.waiting);
     json_add_num(tasks, "delayed", (double)s.delayed);

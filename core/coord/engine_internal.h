@@ -145,6 +145,9 @@ struct engine {
     bool is_pressed;
     char pressure[SCALE_TEXT_MAX];
     struct loop_timer scale_timer;
+    struct room room; /* of the processors, while tasks are held back for them */
+    struct loop_timer room_timer;
+    bool wants_room;            /* a task was held back since the last look */
     uint64_t epoch, next_fence; /* halves of fences */
 
     struct map *rotated; /* id of an identity -> whom it rotated to (engine_rotate.c) */
@@ -207,6 +210,8 @@ void engine_rotate_look(struct engine *e);
 /* engine_ask.c */
 /** Looks at the machine from now on. */
 void engine_start_scaling(struct engine *e);
+/** deps.may_begin of the scheduler: processors have room for another task. */
+bool engine_may_begin(void *arg);
 void rates_count(struct rates *r, uint64_t now_ms, uint64_t tasks, uint64_t ops);
 
 /* engine_batch.c */

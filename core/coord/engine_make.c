@@ -304,6 +304,7 @@ void engine_make_sched(struct engine *e)
         .target_concurrency = e->settings.target_concurrency,
         .hold_blocked = c->limits.on_blocked == BLOCKED_WAIT,
         .begin = engine_rotate_begin,
+        .may_begin = engine_may_begin,
         .arg = e,
     };
 

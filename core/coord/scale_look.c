@@ -2,6 +2,7 @@
  * are in were given. In a container the machine's own figures say little. */
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,8 +99,15 @@ static void more(double *at, double seen)
         *at = seen;
 }
 
-static void look_in(const char *dir, const struct files *f, struct scale_seen *s)
+struct looker {
+    const struct files *files;
+    void (*look)(const char *dir, const struct files *f, void *seen);
+    void *seen;
+};
+
+static void look_in(const char *dir, const struct files *f, void *seen)
 {
+    struct scale_seen *s = seen;
     char buf[PROC_MAX];
     double left = left_in(dir, f);
 
@@ -113,7 +121,7 @@ static void look_in(const char *dir, const struct files *f, struct scale_seen *s
 
 /* The directory and those above it, up to the hierarchy's root, whose limits hold as well. Where
  * a container is shown its own part alone, the path is not there and the root is its own. */
-static void look_up(const char *root, struct str path, const struct files *f, struct scale_seen *s)
+static void look_up(const char *root, struct str path, const struct looker *l)
 {
     char dir[PATH_MAX];
     size_t base = strlen(root);
@@ -124,28 +132,138 @@ static void look_up(const char *root, struct str path, const struct files *f, st
     for (;;) {
         char *slash = strrchr(dir, '/');
 
-        look_in(dir, f, s);
+        l->look(dir, l->files, l->seen);
         if (strlen(dir) <= base || slash == NULL || (size_t)(slash - dir) < base)
             return;
         *slash = '\0';
     }
 }
 
-void scale_look_cgroup(struct str own, const char *root, struct scale_seen *s)
+/* Of each hierarchy that we are in: that of a controller of version 1, and that of version 2. */
+static void look_all(struct str own, const char *root, const char *controller,
+                     const struct looker *one, const struct looker *two)
 {
     char dir[PATH_MAX];
 
-    while (own.len > 0) { /* "4:memory:/a/b", "0::/a/b" */
+    while (own.len > 0) { /* "4:memory:/a/b", "3:cpu,cpuacct:/a", "0::/a/b" */
         struct str line = str_cut(&own, '\n'), rest = line;
+        bool found = false;
 
         (void)str_cut(&rest, ':');
         line = str_cut(&rest, ':');
-        if (str_eqz(line, "memory") && snprintf(dir, sizeof(dir), "%s/memory", root) > 0)
-            look_up(dir, rest, &version_1, s);
-        else if (line.len == 0)
-            look_up(root, rest, &version_2, s);
+        if (line.len == 0)
+            look_up(root, rest, two);
+        while (line.len > 0)
+            found = str_eqz(str_cut(&line, ','), controller) || found;
+        if (found && snprintf(dir, sizeof(dir), "%s/%s", root, controller) < (int)sizeof(dir))
+            look_up(dir, rest, one);
     }
 }
+
+void scale_look_cgroup(struct str own, const char *root, struct scale_seen *s)
+{
+    look_all(own, root, "memory", &(struct looker){&version_1, look_in, s},
+             &(struct looker){&version_2, look_in, s});
+}
+
+/* --- processors --- */
+
+static void take_quota(double quota, double period, double used_ms, double throttled_ms,
+                       struct cpu_seen *s)
+{
+    if (quota <= 0 || period <= 0 || quota / period >= s->cpus)
+        return;
+    s->cpus = quota / period;
+    s->used_ms = used_ms;
+    s->throttled_ms = throttled_ms;
+}
+
+static double scaled(double v, double per)
+{
+    return v >= 0 ? v / per : -1;
+}
+
+static void look_cpu_1(const char *dir, const struct files *f, void *seen)
+{
+    char buf[PROC_MAX];
+    double quota = number_after(read_in(dir, "cpu.cfs_quota_us", buf), STR_NONE); /* -1: none */
+    double period = number_after(read_in(dir, "cpu.cfs_period_us", buf), STR_NONE);
+    double used = number_after(read_in(dir, "cpuacct.usage", buf), STR_NONE);
+    double held = number_after(read_in(dir, "cpu.stat", buf), STR("throttled_time "));
+
+    (void)f;
+    take_quota(quota, period, scaled(used, 1e6), scaled(held, 1e6), seen);
+}
+
+static void look_cpu_2(const char *dir, const struct files *f, void *seen)
+{
+    struct cpu_seen *s = seen;
+    char buf[PROC_MAX];
+    struct str text = read_in(dir, "cpu.max", buf); /* "150000 100000", "max 100000" */
+    double quota = number_after(text, STR_NONE), period, waited;
+
+    (void)f;
+    (void)str_cut(&text, ' ');
+    period = number_after(text, STR_NONE);
+    text = read_in(dir, "cpu.stat", buf);
+    take_quota(quota, period, scaled(number_after(text, STR("usage_usec ")), 1e3),
+               scaled(number_after(text, STR("throttled_usec ")), 1e3), s);
+    waited = scale_parse_waited(read_in(dir, "cpu.pressure", buf));
+    if (s->waited_ms < 0)
+        s->waited_ms = waited;
+}
+
+void scale_look_cpu_cgroup(struct str own, const char *root, struct cpu_seen *s)
+{
+    double machine = s->waited_ms;
+
+    s->waited_ms = -1; /* the nearest group's */
+    look_all(own, root, "cpu", &(struct looker){NULL, look_cpu_1, s},
+             &(struct looker){NULL, look_cpu_2, s});
+    if (s->waited_ms < 0)
+        s->waited_ms = machine;
+}
+
+double scale_parse_waited(struct str text)
+{
+    ptrdiff_t at = str_find(text, STR("some "));
+
+    return at >= 0 ? scaled(number_after(str_skip(text, (size_t)at), STR("total=")), 1e3) : -1;
+}
+
+double scale_parse_idle(struct str text)
+{
+    double ticks = -1, per_s = (double)sysconf(_SC_CLK_TCK);
+
+    text = str_cut(&text, '\n');
+    if (!str_starts(text, STR("cpu ")) || per_s <= 0)
+        return -1;
+    text = str_trim(str_skip(text, 4));
+    for (int i = 0; i < 4; i++) /* user nice system idle */
+        ticks = number_after(i < 3 ? str_cut(&text, ' ') : text, STR_NONE);
+    return scaled(ticks, per_s / 1000);
+}
+
+static double cpus_of_ours(void)
+{
+    cpu_set_t set;
+
+    if (sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) > 0)
+        return CPU_COUNT(&set);
+    return (double)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+void scale_look_cpu(struct cpu_seen *s)
+{
+    char buf[PROC_MAX];
+
+    *s = (struct cpu_seen){.cpus = cpus_of_ours(), .used_ms = -1, .throttled_ms = -1};
+    s->waited_ms = scale_parse_waited(read_proc("/proc/pressure/cpu", buf));
+    scale_look_cpu_cgroup(read_proc("/proc/self/cgroup", buf), "/sys/fs/cgroup", s);
+    s->idle_ms = s->waited_ms < 0 ? scale_parse_idle(read_proc("/proc/stat", buf)) : -1;
+}
+
+/* --- all of it --- */
 
 void scale_look(struct scale_seen *s)
 {

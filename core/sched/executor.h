@@ -91,6 +91,10 @@ struct executor_ops {
     void (*dismiss)(struct executor *x, void *plan);
     /** How many slots there will be at most from now on. NULL: it need not know. */
     void (*scale)(struct executor *x, uint32_t slots);
+    /** How many of its attempts have work for the processors, as far as it can tell: those that
+     * wait for a server, a limit, a timer or a person have none. NULL: they never have much, and
+     * none is held back for it. */
+    size_t (*working)(const struct executor *x);
     /** Begins the attempt. Ends in a->done, exactly once, never from inside. */
     void (*run)(struct executor *x, struct attempt *a);
     /** Makes the attempt end soon with `why`. The slot is free when `done` has run, whatever the

@@ -279,11 +279,19 @@ static void tell_cancelled(struct sched *s)
         s->told_cancelled = s->n_cancelled = 0;
 }
 
+/* A slot for the next task, NULL: it has to wait for one, or for what else it needs. */
+static struct place *next_place(struct sched *s)
+{
+    struct place *p = queue_len(s->queue) > 0 ? free_place(s) : NULL;
+
+    return p != NULL && s->deps.may_begin != NULL && !s->deps.may_begin(s->deps.arg) ? NULL : p;
+}
+
 /* Hands out what can be handed out now. */
 static void hand_out(struct sched *s)
 {
     while (!s->paused) {
-        struct place *p = free_place(s);
+        struct place *p = next_place(s);
         struct task *t;
 
         switch (queue_next(s->queue, sched_now_ms(s), p != NULL, &t)) {

@@ -85,6 +85,10 @@ struct sched_deps {
     void (*on_start)(void *arg, const struct task *t, struct attempt *a);
     /** Asked right after it: false holds the executor back until sched_go. May be NULL. */
     bool (*begin)(void *arg, const struct task *t, struct attempt *a);
+    /** Something waits, and there is a slot for it: whether another attempt may begin beside those
+     * that run. After false: sched_poke when that may have changed; the end of an attempt asks
+     * anew. May be NULL. */
+    bool (*may_begin)(void *arg);
     /** An attempt is over and its task goes on: as a retry, or, `undone`, as if it had not been
      * begun (it was interrupted). Before on_retry. May be NULL. */
     void (*on_attempt_end)(void *arg, const struct task *t, const struct attempt *a, bool undone);

@@ -6,9 +6,11 @@
 enum { WAIT_MS = 10000, SLOW_MS = 20, AGAIN_MAX = 1 };
 
 unsigned noop_runs;
+bool noop_works;
 
 struct executor {
     struct executor_env env;
+    size_t n_running;
 };
 
 struct noop {
@@ -36,6 +38,7 @@ static void end(struct noop *n, enum status s)
         err_set(&a->err, s, "as it was told");
     loop_timer_stop(&n->timer);
     a->exec = NULL;
+    n->x->n_running--;
     free(n);
     a->done(a);
 }
@@ -75,6 +78,7 @@ static void noop_run(struct executor *x, struct attempt *a)
     n->x = x;
     n->attempt = a;
     a->exec = n;
+    x->n_running++;
     noop_runs++;
     if (strcmp(w, "once") == 0) {
         n->confirming = true;
@@ -93,6 +97,11 @@ static void noop_cancel(struct executor *x, struct attempt *a, enum status why)
     n->cancelled = why;
     if (!n->confirming)
         loop_timer_start(x->env.loop, &n->timer, 0, on_time);
+}
+
+static size_t noop_working(const struct executor *x)
+{
+    return noop_works ? x->n_running : 0;
 }
 
 static enum status noop_create(const struct executor_env *env, struct executor **out, struct err *e)
@@ -140,6 +149,7 @@ const struct executor_ops noop_executor = {
     .name = "noop",
     .create = noop_create,
     .start = noop_start,
+    .working = noop_working,
     .run = noop_run,
     .cancel = noop_cancel,
     .stop = noop_stop,

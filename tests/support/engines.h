@@ -16,6 +16,8 @@ extern const struct run_kit noop_kit;
 extern const struct run_kit bare_kit;
 /** Attempts that noop_executor began, in this process. */
 extern unsigned noop_runs;
+/** Its attempts have work for the processors as long as they run; false at first. */
+extern bool noop_works;
 
 struct engine_rig {
     struct loop *loop;

@@ -382,6 +382,53 @@ static void test_pressure_stops_nothing(void **state)
     json_destroy(&j);
 }
 
+/* Attempts that have work for the processors: of many slots as many are begun at once as there are
+ * processors, when it is one for each; all of them when there is no bound. */
+static void test_room_holds_tasks_back(void **state)
+{
+    struct json *one =
+        json_parse(STR("{\"slots\":1000,\"autoscale\":{\"per_cpu\":1}}"), true, NULL);
+    struct json *none = json_parse(STR("{\"autoscale\":{\"per_cpu\":0}}"), true, NULL);
+    struct buf text = BUF_INIT(BUF_MAX_FILE);
+    struct engine_stats s;
+    struct cpu_seen cpu;
+    unsigned runs, before = noop_runs, bound;
+    struct err e = ERR_INIT;
+    char id[BATCH_ID_MAX];
+
+    (void)state;
+    noop_works = true;
+    scale_look_cpu(&cpu);
+    bound = scale_bound(&(struct scale_conf){.per_cpu = 1}, cpu.cpus);
+    assert_int_equal(engine_update_json(r.engine, one, &e), STATUS_OK);
+    engine_stats(r.engine, &s);
+    assert_int_equal(s.working, 0);
+    buf_adds(&text, "{\"flow\":{},\"targets\":[");
+    for (unsigned i = 0; i < bound + 3; i++)
+        buf_addf(&text, "%s{" URL ",\"do\":\"hang\"}", i > 0 ? "," : "");
+    buf_adds(&text, "]}");
+    snprintf(id, sizeof(id), "%s", batch_id(submit(text.ptr)));
+    runs = before + 1;
+    engine_rig_wait(&r, has_run, &runs, "tasks begin");
+    engine_stats(r.engine, &s);
+    if (r.conf.members.count > bound) {
+        assert_int_equal(noop_runs - before, bound);
+        assert_int_equal(s.working_max, bound);
+    }
+    assert_int_equal(s.working, s.running);
+    assert_int_equal(engine_update_json(r.engine, none, &e), STATUS_OK);
+    runs = before + (r.conf.members.count < bound + 3 ? r.conf.members.count : bound + 3);
+    engine_rig_wait(&r, has_run, &runs, "the others begin");
+    engine_stats(r.engine, &s);
+    assert_int_equal(s.working_max, 0);
+    noop_works = false;
+    batch_cancel(engine_find(r.engine, id), NULL, NULL);
+    engine_rig_finish(&r, id);
+    buf_deinit(&text);
+    json_destroy(&one);
+    json_destroy(&none);
+}
+
 static void test_settings(void **state)
 {
     struct json *j = json_parse(STR("{\"slots\":3,\"retry\":{\"max\":5}}"), true, NULL);
@@ -657,6 +704,7 @@ int main(void)
         CASE(test_settings),
         CASE(test_pressure_holds_slots_back),
         CASE(test_pressure_stops_nothing),
+        CASE(test_room_holds_tasks_back),
         CASE(test_pause),
         CASE(test_fair),
         CASE(test_resumed),

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/base/attr.h"
 #include "core/coord/histogram.h"
@@ -36,7 +37,7 @@ static void test_decisions(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct autoscaler a = {.conf = {2, 16, 0, 10, 10}, .idle = rows[i].idle};
+        struct autoscaler a = {.conf = {2, 16, 0, 10, 10, 0}, .idle = rows[i].idle};
         const char *why;
         uint32_t n = scale_decide(&a, &rows[i].seen, &why);
 
@@ -49,7 +50,7 @@ static void test_decisions(void **state)
 /* Whatever is seen, it stays within its bounds. */
 static void test_bounds(void **state)
 {
-    struct autoscaler a = {.conf = {3, 20, 0, 10, 10}};
+    struct autoscaler a = {.conf = {3, 20, 0, 10, 10, 0}};
     struct scale_seen s = {.slots = 3};
     const char *why;
 
@@ -203,6 +204,150 @@ static void test_cgroups(void **state)
     test_rmdir(&root);
 }
 
+/* --- room at the processors --- */
+
+/* Two looks, 250 ms apart. */
+static void test_room_between_looks(void **state)
+{
+    static const struct {
+        const char *what;
+        struct cpu_seen before, now;
+        bool room;
+    } rows[] = {
+        {"nothing waited", {2, 900, -1, -1, -1}, {2, 900, -1, -1, -1}, true},
+        {"little waited", {2, 900, -1, -1, -1}, {2, 962, -1, -1, -1}, true},
+        {"something waited", {2, 900, -1, -1, -1}, {2, 963, -1, -1, -1}, false},
+        {"pressure before idle time", {2, 0, 0, -1, -1}, {2, 200, 500, -1, -1}, false},
+        {"idle", {2, -1, 0, -1, -1}, {2, -1, 126, -1, -1}, true},
+        {"busy", {2, -1, 0, -1, -1}, {2, -1, 125, -1, -1}, false},
+        {"a quota with some left", {1.5, 0, -1, 0, 7}, {1.5, 0, -1, 281, 7}, true},
+        {"a quota that is used", {1.5, 0, -1, 0, 7}, {1.5, 0, -1, 282, 7}, false},
+        {"a quota that throttled", {1.5, 0, -1, 0, 7}, {1.5, 0, -1, 10, 8}, false},
+        {"no more than a quota is told", {1, -1, -1, 50, 0}, {1, -1, -1, 60, 0}, true},
+        {"it has just been told", {2, -1, -1, -1, -1}, {2, 0, -1, -1, -1}, false},
+        {"nothing is told", {2, -1, -1, -1, -1}, {2, -1, -1, -1, -1}, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (scale_has_room(&rows[i].before, &rows[i].now, 250) != rows[i].room)
+            fail_msg("%s: expected %s", rows[i].what, rows[i].room ? "room" : "none");
+    assert_false(scale_has_room(&rows[0].before, &rows[0].now, 0));
+}
+
+static void test_bound(void **state)
+{
+    static const struct {
+        uint32_t per_cpu;
+        double cpus;
+        uint32_t bound;
+    } rows[] = {{2, 2, 4},    {2, 1.5, 3}, {2, 0.25, 1},       {1, 2.2, 3},
+                {2, 64, 128}, {2, 0, 2},   {0, 2, UINT32_MAX}, {1024, 1e9, UINT32_MAX}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct scale_conf c = {.per_cpu = rows[i].per_cpu};
+
+        assert_int_equal(scale_bound(&c, rows[i].cpus), rows[i].bound);
+    }
+}
+
+/* Look by look, on two processors. */
+static void test_room(void **state)
+{
+    static const struct scale_conf conf = {.per_cpu = 2};
+    static const struct {
+        uint64_t at_ms;
+        double waited_ms;
+        bool wanted;
+        uint32_t may; /* so many may work */
+    } looks[] = {
+        {1000, 5000, true, 4}, /* nothing is known yet */
+        {1100, 5000, true, 4}, /* too soon */
+        {1250, 5000, true, 6},  {1500, 5000, true, 8}, {1750, 5000, false, 8}, /* it is enough */
+        {2000, 5010, true, 10}, {2250, 5260, true, 7},                         /* 250 of 250 ms */
+        {2500, 5510, true, 5},  {2750, 5760, true, 4}, {3000, 5760, true, 6},
+        {4001, 5760, true, 4}, /* what was known is old */
+        {4251, 5760, true, 6},
+    };
+    struct room r = {0};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(looks); i++) {
+        const struct cpu_seen seen = {2, looks[i].waited_ms, -1, -1, -1};
+        uint32_t may = 0;
+
+        scale_room_look(&r, &conf, &seen, looks[i].wanted, looks[i].at_ms);
+        while (may < 99 && scale_may_begin(&r, &conf, 16, may))
+            may++;
+        if (may != looks[i].may)
+            fail_msg("look %zu: %u may work, expected %u", i, may, looks[i].may);
+    }
+    assert_true(scale_may_begin(&r, &conf, 0, 99)); /* one always may */
+    assert_true(scale_may_begin(&r, &(struct scale_conf){.per_cpu = 0}, 99, 99));
+}
+
+static struct cpu_seen cpu_seen_in(const char *root, const char *own)
+{
+    struct cpu_seen s = {.cpus = 4, .waited_ms = 5, .idle_ms = -1, .used_ms = -1, -1};
+
+    scale_look_cpu_cgroup(str_from(own), root, &s);
+    return s;
+}
+
+static void test_cpu_cgroups(void **state)
+{
+    char *root = test_mkdir();
+    struct cpu_seen s;
+    const char *dir;
+
+    (void)state;
+    dir = make(root, "box"); /* version 2 */
+    put(dir, "cpu.max", "150000 100000\n");
+    put(dir, "cpu.stat", "usage_usec 7000\nuser_usec 1\nthrottled_usec 3000\n");
+    put(dir, "cpu.pressure", "some avg10=1.00 avg60=1.00 avg300=0.00 total=8000\n");
+    dir = make(root, "box/in");
+    put(dir, "cpu.max", "max 100000\n");
+    put(dir, "cpu.stat", "usage_usec 1\n");
+    put(dir, "cpu.pressure", "some avg10=1.00 avg60=1.00 avg300=0.00 total=9000\nfull total=4\n");
+    s = cpu_seen_in(root, "0::/box/in\n");
+    assert_true(s.cpus == 1.5 && s.used_ms == 7 && s.throttled_ms == 3 && s.waited_ms == 9);
+    s = cpu_seen_in(root, "0::/elsewhere\n");
+    assert_true(s.cpus == 4 && s.used_ms < 0 && s.throttled_ms < 0 && s.waited_ms == 5);
+
+    (void)make(root, "cpu"); /* version 1 */
+    dir = make(root, "cpu/box");
+    put(dir, "cpu.cfs_quota_us", "50000\n");
+    put(dir, "cpu.cfs_period_us", "100000\n");
+    put(dir, "cpuacct.usage", "2000000\n");
+    put(dir, "cpu.stat", "nr_periods 1\nnr_throttled 1\nthrottled_time 4000000\n");
+    s = cpu_seen_in(root, "9:cpuset:/\n4:cpu,cpuacct:/box\n2:memory:/box\n");
+    assert_true(s.cpus == 0.5 && s.used_ms == 2 && s.throttled_ms == 4 && s.waited_ms == 5);
+    put(dir, "cpu.cfs_quota_us", "-1\n"); /* none */
+    s = cpu_seen_in(root, "4:cpu,cpuacct:/box\n");
+    assert_true(s.cpus == 4 && s.throttled_ms < 0);
+    test_rmdir(&root);
+}
+
+static void test_cpu_proc(void **state)
+{
+    struct cpu_seen s;
+    char text[64];
+
+    (void)state;
+    assert_true(scale_parse_waited(STR("some avg10=1.50 avg300=0.00 total=2500\nfull total=9")) ==
+                2.5);
+    assert_true(scale_parse_waited(STR("full avg10=1.50 total=2500\n")) < 0);
+    assert_true(scale_parse_waited(STR("")) < 0);
+    snprintf(text, sizeof(text), "cpu  1 2 3 %ld 5 6\ncpu0 1 2 3 4\n", sysconf(_SC_CLK_TCK));
+    assert_true(scale_parse_idle(str_from(text)) == 1000);
+    assert_true(scale_parse_idle(STR("intr 1 2 3 4")) < 0);
+    assert_true(scale_parse_idle(STR("")) < 0);
+    scale_look_cpu(&s);
+    assert_true(s.cpus > 0);
+    assert_true(s.waited_ms >= 0 || s.idle_ms >= 0); /* of any Linux */
+}
+
 static void test_proc(void **state)
 {
     struct scale_seen s = {0};
@@ -246,9 +391,17 @@ static void test_histogram(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_decisions), cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_admission), cmocka_unit_test(test_bounds_of_pressure),
-        cmocka_unit_test(test_cgroups),   cmocka_unit_test(test_proc),
+        cmocka_unit_test(test_decisions),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_room_between_looks),
+        cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_room),
+        cmocka_unit_test(test_cpu_cgroups),
+        cmocka_unit_test(test_cpu_proc),
+        cmocka_unit_test(test_admission),
+        cmocka_unit_test(test_bounds_of_pressure),
+        cmocka_unit_test(test_cgroups),
+        cmocka_unit_test(test_proc),
         cmocka_unit_test(test_histogram),
     };
 

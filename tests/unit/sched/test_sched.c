@@ -222,6 +222,46 @@ static void test_runs_as_many_as_slots(void **state)
         assert_int_equal(w.ended[i], TASK_SUCCEEDED);
 }
 
+static bool has_room(void *arg)
+{
+    return sched_running(w.sched) < *(unsigned *)arg;
+}
+
+/* Another one begins when there is room for it: at a poke, or when one has ended. What waits
+ * meanwhile runs out of time as any. */
+static void test_waits_for_room(void **state)
+{
+    struct sched_deps d = deps();
+    unsigned room = 1;
+
+    (void)state;
+    d.may_begin = has_room;
+    d.arg = &room;
+    d.deadlines.queued_ms = 1000;
+    open_world(&d);
+    for (uint32_t i = 0; i < 5; i++)
+        add(i, "a", -1);
+    turn();
+    assert_int_equal(w.x.runs, 1);
+    room = 2;
+    pass(1);
+    assert_int_equal(w.x.runs, 1);
+    sched_poke(w.sched);
+    turn();
+    assert_int_equal(w.x.runs, 2);
+    room = 1;
+    finish(0, STATUS_OK);
+    assert_int_equal(w.x.runs, 2);
+    finish(1, STATUS_OK);
+    assert_int_equal(w.x.runs, 3);
+    pass(1000);
+    assert_int_equal(w.n_ended, 4);
+    assert_int_equal(w.ended[4], TASK_FAILED);
+    finish(0, STATUS_OK);
+    assert_int_equal(w.n_ended, 5);
+    assert_int_equal(w.x.runs, 3);
+}
+
 /* The member that is idle longest is next. */
 static void test_members_take_turns(void **state)
 {
@@ -620,6 +660,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_runs_as_many_as_slots),
+        CASE(test_waits_for_room),
         CASE(test_members_take_turns),
         CASE(test_token_wait_holds_no_slot),
         CASE(test_retries_then_fails),
