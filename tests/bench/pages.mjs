@@ -2,9 +2,11 @@
 // puppeteer-cluster and playwright-core on the same browser binary, and a raw driver that asks of the browser the least there is (the floor of
 // the machine, no peer). Prints a table of medians with ratios against the best peer.
 //
-//   tests/bench/run --tasks 300 --in-flight 4 --rounds 3 --only fresh,kept,first,proxied,chromium
+//   tests/bench/run --tasks 300 --in-flight 4 --rounds 3 --only fresh,kept,first,proxied,chromium,offered
 //
 // proxied: fresh contexts behind a tinyproxy that asks for a name and a password. chromium: fresh contexts on the full browser's new headless.
+// offered: 16 tasks at a time are offered, more than two processors can serve: Fleet as it is, with slots for 2 a processor alone, and with no
+// bound; with the browser's PSS at its height, looked at every 0.4 s.
 // The contenders take turns, round by round, so that a machine whose speed drifts treats all alike. CPU and memory are sampled from
 // /proc every 25 ms (fleet's controller: fleet and all fleet-reaper together; a renderer's last few milliseconds are missed, for all alike). The
 // first page is the time from the start of the process to a beacon that the page sends after its load event.
@@ -12,7 +14,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -24,7 +26,8 @@ const option = (name, otherwise) => {
 const tasks = Number(option('tasks', 300));
 const inFlight = Number(option('in-flight', 4));
 const rounds = Number(option('rounds', 3));
-const only = option('only', 'fresh,kept,first,proxied,chromium').split(',');
+const only = option('only', 'fresh,kept,first,proxied,chromium,offered').split(',');
+const offered = 16;
 const fleet = resolve(option('fleet', join(here, '../../build/release/fleet')));
 const browserOf = (mode) => (mode === 'chromium' ? '/usr/bin/chromium' : '/usr/bin/chromium-headless-shell');
 const tick = 100; // USER_HZ
@@ -48,12 +51,21 @@ const rssOf = (pid) => {
         return 0;
     }
 };
+const pssOf = (pid) => {
+    try {
+        return Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1'))[1]) / 1024;
+    } catch {
+        return 0;
+    }
+};
 /** A contender's processes, by their last reading: the controller (the root, and what is called fleet*) and the browser (all the rest). */
 class Sampler {
-    constructor(root) {
+    constructor(root, withPss) {
         this.root = root;
         this.cpu = { controller: new Map(), browser: new Map() };
         this.rss = 0;
+        this.pss = 0;
+        this.pssTimer = withPss ? setInterval(() => this.samplePss(), 400) : null;
         this.timer = setInterval(() => this.sample(), 25);
     }
     tree() {
@@ -85,10 +97,18 @@ class Sampler {
         }
         this.rss = Math.max(this.rss, rss);
     }
+    samplePss() {
+        let pss = 0;
+        for (const [p, s] of this.tree())
+            if (p !== this.root && !s?.comm.startsWith('fleet'))
+                pss += pssOf(p);
+        this.pss = Math.max(this.pss, pss);
+    }
     end() {
         const sum = (m) => [...m.values()].reduce((x, y) => x + y, 0);
         clearInterval(this.timer);
-        return { cpu: sum(this.cpu.controller), browserCpu: sum(this.cpu.browser), rss: this.rss };
+        clearInterval(this.pssTimer);
+        return { cpu: sum(this.cpu.controller), browserCpu: sum(this.cpu.browser), rss: this.rss, pss: this.pss };
     }
 }
 
@@ -106,11 +126,11 @@ const port = await new Promise((ok) => lines.on('line', (l) => {
 }));
 const urls = (mode) => [1, 2, 3, 4, 5, 6, 7, 8].map((i) => `http://127.0.0.1:${port}/${mode === 'first' ? 'first' : 'article'}/${i}`);
 
-function run(command, args, env, cwd) {
+function run(command, args, env, cwd, withPss) {
     return new Promise((ok, fail) => {
         const started = Date.now();
         const child = spawn(command, args, { env: { ...process.env, ...env }, cwd, stdio: ['ignore', 'pipe', 'pipe'] });
-        const sampler = new Sampler(child.pid);
+        const sampler = new Sampler(child.pid, withPss);
         let out = '';
         let err = '';
         child.stdout.on('data', (d) => { out += d; });
@@ -160,7 +180,7 @@ const upstream = only.includes('proxied') ? await new Upstream().start() : null;
 
 async function peer(name, mode, n, flight) {
     const env = mode === 'proxied' ? { BENCH_PROXY: `http://127.0.0.1:${upstream.port}`, BENCH_USER: upstream.user, BENCH_PASSWORD: upstream.password } : {};
-    const r = await run(process.execPath, [join(here, 'peer.mjs'), name, mode === 'kept' ? 'kept' : 'fresh', browserOf(mode), n, flight, ...urls(mode)], env);
+    const r = await run(process.execPath, [join(here, 'peer.mjs'), name, mode === 'kept' ? 'kept' : 'fresh', browserOf(mode), n, flight, ...urls(mode)], env, undefined, mode === 'offered');
     return { ...r, ...JSON.parse(r.out) };
 }
 
@@ -172,7 +192,7 @@ const flow = {
     ],
 };
 
-async function ours(name, mode, n, flight) {
+async function ours(name, mode, n, flight, perCpu = 2) {
     const dir = mkdtempSync(join(tmpdir(), 'fleet-bench-'));
     try {
         mkdirSync(join(dir, 'out'));
@@ -184,9 +204,9 @@ async function ours(name, mode, n, flight) {
             isolation: 'context', browser: mode === 'chromium' ? 'chromium' : 'headless-shell', context: mode === 'kept' ? 'kept' : 'fresh',
             ...(mode === 'proxied' ? { proxies: { list: [`http://${upstream.user}:${upstream.password}@127.0.0.1:${upstream.port}#bench`], required: true } } : {}),
             limits: { max_requests: 1000, window_ms: 1000 }, policy: { private_networks: true },
-            audit: { sink: 'audit.ndjson' }, output: { results: 'results.ndjson' },
+            autoscale: { per_cpu: perCpu }, audit: { sink: 'audit.ndjson' }, output: { results: 'results.ndjson' },
         }));
-        const r = await run(fleet, ['run', join(dir, 'campaign.json'), '--quiet'], { FLEET_STATE_DIR: join(dir, 'state') }, dir);
+        const r = await run(fleet, ['run', join(dir, 'campaign.json'), '--quiet'], { FLEET_STATE_DIR: join(dir, 'state') }, dir, mode === 'offered');
         const results = readFileSync(join(dir, 'results.ndjson'), 'utf8').trim().split('\n').map((l) => JSON.parse(l));
         const bad = results.find((x) => x.status !== 'succeeded' || x.output.page.links.length !== 5 || x.output.page.length < 20000);
         if (bad || results.length !== n)
@@ -202,7 +222,10 @@ async function ours(name, mode, n, flight) {
 }
 
 // held: the raw driver that holds each document until it is let go, as a gate has to: the floor of all that enforce.
-const contenders = { fleet: ours, puppeteer: peer, cluster: peer, playwright: peer, raw: peer, held: peer };
+const contenders = {
+    fleet: ours, puppeteer: peer, cluster: peer, playwright: peer, raw: peer, held: peer,
+    'few slots': (name, mode, n) => ours(name, mode, n, 2 * availableParallelism()), unbound: (name, mode, n, flight) => ours(name, mode, n, flight, 0),
+};
 const peers = ['puppeteer', 'cluster', 'playwright'];
 
 /* --- measuring and telling --- */
@@ -215,14 +238,15 @@ async function round(mode, name) {
     onLoaded = (t) => { loaded ||= t; };
     const n = mode === 'first' ? 1 : tasks;
     const before = mode === 'proxied' ? upstream.served() : 0;
-    const r = await contenders[name](name, mode, n, mode === 'first' ? 1 : inFlight);
+    const r = await contenders[name](name, mode, n, { first: 1, offered }[mode] ?? inFlight);
     if (mode === 'proxied' && upstream.served() - before < n)
         throw new Error(`${name}: ${n} pages, but the proxy saw ${upstream.served() - before} requests`);
-    const row = { pages: n / r.seconds, p50: r.p50, p95: r.p95, p99: r.p99, controller: (r.cpu * 1000) / n, browser: (r.browserCpu * 1000) / n, rss: r.rss, first: loaded - r.started };
+    const row = { pages: n / r.seconds, p50: r.p50, p95: r.p95, p99: r.p99, controller: (r.cpu * 1000) / n, browser: (r.browserCpu * 1000) / n, rss: r.rss, pss: r.pss, first: loaded - r.started };
     ((rows[mode] ??= {})[name] ??= []).push(row);
 }
 
-const taking = (mode) => Object.keys(contenders).filter((name) => mode !== 'proxied' || (name !== 'raw' && name !== 'held'));
+const taking = (mode) => mode === 'offered' ? ['fleet', 'few slots', 'unbound', 'puppeteer'] : Object.keys(contenders).filter((name) =>
+    name !== 'few slots' && name !== 'unbound' && (mode !== 'proxied' || (name !== 'raw' && name !== 'held')));
 for (const mode of only) {
     const times = mode === 'first' ? Math.max(rounds, 5) : rounds;
     for (let i = 0; i < times; i++)
@@ -237,7 +261,7 @@ upstream?.stop();
 
 const of = (mode, name, key) => median(rows[mode][name].map((r) => r[key]));
 const pad = (s, n) => String(s).padStart(n);
-for (const mode of only.filter((m) => m !== 'first')) {
+for (const mode of only.filter((m) => m !== 'first' && m !== 'offered')) {
     console.log(`\n${{ fresh: 'a fresh context per task', kept: 'kept contexts', proxied: 'a fresh context per task, behind a proxy with a password', chromium: 'a fresh context per task, new headless' }[mode]}: ${tasks} pages, ${inFlight} in flight, medians of ${rounds} rounds`);
     console.log('             pages/s   p50 / p95 / p99 ms   controller  browser CPU ms/page   controller RSS MB');
     for (const name of taking(mode))
@@ -254,7 +278,7 @@ if (rows.proxied)
     verdict('behind a proxy with a password: against the best peer', of('proxied', 'fleet', 'pages') / best('proxied'), 1.35, true);
 if (rows.chromium)
     verdict('new headless: against the best peer', of('chromium', 'fleet', 'pages') / best('chromium'), 1.3, true);
-for (const mode of only.filter((m) => m !== 'first' && m !== 'proxied'))
+for (const mode of only.filter((m) => m !== 'first' && m !== 'proxied' && m !== 'offered'))
     console.log(`${`${mode}: pages/s against the raw driver, which is ${(of(mode, 'raw', 'pages') / best(mode)).toFixed(2)} of the best peer (${(of(mode, 'held', 'pages') / best(mode)).toFixed(2)} when it holds documents)`.padEnd(104)} ${(of(mode, 'fleet', 'pages') / of(mode, 'raw', 'pages')).toFixed(2)}`);
 if (rows.kept && rows.fresh)
     verdict('kept against own fresh', of('kept', 'fleet', 'pages') / of('fresh', 'fleet', 'pages'), 2, true);
@@ -264,7 +288,15 @@ if (rows.fresh) {
     verdict("resident memory of fleet's processes, MB", of('fresh', 'fleet', 'rss'), 20, false);
 }
 if (rows.first) {
-    for (const name of Object.keys(contenders))
+    for (const name of taking('first'))
         console.log(`process start to first page, ${name}: ${of('first', name, 'first').toFixed(0)} ms`);
     verdict('process start to first page against puppeteer', of('first', 'fleet', 'first') / of('first', 'puppeteer', 'first'), 0.35, false);
+}
+if (rows.offered) {
+    console.log(`\n${offered} tasks offered at a time: ${tasks} pages, medians of ${rounds} rounds\n             pages/s   p50 / p95 / p99 ms   browser CPU ms/page   browser PSS MB`);
+    for (const name of taking('offered'))
+        console.log(`${name.padEnd(11)} ${pad(of('offered', name, 'pages').toFixed(1), 8)}   ${pad(['p50', 'p95', 'p99'].map((k) => of('offered', name, k).toFixed(0)).join(' / '), 18)}   ${pad(of('offered', name, 'browser').toFixed(1), 19)}   ${pad(of('offered', name, 'pss').toFixed(0), 14)}`);
+    verdict('offered: pages/s against slots for 2 a processor', of('offered', 'fleet', 'pages') / of('offered', 'few slots', 'pages'), 0.95, true);
+    verdict("offered: the browser's PSS against puppeteer's", of('offered', 'fleet', 'pss') / of('offered', 'puppeteer', 'pss'), 0.6, false);
+    verdict("offered: the browser's PSS against no bound", of('offered', 'fleet', 'pss') / of('offered', 'unbound', 'pss'), 0.6, false);
 }
