@@ -1,8 +1,6 @@
 /* From the tree of a flow file to its steps. Each step is checked twice over: by its own members
- * here, and the rest by the schema of its op, which is what the gate will check again when the
- * variables are in. Values with {{variables}} are not known yet: where the schema wants a number or
- * one of some words, any will do for the check. */
-#include "browser/flow/flow_internal.h"
+ * here, and the rest by the schema of its op (decode_params.c). */
+#include "browser/flow/decode_internal.h"
 
 #include "browser/doing.h"
 #include "browser/flow/vars.h"
@@ -17,16 +15,7 @@ enum {
     RETRIES_MAX = 20,
     ROUNDS_MAX = 100000,
     ROUNDS_DEFAULT = 1000,
-    NAMES_ROOM = 80,
-};
-
-struct decoding {
-    struct flow *flow;
-    struct arena *arena;
-    struct json_decode *d;
-    size_t root;    /* length of d->path at the flow: steps are named from there */
-    size_t index;   /* of the top-level step at hand */
-    size_t n_steps; /* so far, at any depth */
+    TYPES_ROOM = 80,
 };
 
 static void forget_json(void *arg)
@@ -36,16 +25,13 @@ static void forget_json(void *arg)
     json_destroy(&j);
 }
 
-/* The tree lives as long as the flow. */
-static const struct json *keep(struct decoding *dec, struct json *j)
+const struct json *decode_keep(struct decoding *dec, struct json *j)
 {
     arena_on_reset(dec->arena, forget_json, j);
     return j;
 }
 
-static void warn(struct decoding *dec, const char *fmt, ...) printf_like(2, 3);
-
-static void warn(struct decoding *dec, const char *fmt, ...)
+void decode_warn(struct decoding *dec, const char *fmt, ...)
 {
     struct flow *f = dec->flow;
     char text[256];
@@ -60,155 +46,6 @@ static void warn(struct decoding *dec, const char *fmt, ...)
         f->warnings = arena_array(dec->arena, const char *, WARNINGS_MAX);
     f->warnings[f->n_warnings++] =
         arena_printf(dec->arena, "%s: %s", dec->d->path + dec->root, text);
-}
-
-/* --- members and their names --- */
-
-static bool is_listed(const char *const *names, const char *name)
-{
-    for (; names != NULL && *names != NULL; names++)
-        if (strcmp(*names, name) == 0)
-            return true;
-    return false;
-}
-
-/* The op's parameter for a member: its own name, or what the step's type calls it. */
-static const char *param_of(const struct step_type *t, const char *member)
-{
-    for (const char *const *r = t->renamed; r != NULL && *r != NULL; r += 2)
-        if (strcmp(r[0], member) == 0)
-            return r[1];
-    return member;
-}
-
-static const struct json_field *field_of(const struct op *op, const char *name)
-{
-    for (size_t i = 0; op != NULL && op->params != NULL && i < op->params->n; i++)
-        if (strcmp(op->params->fields[i].name, name) == 0)
-            return &op->params->fields[i];
-    return NULL;
-}
-
-static size_t add_all(const char **out, size_t n, const char *const *names, size_t stride)
-{
-    for (; names != NULL && *names != NULL && n < NAMES_ROOM; names += stride)
-        out[n++] = *names;
-    return n;
-}
-
-/* All members a step of the type may have. */
-static size_t known_names(const struct step_type *t, const struct op *op, const char **out)
-{
-    size_t n = add_all(out, 0, t->own, 1);
-
-    n = add_all(out, n, t->renamed, 2);
-    n = add_all(out, n, step_members, 1);
-    for (size_t i = 0; t->kind == STEP_OP && op != NULL && op->params != NULL &&
-                       i < op->params->n && n < NAMES_ROOM;
-         i++)
-        out[n++] = op->params->fields[i].name;
-    return n;
-}
-
-/* Later versions of Recorder may know more than we do; a slip of the pen is something else. */
-static void check_name(struct decoding *dec, const struct step_type *t, const struct op *op,
-                       const char *name)
-{
-    const char *names[NAMES_ROOM], *near;
-    size_t n = known_names(t, op, names), m;
-
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(names[i], name) == 0)
-            return;
-    near = str_suggest(str_from(name), names, n);
-    if (near != NULL) {
-        m = json_enter(dec->d, name, 0);
-        json_fail(dec->d, NULL, "unknown member of a %s step, did you mean \"%s\"?", t->name, near);
-        json_leave(dec->d, m);
-    } else {
-        warn(dec, "a %s step knows no member \"%s\", which is left out", t->name, name);
-    }
-}
-
-/* --- strings with variables --- */
-
-static void check_strings(struct json_decode *d, const struct json *j)
-{
-    struct err e = ERR_INIT;
-    size_t i = 0;
-
-    if (json_type(j) == JSON_STRING && vars_check(str_from(json_str(j, "")), &e) != STATUS_OK)
-        json_fail(d, NULL, "%s", e.text);
-    for (const struct json *c = json_type(j) >= JSON_ARRAY ? json_first(j) : NULL; c != NULL;
-         c = json_next(c), i++) {
-        size_t m = json_enter(d, json_key(c), i);
-
-        check_strings(d, c);
-        json_leave(d, m);
-    }
-}
-
-/* A value that the field takes, instead of one that is not known before the run. */
-static struct json *stand_in(const struct json_field *f)
-{
-    switch (f->kind) {
-    case JK_BOOL:
-        return json_new_bool(true);
-    case JK_INT:
-    case JK_UINT:
-        return json_new_num((double)(f->min > 0 ? f->min : 0));
-    case JK_DOUBLE:
-        return json_new_num(f->dmin < f->dmax ? f->dmin : 0);
-    default:
-        return json_new_str(str_from(f->names != NULL ? f->names[0] : ""));
-    }
-}
-
-static bool is_late(const struct json_field *f, const struct json *j)
-{
-    bool fixed = f->kind == JK_BOOL || f->kind == JK_INT || f->kind == JK_UINT ||
-                 f->kind == JK_DOUBLE || f->names != NULL || f->kind == JK_ENUM;
-
-    return fixed && json_type(j) == JSON_STRING && vars_has(str_from(json_str(j, "")));
-}
-
-/* What a schema cannot say of a member that it decodes by a function. */
-static bool is_complete(struct decoding *dec, const struct op *op, const struct json *params)
-{
-    static const char *const expected[][2] = {{"selectors", "the selectors of an element"},
-                                              {"key", "the name of a key"}};
-    bool ok = true;
-
-    for (size_t i = 0; i < ARRAY_LEN(expected); i++) {
-        const struct json_field *f = field_of(op, expected[i][0]);
-        char path[32];
-
-        if (f == NULL || !f->required || json_get(params, f->name) != NULL)
-            continue;
-        (void)snprintf(path, sizeof(path), "/%s", f->name);
-        ok = json_fail(dec->d, path, "missing, expected %s", expected[i][1]);
-    }
-    return ok;
-}
-
-/* The op's parameters of a step: in *params as they stand, and checked against its schema. */
-static void decode_params(struct decoding *dec, const struct op *op, const struct json *params)
-{
-    struct json *probe = json_new_object();
-    void *args;
-
-    if (op->params == NULL || !is_complete(dec, op, params)) {
-        json_destroy(&probe);
-        return;
-    }
-    args = arena_alloc(dec->arena, op->params->size);
-    for (const struct json *c = json_first(params); c != NULL; c = json_next(c)) {
-        const struct json_field *f = field_of(op, json_key(c));
-
-        json_add(probe, json_key(c), f != NULL && is_late(f, c) ? stand_in(f) : json_dup(c));
-    }
-    (void)json_decode(dec->d, op->params, probe, args);
-    keep(dec, probe); /* args may point into it, and nobody reads them */
 }
 
 /* --- values of the step's own members --- */
@@ -280,7 +117,7 @@ static void decode_accept(struct decoding *dec, const struct json *j, struct flo
         json_fail(dec->d, NULL, "found %s, expected an array of HTTP statuses",
                   json_type_name(json_type(list)));
     if (json_type(list) == JSON_ARRAY) {
-        s->accept_status = keep(dec, json_dup(list));
+        s->accept_status = decode_keep(dec, json_dup(list));
         s->accept_4xx = true;
     }
     json_leave(dec->d, m);
@@ -290,7 +127,7 @@ static void decode_accept(struct decoding *dec, const struct json *j, struct flo
 
 static bool asks_for(const struct op *op, const char *name)
 {
-    const struct json_field *f = field_of(op, name);
+    const struct json_field *f = op_field(op, name);
 
     return f != NULL && f->kind == JK_FN;
 }
@@ -319,21 +156,6 @@ static void decode_place(struct decoding *dec, const struct json *j, struct flow
 static void decode_steps(struct decoding *dec, const struct json *j, const char *name, bool top,
                          struct flow_steps *out);
 
-/* The members that are the op's, under the op's names. */
-static struct json *op_params(const struct step_type *t, const struct op *op, const struct json *j)
-{
-    struct json *params = json_new_object();
-
-    for (const struct json *c = json_first(j); c != NULL; c = json_next(c)) {
-        const char *name = param_of(t, json_key(c));
-
-        if (json_type(c) != JSON_NULL && strcmp(json_key(c), "type") != 0 &&
-            !is_listed(t->own, json_key(c)) && field_of(op, name) != NULL)
-            json_add(params, name, json_dup(c));
-    }
-    return params;
-}
-
 /* What page.check is to look at: an expression by itself, or an object. */
 static void decode_condition(struct decoding *dec, const struct json *j, struct flow_step *s)
 {
@@ -349,9 +171,9 @@ static void decode_condition(struct decoding *dec, const struct json *j, struct 
         json_fail(dec->d, NULL, "found %s, expected an expression or an object of conditions",
                   json_type_name(json_type(j)));
     }
-    check_strings(dec->d, params);
+    decode_strings(dec->d, params);
     decode_params(dec, check, params);
-    s->condition = keep(dec, params);
+    s->condition = decode_keep(dec, params);
 }
 
 static void decode_if(struct decoding *dec, const struct json *j, struct flow_step *s)
@@ -360,10 +182,10 @@ static void decode_if(struct decoding *dec, const struct json *j, struct flow_st
     struct json *params = json_new_object();
 
     for (const struct json *c = json_first(j); c != NULL; c = json_next(c))
-        if (strcmp(json_key(c), "message") != 0 && field_of(check, json_key(c)) != NULL)
+        if (strcmp(json_key(c), "message") != 0 && op_field(check, json_key(c)) != NULL)
             json_add(params, json_key(c), json_dup(c));
     decode_params(dec, check, params);
-    s->condition = keep(dec, params);
+    s->condition = decode_keep(dec, params);
     decode_steps(dec, json_get(j, "steps"), "steps", false, &s->body);
     if (json_get(j, "else") != NULL)
         decode_steps(dec, json_get(j, "else"), "else", false, &s->otherwise);
@@ -407,7 +229,7 @@ static void decode_paginate(struct decoding *dec, const struct json *j, struct f
         if (strcmp(json_key(c), "frame") == 0 || strcmp(json_key(c), "timeout") == 0)
             json_add(params, json_key(c), json_dup(c));
     json_add_bool(params, "await_change", true);
-    s->params = keep(dec, params);
+    s->params = decode_keep(dec, params);
     s->max = (uint32_t)get_int(dec, j, "max", 1, ROUNDS_MAX, ROUNDS_DEFAULT);
     decode_steps(dec, json_get(j, "steps"), "steps", false, &s->body);
 }
@@ -424,10 +246,10 @@ static void decode_element(struct decoding *dec, const struct json *j, struct fl
         return;
     params = json_add(json_new_object(), "selectors", json_dup(sel));
     for (const struct json *c = json_first(j); c != NULL; c = json_next(c))
-        if (field_of(find, json_key(c)) != NULL && json_get(params, json_key(c)) == NULL)
+        if (op_field(find, json_key(c)) != NULL && json_get(params, json_key(c)) == NULL)
             json_add(params, json_key(c), json_dup(c));
     decode_params(dec, find, params);
-    s->find = keep(dec, params);
+    s->find = decode_keep(dec, params);
 }
 
 static bool is_browser_page(const char *url)
@@ -445,7 +267,7 @@ static void decode_navigate(struct decoding *dec, const struct json *j, struct f
     if (url == NULL)
         return;
     if (is_browser_page(url)) {
-        warn(dec, "navigate to \"%s\" is left out: only targets are visited", url);
+        decode_warn(dec, "navigate to \"%s\" is left out: only targets are visited", url);
         s->type = step_type_find("customStep");
         return;
     }
@@ -510,11 +332,11 @@ static void decode_known(struct decoding *dec, const struct json *j, struct flow
     for (const struct json *c = json_first(j); c != NULL; c = json_next(c)) {
         size_t m;
 
-        check_name(dec, t, op, json_key(c));
+        decode_name(dec, t, op, json_key(c));
         if (strcmp(json_key(c), "steps") == 0 || strcmp(json_key(c), "else") == 0)
             continue; /* their strings are checked with them */
         m = json_enter(dec->d, json_key(c), 0);
-        check_strings(dec->d, c);
+        decode_strings(dec->d, c);
         json_leave(dec->d, m);
     }
     s->op = op;
@@ -533,26 +355,26 @@ static void decode_known(struct decoding *dec, const struct json *j, struct flow
     if (t->kind != STEP_OP)
         return;
     if (s->type == t) {
-        struct json *params = op_params(t, op, j);
+        struct json *params = decode_op_params(t, op, j);
 
         json_destroy(&(struct json *){json_take(params, "timeout")});
-        if (s->timeout_ms > 0 && field_of(op, "timeout") != NULL)
+        if (s->timeout_ms > 0 && op_field(op, "timeout") != NULL)
             json_add_num(params, "timeout", (double)s->timeout_ms);
         json_destroy(&(struct json *){json_take(params, "frame")});
-        if (field_of(op, "frame") != NULL && field_of(op, "frame")->kind == JK_FN &&
+        if (op_field(op, "frame") != NULL && op_field(op, "frame")->kind == JK_FN &&
             json_get(j, "frame") != NULL)
             json_add(params, "frame", json_dup(json_get(j, "frame")));
-        s->params = keep(dec, params);
+        s->params = decode_keep(dec, params);
         decode_params(dec, op, params);
     }
 }
 
 static void unknown_type(struct decoding *dec, const char *name)
 {
-    const char *names[NAMES_ROOM], *near;
+    const char *names[TYPES_ROOM], *near;
     size_t n = 0;
 
-    for (; n < n_step_types && n < NAMES_ROOM; n++)
+    for (; n < n_step_types && n < TYPES_ROOM; n++)
         names[n] = step_types[n].name;
     near = str_suggest(str_from(name), names, n);
     if (near != NULL)
@@ -622,7 +444,7 @@ static void imply_navigate(struct decoding *dec)
     size_t i = 0;
 
     if (steps->n == 0)
-        warn(dec, "there are no steps: the page is taken to the row's URL, and that is all");
+        decode_warn(dec, "there are no steps: the page is taken to the row's URL, and that is all");
     while (i < steps->n && (steps->v[i].type->no_page || steps->v[i].type->kind == STEP_NOTHING) &&
            json_get(steps->v[i].params, "expression") == NULL)
         i++;
@@ -633,7 +455,7 @@ static void imply_navigate(struct decoding *dec)
     steps->v[i] = (struct flow_step){
         .type = step_type_find("navigate"),
         .op = step_op_find("page.navigate"),
-        .params = keep(dec, json_add_str(json_new_object(), "url", "{{row.url}}")),
+        .params = decode_keep(dec, json_add_str(json_new_object(), "url", "{{row.url}}")),
         .path = steps->n > 0 ? steps->v[i + 1].path : "/steps",
         .index = i,
         .implied = true,
@@ -654,7 +476,7 @@ static void check_flow_members(struct decoding *dec, const struct json *j)
         if (known)
             continue;
         if (near == NULL) {
-            warn(dec, "a flow knows no member \"%s\", which is left out", json_key(c));
+            decode_warn(dec, "a flow knows no member \"%s\", which is left out", json_key(c));
             continue;
         }
         m = json_enter(dec->d, json_key(c), 0);
