@@ -452,11 +452,6 @@ void handoffs_destroy(struct handoffs **hp)
     free(h);
 }
 
-const char *handoffs_address(const struct handoffs *h)
-{
-    return h->address != NULL ? h->address : "";
-}
-
 /* --- pages --- */
 
 /* The token is told to nobody who keeps what is told: reports and logs are shown to others. */

@@ -36,8 +36,6 @@ struct handoffs *handoffs_create(const struct handoffs_opts *o);
 void handoffs_close(struct handoffs *h, void (*closed)(void *arg), void *arg);
 /** After closed. Sets *h to NULL; NULL is fine. */
 void handoffs_destroy(struct handoffs **h);
-/** The address with its token; "" while nothing listens. Borrowed. */
-const char *handoffs_address(const struct handoffs *h);
 
 struct handoff_opts {
     struct page *page; /* stays until handoff_close */

@@ -69,8 +69,6 @@ extern const struct catalog_screen catalog_screens[];
 extern const size_t catalog_n_screens;
 extern const struct catalog_count catalog_cores[];
 extern const size_t catalog_n_cores;
-extern const struct catalog_locale catalog_locales[];
-extern const size_t catalog_n_locales;
 extern const struct catalog_phone catalog_phones[];
 extern const size_t catalog_n_phones;
 extern const struct catalog_os catalog_oses[OS_COUNT];

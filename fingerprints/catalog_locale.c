@@ -1,7 +1,7 @@
 /* Locales with their languages and zones. */
 #include "fingerprints/catalog.h"
 
-const struct catalog_locale catalog_locales[] = {
+static const struct catalog_locale locales[] = {
     {"en-US",
      "en-US",
      "en-US,en",
@@ -41,21 +41,20 @@ const struct catalog_locale catalog_locales[] = {
     {"tr-TR", "tr", "tr-TR,tr,en-US,en", "tr", {"Europe/Istanbul", NULL}, 2},
     {"uk-UA", "uk", "uk-UA,uk,en-US,en", "ua", {"Europe/Kyiv", NULL}, 1},
 };
-const size_t catalog_n_locales = ARRAY_LEN(catalog_locales);
 
 const struct catalog_locale *catalog_locale_find(struct str tag)
 {
-    for (size_t i = 0; i < catalog_n_locales; i++) {
-        struct str t = str_from(catalog_locales[i].tag);
+    for (size_t i = 0; i < ARRAY_LEN(locales); i++) {
+        struct str t = str_from(locales[i].tag);
 
         if (str_eq_nocase(t, tag))
-            return &catalog_locales[i];
+            return &locales[i];
     }
-    for (size_t i = 0; i < catalog_n_locales; i++) {
-        struct str rest = str_from(catalog_locales[i].tag);
+    for (size_t i = 0; i < ARRAY_LEN(locales); i++) {
+        struct str rest = str_from(locales[i].tag);
 
         if (str_eq_nocase(str_cut(&rest, '-'), tag))
-            return &catalog_locales[i];
+            return &locales[i];
     }
     return NULL;
 }
@@ -64,17 +63,17 @@ const struct catalog_locale *catalog_country_find(struct str country)
 {
     const struct catalog_locale *best = NULL;
 
-    for (size_t i = 0; i < catalog_n_locales; i++)
-        if (str_eq_nocase(country, str_from(catalog_locales[i].country)) &&
-            (best == NULL || catalog_locales[i].weight > best->weight))
-            best = &catalog_locales[i];
+    for (size_t i = 0; i < ARRAY_LEN(locales); i++)
+        if (str_eq_nocase(country, str_from(locales[i].country)) &&
+            (best == NULL || locales[i].weight > best->weight))
+            best = &locales[i];
     return best;
 }
 
 bool catalog_zone_in(struct str country, struct str zone)
 {
-    for (size_t i = 0; i < catalog_n_locales; i++) {
-        const struct catalog_locale *l = &catalog_locales[i];
+    for (size_t i = 0; i < ARRAY_LEN(locales); i++) {
+        const struct catalog_locale *l = &locales[i];
 
         if (!str_eq_nocase(country, str_from(l->country)))
             continue;

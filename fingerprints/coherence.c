@@ -447,12 +447,6 @@ size_t coherence_count(void)
     return ARRAY_LEN(rules);
 }
 
-void coherence_rule(size_t i, const char **name, const char **reason)
-{
-    *name = rules[i].name;
-    *reason = rules[i].reason;
-}
-
 const char *coherence_mark(uint32_t mark)
 {
     switch (mark) {

@@ -25,9 +25,8 @@ typedef void contradiction_fn(void *arg, const struct contradiction *c);
 size_t coherence_check(const struct identity *id, const struct coherence_machine *m,
                        contradiction_fn *fn, void *arg);
 
-/** Rules there are, and the name and reason of one: for documentation. */
+/** How many rules there are. */
 size_t coherence_count(void);
-void coherence_rule(size_t i, const char **name, const char **reason);
 
 /** What the identity names and the machine's rendering cannot show: the sentence of the bit `mark`
  * (IDENTITY_MARK_*), NULL when there is no such bit. */

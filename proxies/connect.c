@@ -32,7 +32,8 @@ static const struct {
     {505, STATUS_PROXY_FAILED, "the proxy does not know the HTTP version"},
 };
 
-enum status connect_http_meaning(int code, const char **text)
+/* Of an answer to a CONNECT, or to a request whose answer the proxy itself made. */
+static enum status http_meaning(int code, const char **text)
 {
     for (size_t i = 0; i < ARRAY_LEN(http_meanings); i++) {
         if (http_meanings[i].code == code) {
@@ -79,7 +80,8 @@ static const struct {
     {STATUS_PROXY_FAILED, "the proxy does not know the kind of address"},
 };
 
-enum status connect_socks_meaning(int reply, const char **text)
+/* Of a reply of RFC 1928 §6. */
+static enum status socks_meaning(int reply, const char **text)
 {
     if (reply < 0 || reply >= (int)ARRAY_LEN(socks_meanings)) {
         *text = "the proxy gave an unknown reply";
@@ -257,7 +259,7 @@ static enum connect_state step_http(struct connect *c, struct err *e)
     c->scanned = 0;
     if (r.interim && ++c->interim <= CONNECT_INTERIM_MAX)
         return CONNECT_MORE;
-    s = connect_http_meaning(r.status, &text);
+    s = http_meaning(r.status, &text);
     if (s != STATUS_OK)
         return fail(c, s, text, e);
     c->state = CONNECT_DONE;
@@ -334,7 +336,7 @@ static enum connect_state step_reply(struct connect *c, struct err *e)
         return fail(c, STATUS_PROXY_FAILED, "the proxy does not speak SOCKS5", e);
     if (c->in.len >= 2 && b[1] != 0) { /* a refusal counts at once, however short it is */
         c->peer_code = b[1];
-        s = connect_socks_meaning(b[1], &text);
+        s = socks_meaning(b[1], &text);
         return fail(c, s, text, e);
     }
     if (c->in.len < REPLY_HEAD)

@@ -52,13 +52,8 @@ static inline struct str connect_out(const struct connect *c)
 /** Wipes and frees. */
 void connect_end(struct connect *c);
 
-/** What the answer `code` of an HTTP proxy to a CONNECT, or to a request whose answer the proxy
- * itself made, means; OK for 2xx. Static text. */
-enum status connect_http_meaning(int code, const char **text);
 /** An answer to a request that went to an HTTP proxy as a whole: is it the proxy's refusal of the
  * credentials? 407; and a 401 that tinyproxy (1.11) gives in its own name when they are wrong. */
 bool connect_is_refusal(struct str head, int code);
-/** What a reply of RFC 1928 §6 means; OK for 0. Static text. */
-enum status connect_socks_meaning(int reply, const char **text);
 
 #endif

@@ -28,7 +28,7 @@ static const struct {
     [PROXY_SOCKS5] = {"socks5", 1080},
 };
 
-const char *proxy_scheme_name(enum proxy_scheme s)
+static const char *scheme_name(enum proxy_scheme s)
 {
     BUG_ON(s >= PROXY_SCHEME_COUNT);
     return schemes[s].name;
@@ -171,7 +171,7 @@ static char *make_label(const struct proxy *p, bool tagged)
     size_t cap = strlen(p->host) + PROXY_ID_MAX + 32;
     char *label = xcalloc(1, cap);
 
-    snprintf(label, cap, "%s://%s%s%s:%u%s%s", proxy_scheme_name(p->scheme), v6 ? "[" : "", p->host,
+    snprintf(label, cap, "%s://%s%s%s:%u%s%s", scheme_name(p->scheme), v6 ? "[" : "", p->host,
              v6 ? "]" : "", p->port, tagged ? "#" : "", tagged ? p->id : "");
     return label;
 }

@@ -62,8 +62,6 @@ const char *proxy_id(const struct proxy *p);
  */
 const char *proxy_label(const struct proxy *p);
 enum proxy_scheme proxy_scheme(const struct proxy *p);
-/** "http", "https", "socks5". Static. */
-const char *proxy_scheme_name(enum proxy_scheme s);
 /** Name or address, lower case, IPv6 without brackets. */
 const char *proxy_host(const struct proxy *p);
 uint16_t proxy_port(const struct proxy *p);

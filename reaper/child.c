@@ -18,26 +18,12 @@
 #include "reaper/spec.h"
 #include "reaper/sweep.h"
 
-static const char *const kind_names[] = {
-    [REAPER_BROWSER] = "browser",
-    [REAPER_AUTOMATION] = "automation",
-    [REAPER_PROXY] = "proxy",
-    [REAPER_SITE] = "site",
-};
-_Static_assert(ARRAY_LEN(kind_names) == REAPER_KIND_COUNT, "a name for each kind");
-
 static const char *const cause_names[] = {
     [REAPER_CAUSE_EXITED] = "exited", [REAPER_CAUSE_ASKED] = "asked", [REAPER_CAUSE_TERM] = "term",
     [REAPER_CAUSE_KILL] = "kill",     [REAPER_CAUSE_OOM] = "oom",     [REAPER_CAUSE_LOST] = "lost",
     [REAPER_CAUSE_FAILED] = "failed",
 };
 _Static_assert(ARRAY_LEN(cause_names) == REAPER_CAUSE_COUNT, "a name for each cause");
-
-const char *reaper_kind_name(enum reaper_kind k)
-{
-    BUG_ON((unsigned)k >= REAPER_KIND_COUNT);
-    return kind_names[k];
-}
 
 const char *reaper_cause_name(enum reaper_cause c)
 {
@@ -457,28 +443,7 @@ void reaper_child_kill(struct reaper_child *c)
     move(c, LADDER_ON_KILL);
 }
 
-void reaper_child_signal(struct reaper_child *c, int signum)
-{
-    if (c->started && !c->exited)
-        send_signal(c, signum);
-}
-
-const char *reaper_child_name(const struct reaper_child *c)
-{
-    return c->name;
-}
-
-enum reaper_kind reaper_child_kind(const struct reaper_child *c)
-{
-    return c->kind;
-}
-
 pid_t reaper_child_pid(const struct reaper_child *c)
 {
     return c->started ? c->pid : 0;
-}
-
-uint32_t reaper_child_layers(const struct reaper_child *c)
-{
-    return c->layers;
 }

@@ -69,7 +69,6 @@ enum reaper_kind {
     REAPER_SITE,
     REAPER_KIND_COUNT
 };
-const char *reaper_kind_name(enum reaper_kind k); /* "browser" */
 
 enum reaper_sandbox {
     REAPER_SANDBOX_REQUIRE, /* refused (ENVIRONMENT) when a layer of REAPER_LAYERS_REQUIRED cannot
@@ -232,13 +231,8 @@ must_check enum status reaper_launch(struct reaper *r, const struct reaper_spec 
 void reaper_child_stop(struct reaper_child *c, uint64_t grace_ms);
 /** Ends it at once: all its processes get SIGKILL from the kernel. */
 void reaper_child_kill(struct reaper_child *c);
-/** Sends a signal to the program alone (not its descendants). Ignored when it does not run. */
-void reaper_child_signal(struct reaper_child *c, int signum);
 
-const char *reaper_child_name(const struct reaper_child *c);
-enum reaper_kind reaper_child_kind(const struct reaper_child *c);
-pid_t reaper_child_pid(const struct reaper_child *c);       /* 0 until started */
-uint32_t reaper_child_layers(const struct reaper_child *c); /* 0 until started */
+pid_t reaper_child_pid(const struct reaper_child *c); /* 0 until started */
 
 /* --- checks --- */
 

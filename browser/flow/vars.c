@@ -520,8 +520,10 @@ enum status vars_text(const struct vars *v, struct arena *a, struct str text, bo
     return s;
 }
 
-enum status vars_value(const struct vars *v, struct arena *a, struct str text, struct json **out,
-                       struct err *e)
+/* When the text is one variable and nothing else, its value; otherwise a string with vars_text. The
+ * caller owns *out. */
+static enum status vars_value(const struct vars *v, struct arena *a, struct str text,
+                              struct json **out, struct err *e)
 {
     struct str rest = text;
     struct piece p;

@@ -32,10 +32,6 @@ bool vars_has(struct str text);
  * lists what there is. *out lives in the arena. */
 must_check enum status vars_text(const struct vars *v, struct arena *a, struct str text,
                                  bool script, const char **out, struct err *e);
-/** When the text is one variable and nothing else, its value; otherwise a string with vars_text.
- * The caller owns *out. */
-must_check enum status vars_value(const struct vars *v, struct arena *a, struct str text,
-                                  struct json **out, struct err *e);
 /** A copy of the tree in which all strings are expanded; `typed`: strings that are one variable
  * become its value. The caller owns *out. */
 must_check enum status vars_tree(const struct vars *v, struct arena *a, const struct json *j,

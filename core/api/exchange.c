@@ -22,7 +22,7 @@ void pairs_add(struct arena *a, struct pairs *p, const char *name, const char *v
     p->v[p->n++] = (struct name_value){name, value};
 }
 
-const char *pairs_find(const struct pairs *p, const char *name)
+static const char *pairs_find(const struct pairs *p, const char *name)
 {
     for (size_t i = 0; i < p->n; i++) {
         if (strcmp(p->v[i].name, name) == 0)
@@ -162,11 +162,6 @@ enum status exchange_query_u64(const struct exchange *x, const char *name, uint6
                    name, (int)str_head(str_from(text), 64).len, text, min, max);
 }
 
-bool exchange_is_upgrade(const struct exchange *x)
-{
-    return x->upgrade;
-}
-
 struct arena *exchange_arena(struct exchange *x)
 {
     return x->arena;
@@ -175,11 +170,6 @@ struct arena *exchange_arena(struct exchange *x)
 struct server *exchange_server(const struct exchange *x)
 {
     return x->server;
-}
-
-struct loop *exchange_loop(const struct exchange *x)
-{
-    return x->server->opts.loop;
 }
 
 const char *exchange_token(const struct exchange *x)

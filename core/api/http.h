@@ -111,12 +111,9 @@ must_check enum status exchange_check_query(const struct exchange *x, const char
 must_check enum status exchange_query_u64(const struct exchange *x, const char *name, uint64_t min,
                                           uint64_t max, uint64_t otherwise, uint64_t *out,
                                           struct err *e);
-/** The request asks for a WebSocket. */
-bool exchange_is_upgrade(const struct exchange *x);
 /** Memory that lives as long as the exchange. */
 struct arena *exchange_arena(struct exchange *x);
 struct server *exchange_server(const struct exchange *x);
-struct loop *exchange_loop(const struct exchange *x);
 
 /* --- the answer: exactly one for each exchange, from its handler or later; `x` must not be used
  *     afterwards. An exchange whose client has gone is still answered; it goes nowhere --- */

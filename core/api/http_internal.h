@@ -103,7 +103,6 @@ struct exchange *http_exchange_create(struct conn *c, enum http_method m,
 /** Frees it when it has been answered; otherwise its client has gone. */
 void exchange_leave(struct exchange *x);
 void pairs_add(struct arena *a, struct pairs *p, const char *name, const char *value);
-const char *pairs_find(const struct pairs *p, const char *name);
 /** `before`, and the route; true: the handler may run once the body is there. */
 must_check bool exchange_find_route(struct exchange *x);
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "core/base/file.h"
 
@@ -15,7 +16,10 @@ enum { BACKLOG = 512, SOCKET_MODE = 0600 };
 
 /* --- Unix --- */
 
-enum status unix_address(const char *path, struct sockaddr_un *out, int *dir_fd, struct err *e)
+/* The address of a socket at `path`, also when that is longer than an address holds: then it goes
+ * through /proc/self/fd and *dir_fd is open (to be closed after bind or connect), otherwise -1. */
+static enum status unix_address(const char *path, struct sockaddr_un *out, int *dir_fd,
+                                struct err *e)
 {
     cleanup_free char *dir = NULL;
     const char *base = strrchr(path, '/');

@@ -5,7 +5,6 @@
 
 #include <stdint.h>
 #include <sys/types.h>
-#include <sys/un.h>
 
 #include "core/base/err.h"
 
@@ -26,10 +25,6 @@ must_check enum status listener_open_tcp(const char *host, uint16_t port, struct
 /** Closes, and removes the socket's file if it is still the one that was made. */
 void listener_close(struct listener *l);
 
-/** The address of a socket at `path`, also when that is longer than an address holds: then it goes
- *  through /proc/self/fd and *dir_fd is open (close it after bind or connect), otherwise -1. */
-must_check enum status unix_address(const char *path, struct sockaddr_un *out, int *dir_fd,
-                                    struct err *e);
 /** A connection to a Unix socket; *pid (may be NULL) is the process at its other end, 0 when that
  *  is not known. NOT_FOUND: nothing is there; UNAVAILABLE: nobody listens. Blocking descriptor. */
 must_check enum status unix_connect(const char *path, int *fd, pid_t *pid, struct err *e);

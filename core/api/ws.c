@@ -134,7 +134,7 @@ void ws_end(struct ws *w)
 static void on_ping_time(struct loop_timer *t)
 {
     struct ws *w = container_of(t, struct ws, pinger);
-    uint64_t silent = ws_silent_ms(w), wait;
+    uint64_t silent = loop_now_ms(loop_of(w)) - w->heard_ms, wait;
 
     if (w->closing) { /* its time is over */
         http_conn_kill(w->conn);
@@ -160,11 +160,6 @@ static void ws_heard(struct ws *w)
 {
     w->heard_ms = loop_now_ms(loop_of(w));
     w->pinged = false;
-}
-
-uint64_t ws_silent_ms(const struct ws *w)
-{
-    return loop_now_ms(loop_of(w)) - w->heard_ms;
 }
 
 /* --- receiving --- */

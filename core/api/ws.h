@@ -60,7 +60,5 @@ void ws_pause(struct ws *w, bool paused);
 /** What is queued is sent first (for at most 5 s), then the close frame; on_close follows with this
  *  code. `reason` at most 123 bytes are sent. Harmless the second time. */
 void ws_close(struct ws *w, unsigned code, const char *reason);
-/** Milliseconds since the last frame from the peer. */
-uint64_t ws_silent_ms(const struct ws *w);
 
 #endif

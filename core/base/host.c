@@ -123,7 +123,8 @@ static size_t longest_zeros(const unsigned group[8], size_t *len)
     return best;
 }
 
-size_t ip6_print(const unsigned char addr[16], char *out, size_t size)
+/* As WHATWG URL and RFC 5952 §4 write it, v4-mapped in hexadecimal too. Returns the length. */
+static size_t ip6_print(const unsigned char addr[16], char *out, size_t size)
 {
     unsigned group[8];
     size_t zeros, n_zeros, at = 0;

@@ -23,9 +23,6 @@ enum ip4 { IP4_NOT, IP4_BAD, IP4_OK };
  * decimal, octal or hexadecimal. NOT: a name; BAD: its last label is a number, so it is neither an
  * address nor a name. *out is in host order. */
 enum ip4 ip4_parse(struct str s, uint32_t *out);
-/** Text of 16 bytes in network order as WHATWG and RFC 5952 §4 write it, v4-mapped in hexadecimal
- * too. Returns the length. */
-size_t ip6_print(const unsigned char addr[16], char *out, size_t size);
 
 /** The byte that the two hexadecimal digits at p stand for, or -1. */
 int hex_pair(const char *p);

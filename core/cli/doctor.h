@@ -21,7 +21,6 @@ struct doctor_row {
 void doctor_add(struct doctor *d, const struct doctor_row *row);
 /** For the names in it, which live as long as the report. */
 struct arena *doctor_arena(struct doctor *d);
-const char *doctor_state_dir(const struct doctor *d);
 /** Absolute path of a program in PATH, or NULL. */
 const char *doctor_find_program(struct doctor *d, const char *name);
 

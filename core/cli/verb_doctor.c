@@ -63,11 +63,6 @@ struct arena *doctor_arena(struct doctor *d)
     return d->arena;
 }
 
-const char *doctor_state_dir(const struct doctor *d)
-{
-    return cli_state_dir(d->cli);
-}
-
 const char *doctor_find_program(struct doctor *d, const char *name)
 {
     /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody writes the environment */

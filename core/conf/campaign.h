@@ -32,16 +32,7 @@ enum group_by { GROUP_HOST, GROUP_SITE };
 enum har_kept { HAR_KEPT_OFF, HAR_KEPT_OMIT, HAR_KEPT_EMBED };
 enum console_kept { CONSOLE_KEPT_OFF, CONSOLE_KEPT_ERRORS, CONSOLE_KEPT_ALL };
 
-/* Names of the enumerators above, NULL-terminated. */
-extern const char *const coordinator_names[],
-    *const isolation_names[],
-        *const browser_names[], *const context_names[],
-                                    *const sandbox_names[],
-                                        *const enforce_names[],
-                                            *const blocked_names[],
-                                                *const sign_names[], *const group_names[],
-                                                                         *const har_names[],
-                                                                             *const console_names[];
+extern const char *const coordinator_names[]; /* of enum coordinator; ended by NULL */
 
 enum {
     CONF_TARGETS_MAX = 1000000, /* rows of a target list */
@@ -84,8 +75,6 @@ struct conf_rotate {
     uint32_t every_tasks; /* attempts of tasks it ran; 0: never */
     struct json_strs on;  /* reputation hits: rotate_hit_names */
 };
-extern const char *const rotate_hit_names[];
-extern const char *const none_names[]; /* of enum on_none */
 
 struct conf_members {
     uint32_t count;   /* default 1; 0: all that the store has of the tag */

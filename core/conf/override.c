@@ -58,7 +58,8 @@ char *override_flag_name(const char *path, char out[JSON_PATH_MAX])
     return out;
 }
 
-char *override_env_name(const char *path, char out[JSON_PATH_MAX])
+/* "FLEET_LIMITS_MAX_REQUESTS"; returns out. */
+static char *env_name(const char *path, char out[JSON_PATH_MAX])
 {
     size_t i = (size_t)snprintf(out, JSON_PATH_MAX, "FLEET_");
 
@@ -79,7 +80,7 @@ static void key_add(void *arg, const char *path, const struct json_field *f)
     o->keys[o->n] = (struct key){
         .path = xstrdup(path),
         .flag = xstrdup(flag),
-        .env = xstrdup(override_env_name(path, name)),
+        .env = xstrdup(env_name(path, name)),
         .field = f,
     };
     o->flags[o->n] = o->keys[o->n].flag;

@@ -47,8 +47,7 @@ const struct override *overrides_at(const struct overrides *o, const char *path)
 /** Calls fn for each leaf of a schema in order: its path "/a/b", its field. */
 void schema_walk(const struct json_schema *schema,
                  void (*fn)(void *arg, const char *path, const struct json_field *f), void *arg);
-/** "/limits/max_requests" -> "limits.max-requests" / "FLEET_LIMITS_MAX_REQUESTS"; returns out. */
+/** "/limits/max_requests" -> "limits.max-requests"; returns out. */
 char *override_flag_name(const char *path, char out[JSON_PATH_MAX]);
-char *override_env_name(const char *path, char out[JSON_PATH_MAX]);
 
 #endif

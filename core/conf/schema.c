@@ -3,19 +3,20 @@
 #include "core/conf/conf_internal.h"
 #include "core/guard/hook.h"
 
+/* Of the enumerators in campaign.h, in their order. */
 const char *const coordinator_names[] = {"batch", "broadcast", "plan", "pipeline", NULL};
-const char *const isolation_names[] = {"process", "context", NULL};
-const char *const browser_names[] = {"auto", "chromium", "headless-shell", NULL};
-const char *const context_names[] = {"kept", "fresh", NULL};
-const char *const sandbox_names[] = {"require", "prefer", "off", NULL};
-const char *const enforce_names[] = {"hold", "charge", NULL};
-const char *const blocked_names[] = {"end", "wait", NULL};
-const char *const sign_names[] = {"each", "checkpoint", NULL};
-const char *const none_names[] = {"wait", "fail", NULL};
-const char *const group_names[] = {"host", "site", NULL};
-const char *const rotate_hit_names[] = {"429", "403", "captcha", NULL};
-const char *const har_names[] = {"off", "omit", "embed", NULL};
-const char *const console_names[] = {"off", "errors", "all", NULL};
+static const char *const isolation_names[] = {"process", "context", NULL};
+static const char *const browser_names[] = {"auto", "chromium", "headless-shell", NULL};
+static const char *const context_names[] = {"kept", "fresh", NULL};
+static const char *const sandbox_names[] = {"require", "prefer", "off", NULL};
+static const char *const enforce_names[] = {"hold", "charge", NULL};
+static const char *const blocked_names[] = {"end", "wait", NULL};
+static const char *const sign_names[] = {"each", "checkpoint", NULL};
+static const char *const none_names[] = {"wait", "fail", NULL};
+static const char *const group_names[] = {"host", "site", NULL};
+static const char *const rotate_hit_names[] = {"429", "403", "captcha", NULL};
+static const char *const har_names[] = {"off", "omit", "embed", NULL};
+static const char *const console_names[] = {"off", "errors", "all", NULL};
 
 enum { DAY_MS = 24 * 60 * 60 * 1000, WEEK_MS = 7 * DAY_MS, HANDOFF_DEFAULT_MS = 300000 };
 

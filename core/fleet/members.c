@@ -26,7 +26,10 @@ static enum status seed_make(const char *path, struct buf *out, struct err *e)
     return file_replace(path, buf_str(out), 0600, e);
 }
 
-enum status members_seed(struct arena *a, const char *state_dir, const char **out, struct err *e)
+/* The seed of identities where the campaign names none: made when absent, so that a campaign run
+ * again has the same members. */
+static enum status state_dir_seed(struct arena *a, const char *state_dir, const char **out,
+                                  struct err *e)
 {
     cleanup_free char *path = file_join(state_dir, "identity.seed");
     struct buf text = BUF_INIT(SEED_FILE_MAX);
@@ -229,7 +232,7 @@ enum status members_create(struct arena *a, const struct members_env *env, struc
     if (env->conf->members.store)
         s = keeper_open(a, kept, &n, &out->keeper, e);
     else if (!out->seed)
-        s = members_seed(a, env->state_dir, &out->seed, e);
+        s = state_dir_seed(a, env->state_dir, &out->seed, e);
     if (s == STATUS_OK)
         s = tls_make(kept, &out->tls, e);
     if (s != STATUS_OK) {

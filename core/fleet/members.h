@@ -53,9 +53,4 @@ must_check enum status members_identity(const struct members *all, struct arena 
 /** Closes forwarders and frees cookie jars. No request may be under way. */
 void members_destroy(struct members *m);
 
-/** The seed of identities where the campaign names none: `<state_dir>/identity.seed`, made when
- * absent, so that a campaign run again has the same members. */
-must_check enum status members_seed(struct arena *a, const char *state_dir, const char **out,
-                                    struct err *e);
-
 #endif

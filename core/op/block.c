@@ -191,7 +191,7 @@ void block_selectors(const struct block_conf *c, struct buf *out)
 
 /* --- as campaigns write it --- */
 
-const char *const block_reaction_names[] = {"count", "stop", "slow", "handoff", NULL};
+static const char *const reaction_names[] = {"count", "stop", "slow", "handoff", NULL};
 
 static void rule_check(struct json_decode *d, void *obj)
 {
@@ -253,7 +253,7 @@ static void conf_check(struct json_decode *d, void *obj)
 }
 
 static const struct json_field conf_fields[] = {
-    {JF_COMMON(struct block_conf, on_detected), .kind = JK_ENUM, .names = block_reaction_names,
+    {JF_COMMON(struct block_conf, on_detected), .kind = JK_ENUM, .names = reaction_names,
      .doc = "what a CAPTCHA or block page leads to: count: a failure, as the target's breaker "
             "counts them; stop: the breaker opens at once; slow: the target's rate is halved for "
             "everybody; handoff: the member waits for a person, who sees its page at the address "

@@ -33,7 +33,6 @@ enum block_reaction {
     BLOCK_SLOW,    /* its rate is halved for everybody, as after a 429 */
     BLOCK_HANDOFF, /* the member waits for a person, as long as handoff_ms */
 };
-extern const char *const block_reaction_names[];
 
 /** "captcha" of a campaign. Zero is the default, but for handoff_ms. */
 struct block_conf {

@@ -238,11 +238,6 @@ void substrate_closed(struct substrate *s)
         closed(arg);
 }
 
-const char *substrate_backend(const struct substrate *s)
-{
-    return s->ops->name;
-}
-
 uint64_t substrate_epoch(const struct substrate *s)
 {
     return s->epoch;

@@ -70,8 +70,7 @@ must_check enum status substrate_open_memory(struct loop *l, const struct substr
  * all that was acknowledged stay. */
 void substrate_close(struct substrate *s, void (*closed)(void *arg), void *arg);
 
-/** How the backend is doing, for status and doctor. Borrowed; static. */
-const char *substrate_backend(const struct substrate *s); /* "sqlite", "memory", "redis" */
+/* How the backend is doing, for status and doctor. */
 /** The generation of the store: raised durably, before anything else, at each open. >= 1. */
 uint64_t substrate_epoch(const struct substrate *s);
 /** Calls not answered yet, and how many answers came too late. */
