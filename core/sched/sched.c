@@ -426,6 +426,11 @@ void sched_pause(struct sched *s, bool paused)
     sched_pump_soon(s);
 }
 
+void sched_poke(struct sched *s)
+{
+    sched_pump_soon(s);
+}
+
 void sched_target_changed(struct sched *s, struct str target)
 {
     queue_target_changed(s->queue, target);

@@ -133,6 +133,8 @@ void sched_drain(struct sched *s, uint64_t ms);
 /** Stops handing anything out for now, also what expired or is blocked; and goes on. Fit to be
  * called from on_done: back-pressure. */
 void sched_pause(struct sched *s, bool paused);
+/** Breakers may have been reset, targets slowed: look again. */
+void sched_poke(struct sched *s);
 /** The target's breaker opened, or its tokens come at another time than was thought. */
 void sched_target_changed(struct sched *s, struct str target);
 
