@@ -1,10 +1,14 @@
-/* http.get through fleet-core, all of it on (gate, limiter, forwarder, receipts, results): requests
- * a second over 200 targets on loopback, side by side in the same run with `curl --parallel` on the
+/* http.get through fleet-core, all of it on (gate, limiter, policy, receipts, results): requests a
+ * second over 200 targets on loopback, side by side in the same run with `curl --parallel` on the
  * same addresses and as many requests under way. The targets are 127.0.1.1 to 127.0.1.200 of one
- * process that answers a small JSON; their rate is set so high that it never bounds. Members share
- * no connections, so that most requests of fleet-core need a new one, and curl's do not: the third
- * row is curl where each needs one. Processor time is that of the client alone. Arguments: requests
- * (default 20,000), fleet-core (default: beside the tests). */
+ * process that answers a small JSON; their rate is set so high that it never bounds.
+ *
+ * Connections decide, and members share none. So each is compared with its like: where every target
+ * has one member that asks it ("$member"), fleet-core needs a connection a target, as curl does;
+ * where any of the members asks any of the targets, most requests need a new one, as those of a
+ * curl do that is told to close. Connections made are printed with each. Processor time is that of
+ * the client alone. Arguments: requests (default 20,000), fleet-core (default: beside the tests).
+ */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -78,7 +83,7 @@ static void answer(int fd)
         close(fd);
 }
 
-static no_return void serve(const int listeners[TARGETS])
+static no_return void serve(const int listeners[TARGETS], unsigned *accepted)
 {
     int ep = epoll_create1(EPOLL_CLOEXEC), on = 1;
     struct epoll_event ev[EVENTS];
@@ -100,6 +105,7 @@ static no_return void serve(const int listeners[TARGETS])
                                  SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
                 struct epoll_event add = {.events = EPOLLIN, .data.u64 = TARGETS + (uint64_t)fd};
 
+                ++*accepted;
                 (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
                 (void)epoll_ctl(ep, EPOLL_CTL_ADD, fd, &add);
             }
@@ -107,10 +113,16 @@ static no_return void serve(const int listeners[TARGETS])
     }
 }
 
-static pid_t start_targets(uint16_t *port)
+/* *accepted counts their connections, in memory that is shared with them. */
+static pid_t start_targets(uint16_t *port, unsigned **accepted)
 {
     int listeners[TARGETS];
     pid_t pid;
+
+    *accepted =
+        mmap(NULL, sizeof(**accepted), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (*accepted == MAP_FAILED)
+        die("mmap");
 
     *port = 0;
     for (unsigned i = 0; i < TARGETS; i++) {
@@ -121,7 +133,7 @@ static pid_t start_targets(uint16_t *port)
     if (pid < 0)
         die("fork");
     if (pid == 0)
-        serve(listeners);
+        serve(listeners, *accepted);
     for (unsigned i = 0; i < TARGETS; i++)
         close(listeners[i]);
     return pid;
@@ -144,28 +156,43 @@ static FILE *create(const char *dir, const char *name)
     return f;
 }
 
-static void write_inputs(const char *dir, uint16_t port, unsigned n)
+static void write_campaign(const char *dir, const char *name, const char *targets)
 {
-    FILE *targets = create(dir, "targets.txt"), *curl = create(dir, "curl.conf"),
-         *campaign = create(dir, "campaign.json");
+    FILE *campaign = create(dir, name);
 
-    for (unsigned i = 0; i < n; i++) {
-        unsigned host = 1 + i % TARGETS;
-
-        (void)fprintf(targets, "http://127.0.1.%u:%u/item/%u\n", host, (unsigned)port, i);
-        (void)fprintf(curl, "url = \"http://127.0.1.%u:%u/item/%u\"\noutput = \"/dev/null\"\n",
-                      host, (unsigned)port, i);
-    }
     (void)fprintf(campaign,
-                  "{\"name\": \"bench\", \"targets\": \"targets.txt\", \"slots\": %d,\n"
+                  "{\"name\": \"bench\", \"targets\": \"%s\", \"slots\": %d,\n"
                   " \"members\": {\"count\": %d},\n"
                   " \"flow\": {\"steps\": [{\"type\": \"http.get\", \"url\": \"{{url}}\"}]},\n"
                   " \"limits\": {\"max_requests\": 100000, \"robots\": false},\n"
                   " \"policy\": {\"private_networks\": true},\n"
                   " \"audit\": {\"sign\": \"checkpoint\"}}\n",
-                  PARALLEL, PARALLEL);
-    if (fclose(targets) != 0 || fclose(curl) != 0 || fclose(campaign) != 0)
+                  targets, PARALLEL, PARALLEL);
+    if (fclose(campaign) != 0)
         die(dir);
+}
+
+static void write_inputs(const char *dir, uint16_t port, unsigned n)
+{
+    FILE *any = create(dir, "any.csv"), *own = create(dir, "own.csv"),
+         *curl = create(dir, "curl.conf");
+
+    (void)fprintf(any, "url\n");
+    (void)fprintf(own, "url,$member\n");
+    for (unsigned i = 0; i < n; i++) {
+        unsigned target = i % TARGETS;
+        char url[64];
+
+        (void)snprintf(url, sizeof(url), "http://127.0.1.%u:%u/item/%u", 1 + target, (unsigned)port,
+                       i);
+        (void)fprintf(any, "%s\n", url);
+        (void)fprintf(own, "%s,%u\n", url, target % PARALLEL);
+        (void)fprintf(curl, "url = \"%s\"\noutput = \"/dev/null\"\n", url);
+    }
+    if (fclose(any) != 0 || fclose(own) != 0 || fclose(curl) != 0)
+        die(dir);
+    write_campaign(dir, "any.json", "any.csv");
+    write_campaign(dir, "own.json", "own.csv");
 }
 
 /* --- measuring --- */
@@ -245,29 +272,46 @@ static void clean(const char *dir)
 struct client {
     const char *name;
     char *const *argv;
+    bool is_fleet; /* its results are looked at */
     double rate[ROUNDS], cpu_us[ROUNDS];
+    unsigned connections;
     long rss_kb;
     int status;
 };
 
-static void run_round(struct client *c, const char *dir, unsigned n, unsigned round)
+static void run_round(struct client *c, const char *dir, unsigned n, unsigned round,
+                      const unsigned *accepted)
 {
-    struct cost cost = run(dir, c->argv);
+    unsigned before = *accepted;
+    struct cost cost;
 
+    if (c->is_fleet)
+        clean(dir);
+    cost = run(dir, c->argv);
     c->rate[round] = n / cost.wall_s;
     c->cpu_us[round] = cost.cpu_s * 1e6 / n;
+    c->connections = *accepted - before;
     c->rss_kb = cost.rss_kb;
     c->status = cost.status;
+    if (c->is_fleet && (c->status != 0 || count_results(dir) != n)) {
+        (void)fprintf(stderr, "bench_http: %s: ended with %d, %u of %u succeeded\n", c->name,
+                      c->status, count_results(dir), n);
+        exit(1);
+    }
 }
 
 static void print(const struct client *c)
 {
     double rate[ROUNDS], cpu_us[ROUNDS];
 
+    if (c->status != 0) {
+        (void)printf("%-30s ended with %d (is curl installed?)\n", c->name, c->status);
+        return;
+    }
     memcpy(rate, c->rate, sizeof(rate)); /* median sorts; rounds stay as they were */
     memcpy(cpu_us, c->cpu_us, sizeof(cpu_us));
-    (void)printf("%-24s %10.0f /s %10.1f us of processor each %8ld KB\n", c->name,
-                 median(rate, ROUNDS), median(cpu_us, ROUNDS), c->rss_kb);
+    (void)printf("%-30s %7.0f /s %7.1f us of processor each %6u connections %7ld KB\n", c->name,
+                 median(rate, ROUNDS), median(cpu_us, ROUNDS), c->connections, c->rss_kb);
 }
 
 /* Medians of what the rounds were: the machine may change between them. */
@@ -275,28 +319,35 @@ static void compare(const struct client *a, const struct client *b)
 {
     double rate[ROUNDS], cpu[ROUNDS];
 
+    if (a->status != 0 || b->status != 0)
+        return;
     for (unsigned i = 0; i < ROUNDS; i++) {
         rate[i] = a->rate[i] / b->rate[i];
         cpu[i] = a->cpu_us[i] / b->cpu_us[i];
     }
-    (void)printf("ratio to %-15s %10.2f    %10.2f\n", b->name, median(rate, ROUNDS),
+    (void)printf("%s to %s: rate %.2f, processor %.2f\n", a->name, b->name, median(rate, ROUNDS),
                  median(cpu, ROUNDS));
 }
 
 int main(int argc, char **argv)
 {
-    unsigned n = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 20000;
+    unsigned n = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 20000, *accepted;
     char dir[] = "/tmp/bench-http-XXXXXX", core[PATH_MAX], parallel[16];
-    char *fleet_argv[] = {core, "run", "campaign.json", NULL};
+    char *own_argv[] = {core, "run", "own.json", NULL};
+    char *any_argv[] = {core, "run", "any.json", NULL};
     char *curl_argv[] = {"curl", "--parallel", "--parallel-max", parallel,
                          "-s",   "-K",         "curl.conf",      NULL};
     char *close_argv[] = {"curl",      "--parallel", "--parallel-max",    parallel,
                           "-s",        "-H",         "Connection: close", "-K",
                           "curl.conf", NULL};
-    struct client fleet = {.name = "fleet-core", .argv = fleet_argv};
-    struct client curl = {.name = "curl --parallel", .argv = curl_argv};
-    struct client closing = {.name = "curl, no reuse", .argv = close_argv};
-    cleanup_free char *own = file_dirname(argv[0]), *beside = file_join(own, "../../fleet-core");
+    struct client clients[] = {
+        {.name = "fleet-core, a member a target", .argv = own_argv, .is_fleet = true},
+        {.name = "curl --parallel", .argv = curl_argv},
+        {.name = "fleet-core, any member", .argv = any_argv, .is_fleet = true},
+        {.name = "curl, closing", .argv = close_argv},
+    };
+    cleanup_free char *beside_us = file_dirname(argv[0]),
+                      *beside = file_join(beside_us, "../../fleet-core");
     struct err e = ERR_INIT;
     uint16_t port;
     pid_t targets;
@@ -306,31 +357,20 @@ int main(int argc, char **argv)
         die(argc > 2 ? argv[2] : beside);
     if (!mkdtemp(dir))
         die(dir);
-    targets = start_targets(&port);
+    targets = start_targets(&port, &accepted);
     write_inputs(dir, port, n);
-    for (unsigned i = 0; i < ROUNDS; i++) {
-        clean(dir);
-        run_round(&fleet, dir, n, i);
-        if (fleet.status != 0 || count_results(dir) != n) {
-            (void)fprintf(stderr, "bench_http: fleet-core ended with %d, %u of %u succeeded\n",
-                          fleet.status, count_results(dir), n);
-            return 1;
-        }
-        run_round(&curl, dir, n, i);
-        run_round(&closing, dir, n, i);
-    }
+    for (unsigned i = 0; i < ROUNDS; i++)
+        for (size_t k = 0; k < ARRAY_LEN(clients); k++)
+            run_round(&clients[k], dir, n, i, accepted);
     (void)kill(targets, SIGKILL);
     (void)waitpid(targets, NULL, 0);
-    (void)printf("%u requests, %d targets, %d under way\n", n, (int)TARGETS, (int)PARALLEL);
-    print(&fleet);
-    if (curl.status == 0 && closing.status == 0) {
-        print(&curl);
-        print(&closing);
-        compare(&fleet, &curl);
-        compare(&fleet, &closing);
-    } else {
-        (void)printf("curl --parallel: ended with %d (is curl installed?)\n", curl.status);
-    }
+    (void)printf("%u requests, %d targets, %d under way, %d members that share no connections\n", n,
+                 (int)TARGETS, (int)PARALLEL, (int)PARALLEL);
+    for (size_t k = 0; k < ARRAY_LEN(clients); k++)
+        print(&clients[k]);
+    compare(&clients[0], &clients[1]);
+    compare(&clients[2], &clients[3]);
+    compare(&clients[2], &clients[1]);
     if (file_remove_tree(dir, &e) != STATUS_OK)
         (void)fprintf(stderr, "%s\n", err_text(&e));
     return 0;
