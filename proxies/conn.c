@@ -192,6 +192,14 @@ static void add_field_text(struct buf *out, const char *text)
         buf_addc(out, *text >= ' ' && *text <= '~' ? *text : '?');
 }
 
+/* What a page asks for itself (a script's fetch, a service worker's, a picture) fails without a
+ * word, as where no forwarder is: an answer would be one of the target to it. Of a document, and of
+ * a tunnel, the browser shows scripts nothing. */
+static bool may_be_told(const struct conn *c)
+{
+    return !c->of_browser || (c->x && (c->x->is_document || c->x->is_connect));
+}
+
 void conn_refuse(struct conn *c, enum status s, int code, const char *text)
 {
     struct buf out = BUF_INIT(BUF_MAX_LINE);
@@ -209,6 +217,10 @@ void conn_refuse(struct conn *c, enum status s, int code, const char *text)
         c->f->stats.failed++;
         if (c->host)
             c->host->n.failed++;
+    }
+    if (!may_be_told(c)) {
+        conn_kill(c, false);
+        return;
     }
     buf_addf(&body, "%s: %s\n", status_name(s), text);
     buf_addf(&out,
@@ -584,11 +596,12 @@ static void on_up(void *arg, int fd, int events)
     update(c);
 }
 
-void conn_open(struct forward_run *f, int fd)
+void conn_open(struct forward_run *f, int fd, bool of_browser)
 {
     struct conn *c = xcalloc(1, sizeof(*c));
 
     c->f = f;
+    c->of_browser = of_browser;
     c->state = CONN_HEAD;
     side_init(&c->down);
     side_init(&c->up);

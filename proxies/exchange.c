@@ -14,6 +14,7 @@ struct exchange *exchange_create(const struct http1_request *r, uint64_t now_ms)
     x->started_ms = now_ms;
     x->is_connect = r->is_connect;
     x->is_head = r->is_head;
+    x->is_document = http1_asks_document(r);
     x->keep_alive = r->keep_alive;
     x->upgrade = r->upgrade;
     x->may_repeat = r->is_idempotent && r->framing == HTTP1_EMPTY;

@@ -182,7 +182,7 @@ static bool is_passing(int err)
     return err == EINTR || err == ECONNABORTED || err == EPROTO || err == EPERM;
 }
 
-static bool adopt(struct forward_run *f, int fd)
+static bool adopt(struct forward_run *f, int fd, bool of_browser)
 {
     static const int on = 1;
 
@@ -191,7 +191,7 @@ static bool adopt(struct forward_run *f, int fd)
         return false;
     }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    conn_open(f, fd);
+    conn_open(f, fd, of_browser);
     return true;
 }
 
@@ -208,7 +208,7 @@ static void on_accept(void *arg, int fd, int events)
         if (c >= 0 && f->opts.dialled_only && !take_dialled(f, &peer)) {
             close(c);
         } else if (c >= 0) {
-            (void)adopt(f, c);
+            (void)adopt(f, c, false);
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             return;
         } else if (!is_passing(errno)) { /* out of descriptors or memory: later */
@@ -403,7 +403,7 @@ void forward_close(struct forward **fp)
 
 bool forward_adopt(struct forward *f, int fd)
 {
-    return adopt(forward_run_of(f), fd);
+    return adopt(forward_run_of(f), fd, true);
 }
 
 uint16_t forward_port(const struct forward *f)

@@ -7,10 +7,12 @@
  * `allow_direct`, every request is answered 503 PROXY_NONE: there is no silent direct connection,
  * also not before the first forward_set_upstream.
  *
- * What the browser sees when something fails: 502 or 504 (503 PROXY_NONE, 403 when policy refuses,
- * 400 for a request that is none) with "x-fleet-error: <status name>", behind it "x-fleet-why:
- * <sentence>", and a short text without credentials. The forwarder alone says the first: in what
- * others answer it is left out (what comes out of a tunnel is the target's, whatever it says).
+ * The answer when something fails: 502 or 504 (503 PROXY_NONE, 403 when policy refuses, 400 for a
+ * request that is none) with "x-fleet-error: <status name>", behind it "x-fleet-why: <sentence>",
+ * and a short text without credentials. The forwarder alone says the first: in what others answer
+ * it is left out (what comes out of a tunnel is the target's, whatever it says). A browser
+ * (forward_adopt) gets it for a document or CONNECT; other requests end without an answer, so that
+ * a page's script sees a network error.
  *
  * All calls and callbacks on the loop's thread. Callbacks run from the loop, except that
  * forward_cut_all and forward_close call on_upstream_bytes for what was not told yet. Inside a
@@ -106,9 +108,9 @@ must_check enum status forward_open(struct loop *l, const struct forward_opts *o
  */
 void forward_close(struct forward **f);
 
-/** Takes over a connected, non-blocking stream socket as if it had been accepted: for listeners
- * that are kept elsewhere (a member's network namespace). False when max_connections are open: it
- * is then closed. */
+/** Takes over a connected, non-blocking stream socket of a browser as if it had been accepted: for
+ * listeners that are kept elsewhere (a member's network namespace). False when max_connections are
+ * open: it is then closed. */
 bool forward_adopt(struct forward *f, int fd);
 /** For a client within this process: *fd is a TCP socket, non-blocking, close-on-exec and the
  * caller's, bound to a port of 127.0.0.1 that the forwarder knows it by. To be connected to

@@ -77,7 +77,7 @@ struct exchange {
     size_t scanned;
     uint64_t started_ms;
     unsigned interim;
-    bool is_connect, is_head, keep_alive, upgrade;
+    bool is_connect, is_head, is_document, keep_alive, upgrade;
     bool may_repeat; /* no body and idempotent */
     bool reused;     /* over an upstream connection that was there */
     bool heard;      /* the upstream has said something */
@@ -100,6 +100,7 @@ struct conn {
     struct host_count *host;
     char *up_host; /* where `up` leads */
     uint16_t up_port;
+    bool of_browser; /* forward_adopt: pages' own requests come by it */
     struct loop_timer timer;
     uint64_t since_ms, last_ms, bytes_ms;
     uint64_t unsaid_in, unsaid_out; /* bytes not yet told to on_upstream_bytes */
@@ -134,13 +135,13 @@ void direct_cut(struct direct *d);
 void direct_orphan(struct direct *d);
 
 /* conn.c */
-void conn_open(struct forward_run *f, int fd);
+void conn_open(struct forward_run *f, int fd, bool of_browser);
 /** Closes everything; the memory goes later. Callers look at the state after whatever may lead
  * here. */
 void conn_kill(struct conn *c, bool reset);
 void conn_free(struct conn *c);
-/** Answers with an error of the forwarder's own and ends the connection; kills it when a response
- * has begun. */
+/** Answers with an error of the forwarder's own and ends the connection. Where a page's own request
+ * would see the answer, or a response has begun, it just ends. */
 void conn_refuse(struct conn *c, enum status s, int code, const char *text);
 /** Ends the connection once the browser has got all. */
 void conn_finish(struct conn *c);

@@ -369,6 +369,19 @@ enum status http1_parse_request(struct str head, struct http1_request *out, stru
     return request_framing(&f, out, e);
 }
 
+bool http1_asks_document(const struct http1_request *r)
+{
+    struct str fields = r->fields, name, value;
+    bool upgrades = false, wants_html = false;
+
+    while (http1_next_field(&fields, &name, &value)) {
+        upgrades |= str_eq_nocase(name, STR("upgrade-insecure-requests"));
+        wants_html |=
+            str_eq_nocase(name, STR("accept")) && str_starts_nocase(value, STR("text/html"));
+    }
+    return upgrades && wants_html;
+}
+
 static void add_target(const struct http1_request *r, bool absolute, struct buf *out)
 {
     bool bare = r->path.len == 0;

@@ -50,6 +50,11 @@ struct http1_request {
 must_check enum status http1_parse_request(struct str head, struct http1_request *out,
                                            struct err *e);
 
+/** Does a browser ask for a document (a page or a frame's)? By what it sends for these and, of
+ * itself, for nothing else: Upgrade-Insecure-Requests (Upgrade Insecure Requests §3.2.1) and an
+ * Accept that begins with text/html. A script may write the same. */
+bool http1_asks_document(const struct http1_request *r);
+
 /** How the request goes on. */
 struct http1_onward {
     bool absolute; /* to an HTTP proxy: absolute-form, Proxy-Connection stays. Otherwise

@@ -3,7 +3,9 @@
  * What must hold in a network namespace: members of one browser each come to their own forwarder; a
  * page finds no way past it, whatever it tries; nobody outside finds a way in. Where no namespace
  * can be had: the same by flags and by looking up who comes, `prefer` goes on and `require`
- * refuses. The upstream of all forwarders is the test's site, which answers for every name. */
+ * refuses. What a page asks for and does not get fails as without a forwarder, while a document's
+ * failure is told in the forwarder's words. The upstream of all forwarders is the test's site,
+ * which answers for every name; where that is said there is none. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -133,6 +135,7 @@ static void make_member(size_t i)
     list_init(&m->idle_link);
     fx.members[i] = m;
     o.dialled_only = true;
+    o.allow_direct = true; /* for tests that take the upstream away */
     assert_int_equal(forward_open(fx.loop, &o, &m->forward, &fx.err), STATUS_OK);
     forward_set_upstream(m->forward, fx.upstream);
 }
@@ -404,6 +407,70 @@ static void test_no_way_round_without_namespaces(void **state)
     attempt_all(REAPER_LAYER_BIT(REAPER_LAYER_NETNS));
 }
 
+/* --- what a page learns of the forwarder --- */
+
+/* The site hangs up on /gone, and its document is a frame of the page. Service workers are there
+ * where the page's origin is one of this machine. */
+static const char curious[] =
+    "<!doctype html><iframe src=/gone></iframe><script>"
+    "const end = p => p.then(r => r.status, e => e.name);"
+    "onload = async () => {"
+    "  await fetch('/said/frame-' + frames[0].document.body.innerText.split(':')[0]);"
+    "  await fetch('/said/fetch-' + await end(fetch('/gone')));"
+    "  await fetch('/said/post-' + await end(fetch('/gone', {method: 'POST', body: 'x'})));"
+    "  await fetch('/said/opaque-' + await end(fetch('/gone', {mode: 'no-cors'})));"
+    "  if (navigator.serviceWorker) await navigator.serviceWorker.register('/worker.js');"
+    "}</script>";
+static const char worker[] = "oninstall = e => e.waitUntil(fetch('/gone').then(r => r.status, "
+                             "e => e.name).then(how => fetch('/said/worker-' + how)))";
+
+/* `credentials` of the upstream; NULL: there is none. `word`: what the frame's document says. */
+static void look_for_forwarder(const char *credentials, const char *word)
+{
+    struct proxy *p = NULL;
+    char url[128], origin[64], said[64];
+    struct use a;
+
+    open_pool(ISOLATION_CONTEXT, SANDBOX_PREFER, 0);
+    if (fx.ready_status != STATUS_OK)
+        fail_msg("%s", fx.err.text);
+    snprintf(origin, sizeof origin, "http://127.0.0.1:%u", site_port(fx.site));
+    if (credentials) {
+        snprintf(url, sizeof url, "http://%s@127.0.0.1:%u", credentials, site_port(fx.site));
+        assert_int_equal(proxy_parse(str_from(url), "its", &p, &fx.err), STATUS_OK);
+        snprintf(origin, sizeof origin, "http://a.test");
+    }
+    forward_set_upstream(fx.member[0].forward, p);
+    proxy_unref(&p);
+    site_answer(fx.site, "/curious", 200, "", curious);
+    site_answer(fx.site, "/worker.js", 200, "Content-Type: text/javascript\r\n", worker);
+    site_answer(fx.site, "/gone", 200, "", "@close");
+    lease(&a, 0);
+    snprintf(url, sizeof url, "%s/curious", origin);
+    go(&a, url);
+    snprintf(said, sizeof said, "/said/frame-%s", word);
+    wait_for(said);
+    wait_for("/said/fetch-TypeError");
+    wait_for("/said/post-TypeError");
+    wait_for("/said/opaque-TypeError");
+    if (!credentials)
+        wait_for("/said/worker-TypeError");
+    pool_release(a.lease, true);
+    close_all();
+}
+
+static void test_a_page_sees_no_forwarder(void **state)
+{
+    (void)state;
+    look_for_forwarder(NULL, "UNAVAILABLE");
+}
+
+static void test_a_page_sees_no_upstream(void **state)
+{
+    (void)state;
+    look_for_forwarder("user:secret", "PROXY_FAILED");
+}
+
 /* --- other users of the machine --- */
 
 /* The proxy that the browser was started with. */
@@ -495,6 +562,8 @@ int main(void)
         cmocka_unit_test(test_require_wants_the_namespace),
         cmocka_unit_test(test_no_way_round),
         cmocka_unit_test(test_no_way_round_without_namespaces),
+        cmocka_unit_test(test_a_page_sees_no_forwarder),
+        cmocka_unit_test(test_a_page_sees_no_upstream),
         cmocka_unit_test(test_other_users_find_no_door),
     };
 

@@ -172,6 +172,32 @@ static void too_many_fields_are_refused(void **state)
     buf_deinit(&head);
 }
 
+static const struct {
+    const char *fields;
+    bool document;
+} asked[] = {
+    {"Upgrade-Insecure-Requests: 1\r\nAccept: text/html,application/xhtml+xml\r\n", true},
+    {"accept: text/html\r\nupgrade-insecure-requests: 1\r\n", true},
+    {"Upgrade-Insecure-Requests: 1\r\nAccept: */*\r\n", false},
+    {"Accept: image/avif,text/html\r\nUpgrade-Insecure-Requests: 1\r\n", false},
+    {"Accept: text/html\r\n", false},
+    {"", false},
+};
+
+static void documents_are_told_by_their_fields(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+        struct http1_request r;
+        char head[256];
+
+        snprintf(head, sizeof(head), G "%s\r\n", asked[i].fields);
+        assert_int_equal(http1_parse_request(str_from(head), &r, NULL), STATUS_OK);
+        if (http1_asks_document(&r) != asked[i].document)
+            fail_msg("%s", head);
+    }
+}
+
 /* --- responses --- */
 
 #define OK_ "HTTP/1.1 200 OK\r\n"
@@ -326,6 +352,7 @@ int main(void)
         cmocka_unit_test(requests_parse_and_go_on),
         cmocka_unit_test(ambiguous_requests_are_refused),
         cmocka_unit_test(too_many_fields_are_refused),
+        cmocka_unit_test(documents_are_told_by_their_fields),
         cmocka_unit_test(responses_parse),
         cmocka_unit_test(bodies_end_in_any_pieces),
         cmocka_unit_test(endless_extensions_are_refused),
