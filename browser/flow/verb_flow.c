@@ -94,6 +94,8 @@ const struct cli_verb verb_flow_check = {
     .details =
         "FILE is a flow: Chrome DevTools Recorder's JSON, with Fleet's own steps. Nothing is "
         "run and no browser is needed.\nSelectors are checked as far as that goes without a "
-        "page. Exit code 3: errors, each with its place.",
+        "page. \"config check\" checks a flow together with its campaign: also the columns that "
+        "it\n"
+        "asks for. Exit code 3: errors, each with its place.",
     .run = check,
 };

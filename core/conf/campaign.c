@@ -163,6 +163,8 @@ static void load_all(struct load *l)
         whole = whole && l->conf->stages_json[i];
     if (whole && l->source->executor && l->source->executor->check)
         (void)l->source->executor->check(l->conf, l->d);
+    if (whole)
+        campaign_check_vars(l);
 }
 
 /* The file's tree with flags and variables laid over; NULL when it could not be read (told). */

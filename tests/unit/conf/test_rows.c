@@ -121,12 +121,72 @@ static void test_faults(void **state)
     }
 }
 
+/* Names in {{ }} that neither a column nor a step gives are told before anything runs. */
+static void test_names_of_columns(void **state)
+{
+    static const struct {
+        const char *text, *told; /* NULL: nothing */
+    } rows[] = {
+        {"{{url}} {{ note }} {{row.note}} {{a.b}} {{row.a.b}}", NULL},
+        {"{{member.index}} {{random.email}} {{task.id}} {{vars.x}} {{input}} {{items[0].x}}", NULL},
+        {"{{given}} {{into.deep[1]}} {{field}} {{value}}", NULL},
+        {"{{ulr|none}} \\\\{{ulr}} {{", NULL},
+        {"{{ulr}}", "/flow/steps/0/url: found \"{{ulr}}\" (did you mean \"url\"?), but the targets "
+                    "have url, note, a.b and no step gives it"},
+        {"{{row.nite}}", "found \"{{row.nite}}\" (did you mean \"note\"?)"},
+        {"{{row.given}}", "found \"{{row.given}}\", but"},
+        {"{{fields}}", "found \"{{fields}}\", but"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct arena *a = arena_create(NULL, 0);
+        struct buf errors = BUF_INIT(BUF_MAX_LINE);
+        struct campaign_conf c;
+        char *dir = test_mkdir(), keys[1024];
+        enum status s;
+
+        snprintf(
+            keys, sizeof keys,
+            "\"targets\":\"list.csv\",\"flow\":{\"steps\":[{\"url\":\"%s\"},{\"name\":\"given\","
+            "\"comment\":\"{{nothing}}\"},{\"steps\":[{\"into\":\"into\",\"fields\":{\"field\":1},"
+            "\"values\":{\"value\":1}}]}]}",
+            rows[i].text);
+        s = load(a, dir, keys, "url,note,a.b\nhttp://h/,x,y\n", &c, &errors);
+        if (s != (rows[i].told ? STATUS_INVALID : STATUS_OK) ||
+            (rows[i].told && strstr(errors.ptr, rows[i].told) == NULL))
+            fail_msg("%s: %s", rows[i].text, errors.len > 0 ? errors.ptr : "accepted");
+        buf_deinit(&errors);
+        arena_destroy(&a);
+        test_rmdir(&dir);
+    }
+}
+
+/* Rows that are objects may differ: what one of them has is right. */
+static void test_names_of_any_row(void **state)
+{
+    struct arena *a = arena_create(NULL, 0);
+    struct buf errors = BUF_INIT(BUF_MAX_LINE);
+    struct campaign_conf c;
+    char *dir = test_mkdir();
+
+    (void)state;
+    assert_int_equal(load(a, dir,
+                          "\"flow\":{\"steps\":[{\"url\":\"{{url}}{{late}}\"}]},\"targets\":["
+                          "\"http://h/1\",{\"url\":\"http://h/2\",\"late\":1}]",
+                          "", &c, &errors),
+                     STATUS_OK);
+    buf_deinit(&errors);
+    arena_destroy(&a);
+    test_rmdir(&dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accepts),
-        cmocka_unit_test(test_flow_of_rows_alone),
-        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_accepts),          cmocka_unit_test(test_flow_of_rows_alone),
+        cmocka_unit_test(test_faults),           cmocka_unit_test(test_names_of_columns),
+        cmocka_unit_test(test_names_of_any_row),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
