@@ -405,3 +405,30 @@ enum status url_resolve(struct arena *a, const struct url *base, struct str ref,
     buf_deinit(&whole);
     return st;
 }
+
+struct str url_shown(struct arena *a, struct str url)
+{
+    ptrdiff_t scheme = str_chr(url, ':'), at = -1, colon;
+    struct str user, behind;
+    size_t begin = (size_t)(scheme + 3), n;
+    char *out;
+
+    if (scheme < 0 || begin > url.len || !memchr("/\\", url.ptr[begin - 2], 2) ||
+        !memchr("/\\", url.ptr[begin - 1], 2))
+        return url;
+    for (size_t i = begin; i < url.len && !memchr("/\\?#", url.ptr[i], 4); i++)
+        if (url.ptr[i] == '@')
+            at = (ptrdiff_t)i;
+    if (at < 0)
+        return url;
+    user = str_n(url.ptr + begin, (size_t)at - begin);
+    behind = str_skip(url, (size_t)at);
+    colon = str_chr(user, ':');
+    n = begin + (colon < 0 ? 0 : (size_t)colon + 1);
+    out = arena_alloc(a, n + 3 + behind.len + 1);
+    memcpy(out, url.ptr, n);
+    memcpy(out + n, "***", 3);
+    memcpy(out + n + 3, behind.ptr, behind.len);
+    out[n + 3 + behind.len] = '\0';
+    return str_n(out, n + 3 + behind.len);
+}

@@ -35,6 +35,11 @@ must_check enum status url_parse(struct arena *a, struct str s, const char *sche
 must_check enum status url_resolve(struct arena *a, const struct url *base, struct str ref,
                                    const char *schemes, struct url *out, struct err *e);
 
+/** The URL as it may be told to anybody: before the host "joe:***@" for a name with a password, and
+ * "***@" for a name alone, which may be a token. Without either the text as it is,
+ * borrowed; otherwise in `a`. Any text is taken. */
+struct str url_shown(struct arena *a, struct str url);
+
 /** Where an address belongs. Names that say so by themselves ("localhost", "*.localhost",
  * "*.local", "*.internal") count as such. */
 enum net_zone {

@@ -50,6 +50,7 @@ struct target_table; /* columns and form of the list that a row came from; targe
  * target_row_json. */
 struct target_row {
     const char *url;
+    const char *told;                 /* url without a password (url_shown): what is told of it */
     struct str host;                  /* lower case, no port */
     struct str text;                  /* the row as it stands in its list; private */
     const struct target_table *table; /* private */

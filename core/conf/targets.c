@@ -181,7 +181,8 @@ static bool row_add(struct reading *r, struct str url, struct str text, uint32_t
 {
     struct err e = ERR_INIT;
     struct target_row *row;
-    struct str host;
+    struct str host, told;
+    char *copy;
 
     url = str_trim(url);
     if (!host_of(r->scratch, url, &host, &e)) {
@@ -190,8 +191,11 @@ static bool row_add(struct reading *r, struct str url, struct str text, uint32_t
         return false;
     }
     row = row_new(r);
+    copy = arena_strndup(r->arena, url.ptr, url.len);
+    told = url_shown(r->arena, str_n(copy, url.len));
     *row = (struct target_row){
-        .url = arena_strndup(r->arena, url.ptr, url.len),
+        .url = copy,
+        .told = told.ptr,
         .host = intern(r, host),
         .text = text,
         .table = r->table,

@@ -596,7 +596,7 @@ void engine_slot(const struct engine *e, uint32_t i, struct engine_slot *out)
     out->batch = info.task->owner;
     snprintf(out->task, sizeof(out->task), "%s", info.attempt->task_id);
     out->attempt = info.attempt->number;
-    out->url = out->batch->conf->targets[info.task->row].url;
+    out->url = out->batch->conf->targets[info.task->row].told;
     out->member = info.member;
     out->age_ms = info.age_ms;
     out->fence = info.attempt->fence;

@@ -248,7 +248,7 @@ static struct settle *settle_create(struct batch *b, const struct task *t, enum 
         .index = t->index,
         .row = t->row,
         .attempts = t->attempts,
-        .url = b->conf->targets[t->row].url,
+        .url = b->conf->targets[t->row].told,
         .target = str_from(t->target),
         .state = state,
         .status = status,

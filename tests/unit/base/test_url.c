@@ -389,6 +389,35 @@ static void test_zone_of_addr(void **state maybe_unused)
     assert_int_equal(net_zone_of_addr(&none), NET_RESERVED);
 }
 
+static void test_shown(void **state)
+{
+    static const struct {
+        const char *url, *told;
+    } rows[] = {
+        {"http://joe:pw@h/a?b=c@d", "http://joe:***@h/a?b=c@d"},
+        {"https://token@h:8080", "https://***@h:8080"},
+        {"http://a:b:c@d@h/", "http://a:***@h/"},
+        {"http://:pw@h/", "http://:***@h/"},
+        {"http://h/joe:pw@x", "http://h/joe:pw@x"},
+        {"http://h?joe:pw@x", "http://h?joe:pw@x"},
+        {"http://h\\@x", "http://h\\@x"},
+        {"http:\\\\joe:pw@h\\", "http:\\\\joe:***@h\\"},
+        {"joe:pw@h", "joe:pw@h"},
+        {"x:/", "x:/"},
+        {"", ""},
+    };
+    struct arena *a = arena_create(NULL, 0);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct str told = url_shown(a, str_from(rows[i].url));
+
+        if (!str_eqz(told, rows[i].told))
+            fail_msg("%s: %.*s", rows[i].url, STR_ARG(told));
+    }
+    arena_destroy(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -401,6 +430,7 @@ int main(void)
         cmocka_unit_test(test_resolve),
         cmocka_unit_test(test_zones),
         cmocka_unit_test(test_zone_of_addr),
+        cmocka_unit_test(test_shown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
