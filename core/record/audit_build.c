@@ -18,6 +18,7 @@
 enum {
     BUILD_AHEAD_MIN = 64, /* records in a group that is worth it */
     BUILD_CHUNK = 32,     /* records told of at once */
+    BUILD_HEAD = 768,     /* bytes of prepared text whose leaf is begun early: most are shorter */
 };
 
 struct audit_builder {
@@ -31,6 +32,8 @@ struct audit_builder {
     const struct pending *stuck; /* the writer's to build */
     size_t built;                /* of the group */
     bool busy, stop, quit;
+
+    char head[BUILD_CHUNK][BUILD_HEAD + AUDIT_LINE_ADDED]; /* the builder's */
 };
 
 /* --- one record --- */
@@ -84,7 +87,7 @@ void audit_build(struct audit *a, struct pending *p, const struct merkle_range *
     buf_commit(&w->lines, len + 1);
     p->seq = w->seq++;
     w->last = p;
-    merkle_leaf(line, len, &p->leaf);
+    merkle_finish(&p->begun, line, len, &p->leaf);
     w->prev = p->leaf;
     merkle_builder_add(&w->tree, &p->leaf);
     forest_note(w, p);
@@ -136,12 +139,36 @@ static void hash_payloads(struct audit *a, struct pending *p)
     merkle_sha256_many(payloads, n, false, hashes);
 }
 
-/* Builds up to BUILD_CHUNK records from *p on and moves it to the one after them. */
-static size_t build_chunk(struct audit *a, struct pending **p)
+/* Of the next BUILD_CHUNK records from `p` on, whose payloads are hashed: leaves wait for each
+ * other only from `prev` on. What a close receipt says of its children comes first in the line, and
+ * is not known yet. */
+static void begin_leaves(struct audit_builder *b, struct pending *p)
 {
+    struct merkle_begun *begun[BUILD_CHUNK];
+    struct str heads[BUILD_CHUNK];
+    size_t n = 0;
+
+    if (!merkle_begin_pays())
+        return;
+    for (size_t i = 0; p && i < BUILD_CHUNK; i++, p = audit_next_record(b->audit, p->job.next)) {
+        struct record_place at = {.payload = p->has_payload ? &p->payload : NULL};
+
+        if (p->kind != PENDING_RECORD || p->has_closes || p->text_len > BUILD_HEAD || p->begun.n)
+            continue;
+        heads[n] = str_n(b->head[n], record_head(b->head[n], p->text, &p->pieces, &at));
+        begun[n++] = &p->begun;
+    }
+    merkle_begin(heads, n, begun);
+}
+
+/* Builds up to BUILD_CHUNK records from *p on and moves it to the one after them. */
+static size_t build_chunk(struct audit_builder *b, struct pending **p)
+{
+    struct audit *a = b->audit;
     size_t n = 0;
 
     hash_payloads(a, *p);
+    begin_leaves(b, *p);
     while (*p && n < BUILD_CHUNK && audit_is_plain(a, *p)) {
         audit_build_plain(a, *p);
         *p = audit_next_record(a, (*p)->job.next);
@@ -165,7 +192,7 @@ static void *builder_main(void *arg)
             continue;
         }
         pthread_mutex_unlock(&b->lock);
-        n = build_chunk(b->audit, &p);
+        n = build_chunk(b, &p);
         pthread_mutex_lock(&b->lock);
         b->built += n;
         b->stuck = n == 0 ? p : NULL;

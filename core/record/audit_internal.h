@@ -90,6 +90,7 @@ struct pending {
     bool opens, redact, has_parent, has_closes;
     uint64_t seq;
     struct merkle_hash leaf, parent, closes, payload;
+    struct merkle_begun begun; /* `leaf`, as far as the line is known beforehand */
     struct record_pieces pieces;
     uint32_t text_len, payload_len;
     uint32_t line_at, line_len; /* in the writer's `lines`, once built */

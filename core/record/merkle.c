@@ -121,6 +121,55 @@ void merkle_sha256_many(const struct str *texts, size_t n, bool only,
         batch_run(&b);
 }
 
+bool merkle_begin_pays(void)
+{
+    return sha256x8_pays();
+}
+
+void merkle_begin(const struct str *heads, size_t n, struct merkle_begun *const *out)
+{
+    struct batch b;
+
+    b.n = 0;
+    b.only = false;
+    for (size_t i = 0; i < n; i++) {
+        size_t blocks = (1 + heads[i].len) / SHA256_BLOCK;
+        unsigned char *text = b.text[b.n];
+
+        if (blocks == 0 || heads[i].len > LEAF_LANE_MAX)
+            continue;
+        text[0] = 0x00;
+        memcpy(text + 1, heads[i].ptr, blocks * SHA256_BLOCK - 1);
+        out[i]->n = blocks * SHA256_BLOCK;
+        b.blocks[b.n] = blocks;
+        b.out[b.n++] = out[i]->state;
+        if (b.n == SHA256_LANES)
+            batch_run(&b);
+    }
+    if (b.n > 0)
+        batch_run(&b);
+}
+
+void merkle_finish(const struct merkle_begun *b, const void *entry, size_t n,
+                   struct merkle_hash *out)
+{
+    SHA256_CTX c;
+
+    if (b->n == 0) {
+        merkle_leaf(entry, n, out);
+        return;
+    }
+    SHA256_Init(&c);
+    for (size_t i = 0; i < ARRAY_LEN(c.h); i++) {
+        const unsigned char *p = b->state + 4 * i;
+
+        c.h[i] = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+    }
+    c.Nl = (SHA_LONG)(b->n * 8);
+    SHA256_Update(&c, (const unsigned char *)entry + b->n - 1, n - (b->n - 1));
+    SHA256_Final(out->b, &c);
+}
+
 /* h[0..n) = the nodes over h[0..2n). In place: a node is written after both its children, and those
  * of its neighbours in the batch, were read. */
 static void halve(struct merkle_hash *h, size_t n, bool only)

@@ -38,6 +38,20 @@ void merkle_node(const struct merkle_hash *left, const struct merkle_hash *right
  * instructions. `only`: the calling thread does little but hash for a while (sha256x8.h). */
 void merkle_leaves(const struct str *entries, size_t n, bool only, struct merkle_hash *out);
 
+/** A leaf hash that was begun before the end of its entry was known. All zero: not begun yet. */
+struct merkle_begun {
+    size_t n; /* private from here: bytes hashed, whole blocks, of 0x00 || entry */
+    unsigned char state[MERKLE_HASH];
+};
+/** Whether it pays here to begin: where eight are as quick as two. */
+must_check bool merkle_begin_pays(void);
+/** Begins the leaf hashes of n entries, of which the heads are known. Those that are short or very
+ * long are left as they are, not begun. */
+void merkle_begin(const struct str *heads, size_t n, struct merkle_begun *const *out);
+/** As merkle_leaf; `entry` begins with the head that *b was begun with. */
+void merkle_finish(const struct merkle_begun *b, const void *entry, size_t n,
+                   struct merkle_hash *out);
+
 /** SHA-256 of n texts: as merkle_sha256 of each into *out[i], faster likewise. */
 void merkle_sha256_many(const struct str *texts, size_t n, bool only,
                         struct merkle_hash *const *out);

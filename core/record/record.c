@@ -230,8 +230,8 @@ enum status record_prepare(const struct receipt *r, struct hlc_time at, const ch
     return STATUS_OK;
 }
 
-size_t record_build(char out[RECORD_BUILD_MAX], const char *text,
-                    const struct record_pieces *pieces, const struct record_place *at)
+size_t record_head(char out[RECORD_BUILD_MAX], const char *text, const struct record_pieces *pieces,
+                   const struct record_place *at)
 {
     const uint16_t *end = pieces->end;
     struct line_at l = {out};
@@ -253,6 +253,15 @@ size_t record_build(char out[RECORD_BUILD_MAX], const char *text,
         put_hash(&l, at->payload);
     }
     PUT_LIT(&l, "\"prev\":\"");
+    return (size_t)(l.p - out);
+}
+
+size_t record_build(char out[RECORD_BUILD_MAX], const char *text,
+                    const struct record_pieces *pieces, const struct record_place *at)
+{
+    const uint16_t *end = pieces->end;
+    struct line_at l = {out + record_head(out, text, pieces, at)};
+
     put_hash(&l, at->prev);
     put(&l, text + end[1], (size_t)(end[2] - end[1]));
     PUT_LIT(&l, "\"seq\":");

@@ -44,6 +44,10 @@ struct record_place {
  */
 must_check size_t record_build(char out[RECORD_BUILD_MAX], const char *text,
                                const struct record_pieces *pieces, const struct record_place *at);
+/** Of that line only what stands before the value of `prev`, and does not depend on `prev` and
+ * `seq`; returns its length. */
+must_check size_t record_head(char out[RECORD_BUILD_MAX], const char *text,
+                              const struct record_pieces *pieces, const struct record_place *at);
 /** Puts `,"zsig":"..."` before the closing brace; returns the new length. */
 must_check size_t record_add_signature(char out[RECORD_BUILD_MAX], size_t len,
                                        const unsigned char sig[RECORD_SIG]);

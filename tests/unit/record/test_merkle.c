@@ -193,6 +193,38 @@ static void test_load(void **state maybe_unused)
     assert_false(merkle_range_load(&again, UINT64_MAX, r.node, 63 * MERKLE_HASH));
 }
 
+/* Whatever part of an entry was known, in groups of all sizes; short and very long ones too. */
+static void test_begun(void **state maybe_unused)
+{
+    enum { N = 300 };
+    static char text[N][1600];
+    static struct merkle_begun begun[N], *out[N];
+    struct merkle_hash got, want;
+    struct str head[N];
+    size_t n, begun_some = 0;
+
+    for (size_t i = 0; i < N; i++) {
+        memset(text[i], (int)(i * 7), sizeof(text[i]));
+        head[i] = str_n(text[i], i % 50 == 49 ? 900 + i * 2 : i);
+        out[i] = &begun[i];
+    }
+    for (size_t from = 0; from < N; from += n) {
+        n = 1 + from % 19;
+        n = n < N - from ? n : N - from;
+        merkle_begin(head + from, n, out + from);
+    }
+    for (size_t i = 0; i < N; i++) {
+        begun_some += begun[i].n > 0;
+        for (size_t more = 0; more < 90; more += 1 + i % 7) {
+            merkle_finish(&begun[i], text[i], head[i].len + more, &got);
+            merkle_leaf(text[i], head[i].len + more, &want);
+            if (!merkle_eq(&got, &want))
+                fail_msg("entry of %zu bytes, %zu known", head[i].len + more, head[i].len);
+        }
+    }
+    assert_true(begun_some > N / 2);
+}
+
 /* Entries of every length around the block's, and longer ones than a lane takes; alone and in
  * groups of all sizes. */
 static void test_many_at_once(void **state maybe_unused)
@@ -287,7 +319,8 @@ int main(void)
         cmocka_unit_test(test_vectors),        cmocka_unit_test(test_proof_vectors),
         cmocka_unit_test(test_all_inclusions), cmocka_unit_test(test_all_consistencies),
         cmocka_unit_test(test_load),           cmocka_unit_test(test_many_at_once),
-        cmocka_unit_test(test_ranges_agree),   cmocka_unit_test(test_ready_roots),
+        cmocka_unit_test(test_begun),          cmocka_unit_test(test_ranges_agree),
+        cmocka_unit_test(test_ready_roots),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

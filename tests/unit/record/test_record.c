@@ -95,6 +95,7 @@ static void test_round_trip(void **state maybe_unused)
     struct record_fault fault;
     struct record r;
     struct err e = ERR_INIT;
+    char head[RECORD_BUILD_MAX];
     size_t n, unsigned_len;
 
     memset(parent, 1, 32);
@@ -109,6 +110,9 @@ static void test_round_trip(void **state maybe_unused)
     unsigned_len = n = record_build(line, text.ptr, &pieces, &at);
     assert_true(record_decode(str_n(line, n), &r, &fault));
     assert_false(r.has_sig);
+    assert_true(str_starts(str_n(line, n), str_n(head, record_head(head, text.ptr, &pieces, &at))));
+    assert_true(
+        str_ends(str_n(head, record_head(head, text.ptr, &pieces, &at)), STR(",\"prev\":\"")));
     n = record_add_signature(line, n, sig);
     assert_int_equal(n, unsigned_len + RECORD_SIG_TEXT);
     if (!record_decode(str_n(line, n), &r, &fault))
