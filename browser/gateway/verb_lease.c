@@ -16,7 +16,7 @@ enum { LEASE_TIMEOUT_MS = 70 * 1000, TAKE_MAX_MS = 5000, TAKE_POLL_MS = 100, SIG
 static const struct cli_option options[] = {
     {"fleet", 0, "NAME", "of the fleet's members; default: the serving engine's"},
     {"identity", 0, "ID", "the member with this identity; default: any that is free"},
-    {"ttl", 0, "MS", "milliseconds after which it ends; default 1800000"},
+    {"ttl", 0, "MS", "after which it ends; default: 1800000"},
     {"kept", 0, NULL, "cookies stay with the member afterwards"},
     {"json", 0, NULL, "print the lease as JSON"},
     {NULL, 0, NULL, NULL},

@@ -4,7 +4,7 @@
 #include "core/conf/campaign.h"
 
 static const struct cli_option show_options[] = {
-    {"json", 0, NULL, "as JSON"},
+    {"json", 0, NULL, "print the result as JSON"},
     {"origin", 0, NULL, "tell where each value comes from"},
     {NULL, 0, NULL, NULL},
 };

@@ -6,7 +6,7 @@
 #include "core/op/op.h"
 
 static const struct cli_option options[] = {
-    {"json", 0, NULL, "as JSON"},
+    {"json", 0, NULL, "print the list as JSON"},
     {NULL, 0, NULL, NULL},
 };
 
