@@ -17,6 +17,7 @@
 #include "browser/demo/site.h"
 #include "browser/demo/stage.h"
 #include "core/base/file.h"
+#include "core/cli/stop.h"
 #include "core/record/verify.h"
 #include "reaper/reaper.h"
 
@@ -60,7 +61,7 @@ static void on_signal(void *arg, int signum)
     struct demo *d = arg;
 
     if (d->signal != 0)
-        _exit(128 + d->signal); /* what runs in sandboxes ends with this process */
+        _exit(stop_exit_code(d->signal)); /* what runs in sandboxes ends with this process */
     d->signal = signum;
 }
 
@@ -256,14 +257,14 @@ static int perform(struct demo *d)
     if (raise_stage(d, &e) != STATUS_OK)
         return cli_fail(d->cli, &e);
     if (d->signal != 0)
-        return 128 + d->signal;
+        return stop_exit_code(d->signal);
     if (files_write(d->dir, stage_info(d->stage), &e) != STATUS_OK)
         return cli_fail(d->cli, &e);
     tell_stage(d);
     if (cli_has(d->cli, "serve-only")) {
         tell_serving(d);
         wait_for(d, &d->is_gone);
-        return d->signal != 0 ? 128 + d->signal : cli_fail(d->cli, &d->lost);
+        return d->signal != 0 ? stop_exit_code(d->signal) : cli_fail(d->cli, &d->lost);
     }
     code = run_campaign(d);
     if (watch_signals(d, true, &e) != STATUS_OK)

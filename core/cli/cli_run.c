@@ -1,5 +1,4 @@
 /* One campaign on this terminal: loop, signals, progress, report, exit code. */
-#include <signal.h>
 #include <stdio.h>
 
 #include "core/base/file.h"
@@ -7,11 +6,11 @@
 #include "core/base/loop.h"
 #include "core/cli/cli_internal.h"
 #include "core/cli/progress.h"
+#include "core/cli/stop.h"
 #include "core/record/verify.h"
 #include "core/report/report.h"
 
 enum {
-    HARD_STOP_MS = 8000,
     VERIFY_MAX = 20000, /* receipts; some 50 us each: longer logs are left to `audit verify` */
 };
 
@@ -22,54 +21,15 @@ struct session {
     struct run *run;
     struct progress *progress;
     struct report *report;
-    struct loop_timer hard_stop;
-    int signal; /* the first that came, 0: none */
-    unsigned signals;
+    struct stop stop;
     bool is_over;
 };
 
-/* --- signals --- */
-
-static void on_hard_stop(struct loop_timer *t)
-{
-    struct session *s = container_of(t, struct session, hard_stop);
-
-    log_flush();
-    _exit(128 + s->signal); /* what runs in sandboxes ends with this process */
-}
-
-static void on_signal(void *arg, int signum)
+static void drain(void *arg, const char *why)
 {
     struct session *s = arg;
 
-    if (s->signal == 0)
-        s->signal = signum;
-    s->signals++;
-    if (s->signals > 2)
-        on_hard_stop(&s->hard_stop);
-    if (s->signals == 2)
-        loop_timer_start(s->loop, &s->hard_stop, HARD_STOP_MS, on_hard_stop);
-    run_drain(s->run, signum == SIGINT ? "SIGINT" : signum == SIGHUP ? "SIGHUP" : "SIGTERM");
-}
-
-static enum status watch_signals(struct session *s, struct err *e)
-{
-    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-    enum status st = STATUS_OK;
-
-    for (size_t i = 0; i < ARRAY_LEN(signals) && st == STATUS_OK; i++)
-        st = loop_signal(s->loop, signals[i], on_signal, s, e);
-    return st;
-}
-
-static void unwatch_signals(struct session *s)
-{
-    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-
-    for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
-        if (loop_signal(s->loop, signals[i], NULL, NULL, NULL) != STATUS_OK)
-            log_warn(NULL, "signal.kept", LOG_U64("signal", signals[i]));
-    }
+    run_drain(s->run, why);
 }
 
 /* --- the end --- */
@@ -142,8 +102,8 @@ static struct json *summary_json(struct session *s, const struct audit_verdict *
 
 static int exit_code(const struct session *s, bool verified)
 {
-    if (s->signal)
-        return 128 + (s->signal == SIGHUP ? SIGTERM : s->signal);
+    if (s->stop.signal)
+        return stop_exit_code(s->stop.signal);
     if (!verified)
         return EXIT_AUDIT;
     return run_exit_code(s->run);
@@ -250,7 +210,7 @@ static enum status make(struct session *s, struct err *e)
     if (s->opts->extra)
         opts.watch[opts.n_watch++] = *s->opts->extra;
     st = run_create(&opts, &s->run, e);
-    return st == STATUS_OK ? watch_signals(s, e) : st;
+    return st == STATUS_OK ? stop_watch(&s->stop, s->loop, drain, s, e) : st;
 }
 
 int cli_run(const struct cli *c, const struct cli_run_opts *opts)
@@ -274,9 +234,7 @@ int cli_run(const struct cli *c, const struct cli_run_opts *opts)
     } else {
         code = cli_fail(c, &e);
     }
-    loop_timer_stop(&s.hard_stop);
-    if (s.run)
-        unwatch_signals(&s);
+    stop_unwatch(&s.stop);
     progress_destroy(&s.progress);
     run_destroy(&s.run);
     report_destroy(&s.report);

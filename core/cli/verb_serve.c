@@ -1,6 +1,5 @@
 /* `serve`: engine, control API, further faces, signals, end. */
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -10,8 +9,9 @@
 #include "core/base/log.h"
 #include "core/cli/cli.h"
 #include "core/cli/serve.h"
+#include "core/cli/stop.h"
 
-enum { HARD_STOP_MS = 8000, FACES_MAX = 4, RUN_DIR_MODE = 0700 };
+enum { FACES_MAX = 4, RUN_DIR_MODE = 0700 };
 
 static const struct cli_option options[] = {
     {"config", 'c', "FILE",
@@ -29,10 +29,9 @@ struct serve {
     struct api *api;
     char *socket;
     void *faces[FACES_MAX];
-    struct loop_timer hard_stop;
+    struct stop stop;
     size_t resumed;
-    int signal; /* the first that came */
-    unsigned signals, n_closing;
+    unsigned n_closing;
     bool draining, is_over, is_closed;
     struct err failed; /* to start */
 };
@@ -67,10 +66,12 @@ static const struct serve_face *face(const struct serve *s, size_t i)
     return cli_program(s->cli)->faces[i];
 }
 
-/* --- signals and drain --- */
+/* --- drain --- */
 
-static void drain(struct serve *s, const char *why)
+static void drain(void *arg, const char *why)
 {
+    struct serve *s = arg;
+
     if (!s->draining)
         say(s, "%s: what runs is finished, nothing new is taken", why);
     s->draining = true;
@@ -87,47 +88,6 @@ static void on_api_drain(void *arg)
 
     if (!s->draining)
         drain(s, "drain was asked for");
-}
-
-static void on_hard_stop(struct loop_timer *t)
-{
-    struct serve *s = container_of(t, struct serve, hard_stop);
-
-    log_flush();
-    _exit(128 + s->signal); /* what runs in sandboxes ends with this process */
-}
-
-static void on_signal(void *arg, int signum)
-{
-    struct serve *s = arg;
-
-    if (s->signal == 0)
-        s->signal = signum == SIGHUP ? SIGTERM : signum;
-    s->signals++;
-    if (s->signals > 2)
-        on_hard_stop(&s->hard_stop);
-    if (s->signals == 2)
-        loop_timer_start(s->loop, &s->hard_stop, HARD_STOP_MS, on_hard_stop);
-    drain(s, signum == SIGINT ? "SIGINT" : signum == SIGHUP ? "SIGHUP" : "SIGTERM");
-}
-
-static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-
-static enum status watch_signals(struct serve *s, struct err *e)
-{
-    enum status st = STATUS_OK;
-
-    for (size_t i = 0; i < ARRAY_LEN(signals) && st == STATUS_OK; i++)
-        st = loop_signal(s->loop, signals[i], on_signal, s, e);
-    return st;
-}
-
-static void unwatch_signals(struct serve *s)
-{
-    for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
-        if (loop_signal(s->loop, signals[i], NULL, NULL, NULL) != STATUS_OK)
-            log_warn(NULL, "signal.kept", LOG_U64("signal", signals[i]));
-    }
 }
 
 /* --- start --- */
@@ -245,7 +205,7 @@ static int exit_code(struct serve *s, struct err *e)
         (void)engine_trouble(s->engine, e);
     if (e->status != STATUS_OK)
         return cli_fail(s->cli, e);
-    return s->signal ? 128 + s->signal : EXIT_OK;
+    return s->stop.signal ? stop_exit_code(s->stop.signal) : EXIT_OK;
 }
 
 static int serve_until_over(struct serve *s)
@@ -299,7 +259,7 @@ static enum status make(struct serve *s, const struct campaign_conf *conf, struc
     if (st == STATUS_OK)
         st = open_faces(s, e);
     if (st == STATUS_OK)
-        st = watch_signals(s, e);
+        st = stop_watch(&s->stop, s->loop, drain, s, e);
     return st;
 }
 
@@ -316,8 +276,7 @@ static int serve(struct cli *c, const struct campaign_conf *conf)
     code = st == STATUS_OK ? serve_until_over(&s) : cli_fail(c, &e);
     if (s.loop) {
         close_faces(&s);
-        loop_timer_stop(&s.hard_stop);
-        unwatch_signals(&s);
+        stop_unwatch(&s.stop);
     }
     if (s.engine)
         engine_destroy(&s.engine);
