@@ -386,16 +386,24 @@ static void call_done(struct op_call *call)
 
 /* --- one step --- */
 
+/* Cancelled while it waited for a timer: that is its end. */
+static bool is_cancelled(struct flow_run *r)
+{
+    struct err e = ERR_INIT;
+
+    if (r->cancelled == STATUS_OK)
+        return false;
+    err_set(&e, r->cancelled, "%s", status_text(r->cancelled));
+    run_fail(r, &e);
+    return true;
+}
+
 static void on_retry(struct loop_timer *t)
 {
     struct flow_run *r = container_of(t, struct flow_run, timer);
-    struct err e = ERR_INIT;
 
-    if (r->cancelled != STATUS_OK) {
-        err_set(&e, r->cancelled, "%s", status_text(r->cancelled));
-        run_fail(r, &e);
+    if (is_cancelled(r))
         return;
-    }
     run_step_begin(r);
 }
 
@@ -511,13 +519,9 @@ static void step_target(struct flow_run *r)
 static void on_target_poll(struct loop_timer *t)
 {
     struct flow_run *r = container_of(t, struct flow_run, timer);
-    struct err e = ERR_INIT;
 
-    if (r->cancelled != STATUS_OK) {
-        err_set(&e, r->cancelled, "%s", status_text(r->cancelled));
-        run_fail(r, &e);
+    if (is_cancelled(r))
         return;
-    }
     step_target(r);
 }
 
@@ -546,11 +550,8 @@ static void on_next(struct loop_timer *t)
     struct level *l = &r->levels[r->depth - 1];
     struct err e = ERR_INIT;
 
-    if (r->cancelled != STATUS_OK) {
-        err_set(&e, r->cancelled, "%s", status_text(r->cancelled));
-        run_fail(r, &e);
+    if (is_cancelled(r))
         return;
-    }
     if (r->session->refused.status != STATUS_OK) { /* after the last step's end */
         e = r->session->refused;
         run_fail(r, &e);

@@ -54,18 +54,6 @@ struct json *api_targets_json(struct engine *e)
 
 /* --- breakers --- */
 
-static struct json *breaker_json(const struct breaker_state *s)
-{
-    struct json *j = json_new_object();
-    char when[CLOCK_RFC3339_MAX];
-
-    json_add(j, "target", json_new_str(s->target));
-    json_add_str(j, "opened", clock_rfc3339(s->opened_wall_ms, when));
-    json_add_num(j, "samples", s->samples);
-    json_add_num(j, "failures", s->failures);
-    return json_add_str(j, "why", status_name(s->why));
-}
-
 void api_breakers(struct exchange *x, void *arg)
 {
     struct api *a = arg;
@@ -78,7 +66,7 @@ void api_breakers(struct exchange *x, void *arg)
     all = json_new_array();
     while (breaker_next(engine_breaker(a->engine), &it, loop_now_ms(engine_loop(a->engine)), &s)) {
         if (s.open)
-            json_push(all, breaker_json(&s));
+            json_push(all, breaker_state_json(&s));
     }
     exchange_answer_json(x, 200, json_add(json_new_object(), "breakers", all));
 }

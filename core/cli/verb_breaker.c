@@ -21,24 +21,18 @@ static const struct breaker_conf defaults = {
 
 /* --- list --- */
 
-static struct json *state_json(const struct breaker_state *s)
+static int print_list(struct cli *c, const struct json *all)
 {
-    struct json *j = json_new_object();
-    char when[CLOCK_RFC3339_MAX];
-
-    json_add(j, "target", json_new_str(s->target));
-    json_add_str(j, "opened", clock_rfc3339(s->opened_wall_ms, when));
-    json_add_num(j, "samples", s->samples);
-    json_add_num(j, "failures", s->failures);
-    return json_add_str(j, "why", status_name(s->why));
-}
-
-static void print_state(const struct breaker_state *s)
-{
-    char when[CLOCK_RFC3339_MAX];
-
-    printf("%-40.*s open since %s: %u of %u failed, last %s\n", STR_ARG(s->target),
-           clock_rfc3339(s->opened_wall_ms, when), s->failures, s->samples, status_name(s->why));
+    if (cli_has(c, "json"))
+        return cli_print_json(c, all);
+    for (const struct json *b = json_first(all); b; b = json_next(b))
+        printf("%-40s open since %s: %.0f of %.0f failed, last %s\n",
+               json_str(json_get(b, "target"), ""), json_str(json_get(b, "opened"), ""),
+               json_num(json_get(b, "failures"), 0), json_num(json_get(b, "samples"), 0),
+               json_str(json_get(b, "why"), ""));
+    if (json_len(all) == 0)
+        printf("no breaker is open\n");
+    return EXIT_OK;
 }
 
 /* Of the engine that runs here. */
@@ -46,19 +40,9 @@ static int list_remote(struct cli *c)
 {
     struct json *j;
     int code = remote_call(c, "GET", "/v1/breakers", STR_NONE, &j);
-    const struct json *all = json_get(j, "breakers");
 
-    if (code == EXIT_OK && cli_has(c, "json")) {
-        code = cli_print_json(c, all);
-    } else if (code == EXIT_OK) {
-        for (const struct json *b = json_first(all); b; b = json_next(b))
-            printf("%-40s open since %s: %.0f of %.0f failed, last %s\n",
-                   json_str(json_get(b, "target"), ""), json_str(json_get(b, "opened"), ""),
-                   json_num(json_get(b, "failures"), 0), json_num(json_get(b, "samples"), 0),
-                   json_str(json_get(b, "why"), ""));
-        if (json_len(all) == 0)
-            printf("no breaker is open\n");
-    }
+    if (code == EXIT_OK)
+        code = print_list(c, json_get(j, "breakers"));
     json_destroy(&j);
     return code;
 }
@@ -70,26 +54,18 @@ static int list_here(struct cli *c)
     struct breaker *b = NULL;
     struct breaker_state s;
     struct err e = ERR_INIT;
-    size_t it = 0, n = 0;
-    int code = EXIT_OK;
+    size_t it = 0;
+    int code;
 
     if (breaker_open_store(&defaults, cli_state_dir(c), &b, &e) != STATUS_OK) {
         json_destroy(&all);
         return cli_fail(c, &e);
     }
     while (breaker_next(b, &it, 0, &s)) {
-        if (!s.open)
-            continue;
-        n++;
-        if (cli_has(c, "json"))
-            json_push(all, state_json(&s));
-        else
-            print_state(&s);
+        if (s.open)
+            json_push(all, breaker_state_json(&s));
     }
-    if (cli_has(c, "json"))
-        code = cli_print_json(c, all);
-    else if (n == 0)
-        printf("no breaker is open\n");
+    code = print_list(c, all);
     breaker_close_store(&b);
     json_destroy(&all);
     return code;

@@ -352,3 +352,15 @@ bool breaker_next(const struct breaker *b, size_t *it, uint64_t now_ms, struct b
         window_sum(b, t, now_ms, &out->samples, &out->failures);
     return true;
 }
+
+struct json *breaker_state_json(const struct breaker_state *s)
+{
+    struct json *j = json_new_object();
+    char when[CLOCK_RFC3339_MAX];
+
+    json_add(j, "target", json_new_str(s->target));
+    json_add_str(j, "opened", clock_rfc3339(s->opened_wall_ms, when));
+    json_add_num(j, "samples", s->samples);
+    json_add_num(j, "failures", s->failures);
+    return json_add_str(j, "why", status_name(s->why));
+}

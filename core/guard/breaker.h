@@ -49,5 +49,7 @@ struct breaker_state {
 };
 /** Iteration over all targets that have samples or are open; false at the end. */
 bool breaker_next(const struct breaker *b, size_t *it, uint64_t now_ms, struct breaker_state *out);
+/** {"target","opened","samples","failures","why"} of an open one. The caller owns it. */
+struct json *breaker_state_json(const struct breaker_state *s);
 
 #endif

@@ -219,11 +219,6 @@ static enum status read_cursor(struct local *l, sqlite3 *db, struct call *c,
     return s;
 }
 
-static enum status no_cursor(const struct call *c, struct err *e)
-{
-    return err_set(e, STATUS_NOT_FOUND, "stream %s: %s has no cursor", c->name, c->name2);
-}
-
 enum status run_cursor_open(struct local *l, sqlite3 *db, struct call *c, struct err *e)
 {
     struct stream st;
@@ -238,18 +233,27 @@ enum status run_cursor_open(struct local *l, sqlite3 *db, struct call *c, struct
     return local_exec(l, db, e, SQL_CURSOR_PUT, "izi", (int64_t)st.id, c->name2, (int64_t)c->value);
 }
 
+/* Stream and place of a reader that has one. */
+static enum status find_cursor(struct local *l, sqlite3 *db, struct call *c, struct stream *st,
+                               struct err *e)
+{
+    bool there = false;
+    enum status s = find(l, db, c, st, e);
+
+    if (s == STATUS_OK)
+        s = read_cursor(l, db, c, st, &there, e);
+    if (s != STATUS_OK || there)
+        return s;
+    return err_set(e, STATUS_NOT_FOUND, "stream %s: %s has no cursor", c->name, c->name2);
+}
+
 enum status run_cursor_ack(struct local *l, sqlite3 *db, struct call *c, struct err *e)
 {
     struct stream st;
-    bool there = false;
-    enum status s = find(l, db, c, &st, e);
+    enum status s = find_cursor(l, db, c, &st, e);
 
-    if (s == STATUS_OK)
-        s = read_cursor(l, db, c, &st, &there, e);
     if (s != STATUS_OK)
         return s;
-    if (!there)
-        return no_cursor(c, e);
     if (c->after > st.last)
         return err_set(e, STATUS_INVALID,
                        "stream %s: %s has read entry %" PRIu64 ", the newest is %" PRIu64, c->name,
@@ -264,15 +268,10 @@ enum status run_cursor_ack(struct local *l, sqlite3 *db, struct call *c, struct 
 enum status run_cursor_drop(struct local *l, sqlite3 *db, struct call *c, struct err *e)
 {
     struct stream st;
-    bool there = false;
-    enum status s = find(l, db, c, &st, e);
+    enum status s = find_cursor(l, db, c, &st, e);
 
-    if (s == STATUS_OK)
-        s = read_cursor(l, db, c, &st, &there, e);
     if (s != STATUS_OK)
         return s;
-    if (!there)
-        return no_cursor(c, e);
     s = local_exec(l, db, e, SQL_CURSOR_DROP, "iz", (int64_t)st.id, c->name2);
     return s == STATUS_OK ? trim(l, db, &st, c->now_ms, e) : s;
 }
