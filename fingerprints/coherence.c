@@ -26,13 +26,6 @@ static bool same(struct buf *why, const char *field, const char *got, const char
     return false;
 }
 
-static unsigned major_of(const char *version)
-{
-    unsigned major = 0;
-
-    return sscanf(version, "%u.", &major) == 1 ? major : 0;
-}
-
 /* --- user agent --- */
 
 static bool ua_platform(const struct identity *id, const struct coherence_machine *m,
@@ -55,7 +48,7 @@ static bool ua_version(const struct identity *id, const struct coherence_machine
     char want[32];
 
     (void)m;
-    snprintf(want, sizeof want, "Chrome/%u.0.0.0 ", major_of(id->full_version));
+    snprintf(want, sizeof want, "Chrome/%u.0.0.0 ", identity_major(id->full_version));
     if (strstr(id->user_agent, want) != NULL)
         return true;
     buf_addf(why, "user_agent \"%s\" has no \"%s\" of full_version %s", id->user_agent, want,
@@ -105,13 +98,16 @@ static bool ch_platform(const struct identity *id, const struct coherence_machin
 static bool ch_version(const struct identity *id, const struct coherence_machine *m,
                        struct buf *why)
 {
-    unsigned v[3];
-    int n = sscanf(id->ch_platform_version, "%u.%u.%u", &v[0], &v[1], &v[2]);
+    struct str rest = str_from(id->ch_platform_version);
+    uint64_t v;
+    size_t n = 0;
 
     (void)m;
     if (id->os == OS_LINUX)
         return same(why, "ch_platform_version", id->ch_platform_version, "");
-    if (n == 3)
+    while (rest.ptr != NULL && str_to_u64(str_cut(&rest, '.'), UINT32_MAX, &v))
+        n++;
+    if (n == 3 && rest.ptr == NULL)
         return true;
     buf_addf(why, "ch_platform_version is \"%s\", expected three numbers on %s",
              id->ch_platform_version, os_of(id)->name);
@@ -146,7 +142,7 @@ static bool ch_brands(const struct identity *id, const struct coherence_machine 
 {
     struct arena *a = arena_create(NULL, 0);
     struct identity_brand want[IDENTITY_BRANDS_MAX];
-    size_t n = identity_brands(a, major_of(id->full_version), id->full_version, want);
+    size_t n = identity_brands(a, identity_major(id->full_version), id->full_version, want);
     bool ok = n == id->n_brands;
 
     (void)m;
@@ -156,7 +152,7 @@ static bool ch_brands(const struct identity *id, const struct coherence_machine 
              strcmp(want[i].version, id->brands[i].version) == 0;
     if (!ok)
         buf_addf(why, "brands are not \"%s\", \"%s\" as Chromium %u greases them", want[0].brand,
-                 want[1].brand, major_of(id->full_version));
+                 want[1].brand, identity_major(id->full_version));
     arena_destroy(&a);
     return ok;
 }

@@ -48,6 +48,14 @@ enum status identity_params_check(const struct identity_params *p, struct err *e
     return STATUS_OK;
 }
 
+uint32_t identity_major(const char *browser_version)
+{
+    struct str rest = str_from(browser_version);
+    uint64_t major;
+
+    return str_to_u64(str_cut(&rest, '.'), UINT32_MAX, &major) ? (uint32_t)major : 0;
+}
+
 size_t identity_brands(struct arena *a, uint32_t major, const char *full_version,
                        struct identity_brand out[IDENTITY_BRANDS_MAX])
 {
@@ -323,10 +331,10 @@ static void honest_set(struct identity *id)
     id->noise_seed = 0;
 }
 
-static enum status version_check(const struct identity_params *p, unsigned *major, struct err *e)
+static enum status version_check(const struct identity_params *p, uint32_t *major, struct err *e)
 {
-    if (p->browser_version == NULL || sscanf(p->browser_version, "%u.", major) != 1 ||
-        *major < 90 || *major > 9999)
+    *major = p->browser_version != NULL ? identity_major(p->browser_version) : 0;
+    if (*major < 90 || *major > 9999)
         return err_set(e, STATUS_INVALID,
                        "browser version \"%s\", expected one such as 156.0.8078.79",
                        p->browser_version != NULL ? p->browser_version : "");
@@ -339,7 +347,7 @@ enum status identity_generate(struct arena *a, const struct identity_params *p, 
     struct identity *id;
     const struct catalog_locale *locale;
     struct rng r;
-    unsigned major;
+    uint32_t major;
 
     *out = NULL;
     if (identity_params_check(p, e) != STATUS_OK || version_check(p, &major, e) != STATUS_OK)

@@ -35,6 +35,9 @@ must_check enum status identity_generate(struct arena *a, const struct identity_
                                          uint32_t index, const struct identity **out,
                                          struct err *e);
 
+/** The major version of "156.0.8078.79": 156; 0 when it does not begin with a number. */
+uint32_t identity_major(const char *browser_version);
+
 /** Chromium's own rule for the brand list of a major version (GenerateBrandVersionList in
  * components/embedder_support/user_agent_utils.cc): a greased brand and "Chromium", shuffled by the
  * version. Returns how many were written. */

@@ -32,9 +32,7 @@ static void walk(const struct json_schema *schema, const char *prefix,
         const struct json_field *f = &schema->fields[i];
 
         BUG_ON(strlen(prefix) + strlen(f->name) + 2 > sizeof(path));
-        memcpy(path, prefix, strlen(prefix));
-        path[strlen(prefix)] = '/';
-        memcpy(path + strlen(prefix) + 1, f->name, strlen(f->name) + 1);
+        (void)snprintf(path, sizeof(path), "%s/%s", prefix, f->name);
         if (f->kind == JK_OBJECT)
             walk(f->sub, path, fn, arg);
         else

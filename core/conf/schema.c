@@ -111,7 +111,7 @@ static const struct json_field rotate_fields[] = {
      .kind = JK_UINT,
      IN(conf_rotate, every_s),
      .min = 0,
-     .max = 365 * 24 * 60 * 60,
+     .max = 365L * 24 * 60 * 60,
      .doc = "seconds after which a member becomes somebody else, before its next task: another "
             "identity, grown from the one before, without cookies; 0: never; default: 0"},
     {.name = "every_tasks",
@@ -449,7 +449,7 @@ static const struct json_field recycle_fields[] = {
      .kind = JK_INT,
      IN(conf_recycle, memory_mb),
      .min = 64,
-     .max = 1024 * 1024,
+     .max = 1024L * 1024,
      .doc =
          "an instance whose processes take more memory (PSS, in MiB) is replaced; default: 1536"},
     {.name = "age_s",
@@ -462,7 +462,7 @@ static const struct json_field recycle_fields[] = {
      .kind = JK_INT,
      IN(conf_recycle, pages),
      .min = 1,
-     .max = 1000 * 1000 * 1000,
+     .max = 1000L * 1000 * 1000,
      .doc = "an instance that showed more documents is replaced; default: 20000"},
 };
 static const struct json_schema recycle_schema = {
@@ -749,7 +749,7 @@ void campaign_defaults(struct campaign_conf *out)
                   .available = SCALE_AVAILABLE_LOW,
                   .per_cpu = SCALE_PER_CPU},
         .warm = 1,
-        .recycle = {.memory_mb = 1536, .age_s = 4 * 60 * 60, .pages = 20000},
+        .recycle = {.memory_mb = 1536, .age_s = 4UL * 60 * 60, .pages = 20000},
         .output = {.results = "results.ndjson",
                    .artifacts = "out/",
                    .console = CONSOLE_KEPT_ERRORS},
