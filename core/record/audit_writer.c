@@ -17,41 +17,88 @@
 
 /* --- forests: what a close receipt says about its children --- */
 
+/* The leaf hashes of children, the youngest first. */
+struct children {
+    struct merkle_hash *v;
+    size_t n, room;
+    bool found, closed;
+};
+
+static void take_child(struct children *c, const struct merkle_hash *leaf)
+{
+    if (c->n == c->room) {
+        c->room = c->room ? 2 * c->room : 64;
+        c->v = xreallocarray(c->v, c->room, sizeof(*c->v));
+    }
+    c->v[c->n++] = *leaf;
+}
+
+/* What a record says of the receipt: it is its child, or closes it, or comes just behind it, so
+ * that there is nothing before. */
+static void look_at(struct children *c, struct str line, const struct merkle_hash *open)
+{
+    struct record_fault fault;
+    struct merkle_hash leaf;
+    struct record r;
+
+    if (!record_decode(line, &r, &fault))
+        return;
+    if (r.has_parent && merkle_eq(&r.parent, open)) {
+        merkle_leaf(line.ptr, line.len, &leaf);
+        take_child(c, &leaf);
+    }
+    c->closed = c->closed || (r.has_of && merkle_eq(&r.of, open));
+    c->found = merkle_eq(&r.prev, open);
+}
+
+/* Backwards from the log's end to the receipt, so that a long log costs no more than what was done
+ * since. Nothing else of a record is looked at than whether the hash is in it anywhere. */
+static enum status read_children(sqlite3 *db, const struct merkle_hash *open, struct children *c,
+                                 struct err *e)
+{
+    char hex[AUDIT_HEX_MAX];
+    sqlite3_stmt *st = NULL;
+    bool first = true;
+    int rc = SQLITE_ROW;
+
+    audit_hex(open->b, hex);
+    if (sqlite3_prepare_v2(db, "SELECT line FROM audit_record ORDER BY seq DESC", -1, &st, NULL) !=
+        SQLITE_OK)
+        return logdb_error(db, e, "read the children of a receipt");
+    while (!c->found && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+        struct str line = str_n(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0));
+        struct merkle_hash leaf;
+
+        if (first) {
+            merkle_leaf(line.ptr, line.len, &leaf);
+            c->found = merkle_eq(&leaf, open);
+        }
+        first = false;
+        if (line.len > 0 && memmem(line.ptr, line.len, hex, AUDIT_HEX_MAX - 1))
+            look_at(c, line, open);
+    }
+    (void)sqlite3_finalize(st);
+    return c->found || rc == SQLITE_DONE ? STATUS_OK
+                                         : logdb_error(db, e, "read the children of a receipt");
+}
+
 /* Of a receipt that was opened before this process began: its children are read from the log. */
 static enum status forest_from_db(sqlite3 *db, const struct merkle_hash *open,
                                   struct merkle_range *out, struct err *e)
 {
-    sqlite3_stmt *st = NULL;
-    bool found = false, closed = false;
-    int rc;
+    struct children c = {0};
+    enum status s = read_children(db, open, &c, e);
 
     merkle_range_init(out);
-    if (sqlite3_prepare_v2(db, "SELECT line FROM audit_record ORDER BY seq", -1, &st, NULL) !=
-        SQLITE_OK)
-        return logdb_error(db, e, "read the children of a receipt");
-    while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-        struct str line = str_n(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0));
-        struct record_fault fault;
-        struct merkle_hash leaf;
-        struct record r;
-
-        merkle_leaf(line.ptr, line.len, &leaf);
-        if (!found)
-            found = merkle_eq(&leaf, open);
-        else if (!record_decode(line, &r, &fault))
-            continue;
-        else if (r.has_parent && merkle_eq(&r.parent, open))
-            merkle_range_add(out, &leaf);
-        else if (r.has_of && merkle_eq(&r.of, open))
-            closed = true;
-    }
-    (void)sqlite3_finalize(st);
-    if (rc != SQLITE_DONE)
-        return logdb_error(db, e, "read the children of a receipt");
-    if (closed)
+    while (c.n > 0)
+        merkle_range_add(out, &c.v[--c.n]);
+    free(c.v);
+    if (s != STATUS_OK)
+        return s;
+    if (c.closed)
         return err_set(e, STATUS_INVALID, "the receipt is closed already");
-    return found ? STATUS_OK
-                 : err_set(e, STATUS_INVALID, "the receipt to be closed is not in this log");
+    return c.found ? STATUS_OK
+                   : err_set(e, STATUS_INVALID, "the receipt to be closed is not in this log");
 }
 
 /* --- records --- */
