@@ -2,14 +2,20 @@
  * ever.
  *
  *   asked -> those that are over are read (worker) -> each: receipt "batch.removed" with its row
- *         -> durable: forgotten in memory -> answered
+ *         -> durable: forgotten in memory, its directory of artefacts emptied (worker) -> answered
  *
  * With the receipt the batch's own row goes, and `removal` holds its number until its results have
  * gone as well: they may be millions, so they go SWEEP_ROWS at a time between other commits, in the
- * next process if need be. The receipts of the batch stay, as all of the audit log does. */
+ * next process if need be. The receipts of the batch stay, as all of the audit log does. Files that
+ * a crash leaves behind, after the receipt, stay as well. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/base/file.h"
 #include "core/base/jcs.h"
 #include "core/base/log.h"
 #include "core/base/map.h"
@@ -37,6 +43,7 @@ struct removed {
     struct store_removed_batch row; /* first */
     struct removing *of;
     char *key; /* NULL: none */
+    char *dir; /* of its artefacts; NULL: none */
 };
 
 /* --- results, in the background --- */
@@ -99,6 +106,62 @@ static void forget(struct engine *e, const struct removed *x)
     }
 }
 
+/* --- its artefacts --- */
+
+/* What tasks wrote is called after them ("t-000007-1-failed.png"); anything else is somebody's. */
+static bool is_of_a_task(int dir, const char *name)
+{
+    struct stat st;
+
+    return name[0] == 't' && name[1] == '-' && name[2] >= '0' && name[2] <= '9' &&
+           fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
+}
+
+static void empty_dir(void *arg)
+{
+    struct removed *x = arg;
+    int fd = open(x->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+    const struct dirent *entry;
+    int failed = fd < 0 && errno != ENOENT ? errno : 0;
+
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): the directory is this call's */
+    while (d && (entry = readdir(d)))
+        if (is_of_a_task(fd, entry->d_name) && unlinkat(fd, entry->d_name, 0) != 0)
+            failed = errno;
+    if (d)
+        closedir(d);
+    else if (fd >= 0)
+        close(fd);
+    if (d && rmdir(x->dir) != 0 && errno != ENOTEMPTY && errno != EEXIST)
+        failed = errno;
+    if (failed)
+        log_warn(NULL, "batch.artifacts_left", LOG_STR("dir", x->dir), LOG_I64("errno", failed));
+}
+
+static void on_emptied(void *arg)
+{
+    struct removed *x = arg;
+    struct removing *r = x->of;
+
+    free(x->dir);
+    free(x->key);
+    free(x);
+    if (--r->left == 0)
+        finish(r);
+}
+
+/* Batches that are submitted have a directory each (batch_open_outputs). */
+static void remove_artifacts(struct removed *x)
+{
+    struct engine *e = x->of->engine;
+    char id[BATCH_ID_MAX];
+
+    (void)snprintf(id, sizeof(id), "b-%07u", x->row.n);
+    x->dir = file_join(e->artifacts_dir, id);
+    work_submit(e->loop, empty_dir, on_emptied, x);
+}
+
 static void on_receipt(void *arg, enum status s, const unsigned char *leaf, uint64_t seq,
                        const struct err *er)
 {
@@ -112,6 +175,10 @@ static void on_receipt(void *arg, enum status s, const unsigned char *leaf, uint
         forget(e, x);
         events_removed(e, x->row.n, leaf);
         r->removed++;
+        if (e->artifacts_dir) {
+            remove_artifacts(x);
+            return;
+        }
     } else if (r->err.status == STATUS_OK) {
         r->err = *er;
         r->err.status = s;

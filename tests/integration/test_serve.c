@@ -7,9 +7,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/api/client.h"
 #include "core/api/listener.h"
+#include "core/base/file.h"
 #include "tests/integration/serve_rig.h"
 
 #define FLOW "\"flow\":{\"steps\":[{\"type\":\"http.get\",\"url\":\"{{url}}\",\"name\":\"r\"}]}"
@@ -101,6 +103,25 @@ static void test_kill_and_go_on(void **state)
     assert_true(httpd_count(rig.server) <= 60 + 8);
 }
 
+static char *artifact(const char *name)
+{
+    return file_join("out/b-0000001", name);
+}
+
+static void keep_file(const char *name)
+{
+    cleanup_free char *path = artifact(name);
+
+    test_write_file(path, "x", 1);
+}
+
+static bool file_is_kept(const char *name)
+{
+    cleanup_free char *path = artifact(name);
+
+    return access(path, F_OK) == 0;
+}
+
 static void test_cancel_pause_scale(void **state)
 {
     struct json *b, *j;
@@ -144,6 +165,8 @@ static void test_cancel_pause_scale(void **state)
     assert_non_null(strstr(text, "b-0000001"));
     free(text);
     json_destroy(&b);
+    keep_file("t-000001-1-failed.png");
+    keep_file("mine.txt");
     j = ask("POST", "/v1/batches/remove", "{}", 400); /* how old is required */
     json_destroy(&j);
     j = ask("POST", "/v1/batches/remove", "{\"older_than_ms\":0}", 200);
@@ -151,6 +174,8 @@ static void test_cancel_pause_scale(void **state)
     json_destroy(&j);
     j = ask("GET", "/v1/batches/b-0000001", "", 404);
     json_destroy(&j);
+    assert_false(file_is_kept("t-000001-1-failed.png"));
+    assert_true(file_is_kept("mine.txt"));
     j = ask("POST", "/v1/drain", "", 202);
     json_destroy(&j);
     assert_int_equal(serve_wait(), 0);
