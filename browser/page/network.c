@@ -292,6 +292,23 @@ static bool differs(const struct identity *id, const struct json *headers)
     return found;
 }
 
+/* DevTools tells them by name, and they go out as they are given back. */
+static struct json *in_order(const struct identity *id, const struct json *headers, struct arena *a)
+{
+    unsigned *places = arena_array(a, unsigned, json_len(headers)), i = 0;
+    struct json *list = json_new_array();
+
+    for (const struct json *x = json_first(headers); x != NULL; x = json_next(x))
+        places[i++] = identity_header_place(json_key(x));
+    for (unsigned place = 0; place < IDENTITY_HEADER_PLACES; place++) {
+        i = 0;
+        for (const struct json *x = json_first(headers); x != NULL; x = json_next(x))
+            if (places[i++] == place)
+                json_push(list, mended(id, x));
+    }
+    return list;
+}
+
 /* The client hints of a document that a tab is made with are filled in before the session's
  * override reaches it: "HeadlessChrome" and the real platform on headless-shell, and of a
  * `noopener` pop-up to an origin that has asked for hints of high entropy these too, everywhere
@@ -300,22 +317,16 @@ static void mend_hints(struct hold *h, const struct json *params)
 {
     const struct identity *id = h->page->ctx->member->identity;
     const struct json *headers = json_at(params, "request", "headers", NULL);
-    struct json *list;
     struct buf text = BUF_INIT(4 * (size_t)BUF_MAX_LINE);
+    struct json *list;
 
     if (!differs(id, headers))
         return;
-    list = json_new_array();
-    /* DevTools tells them by name, and they go out as they are given back. */
-    for (unsigned place = 0; place < IDENTITY_HEADER_PLACES; place++)
-        for (const struct json *x = json_first(headers); x != NULL; x = json_next(x))
-            if (identity_header_place(json_key(x)) == place)
-                json_push(list, mended(id, x));
+    h->arena = arena_create(NULL, 0);
+    list = in_order(id, headers, h->arena);
     json_print(list, 0, &text);
-    if (buf_status(&text) == STATUS_OK) {
-        h->arena = arena_create(NULL, 0);
+    if (buf_status(&text) == STATUS_OK)
         h->headers = arena_str(h->arena, buf_str(&text));
-    }
     buf_deinit(&text);
     json_destroy(&list);
 }
