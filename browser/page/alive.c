@@ -106,6 +106,11 @@ bool page_is_waiting(const struct page *p)
     return f->document == 0 || !list_empty(&f->holds) || (!sees && f->started);
 }
 
+uint64_t page_heard_ms(const struct page *p)
+{
+    return p->main_realm.session != NULL ? cdp_session_heard_ms(p->main_realm.session) : 0;
+}
+
 struct ping {
     void (*fn)(void *arg, bool alive);
     void *arg;
@@ -204,7 +209,7 @@ static void on_beat(struct loop_timer *t)
      * meanwhile is still unread. */
     if (page_is_waiting(p) || now > b->due_ms + half)
         b->alive_ms = now;
-    heard = p->main_realm.session != NULL ? cdp_session_heard_ms(p->main_realm.session) : 0;
+    heard = page_heard_ms(p);
     if (heard > b->alive_ms)
         b->alive_ms = heard;
     if (b->asked_ms < b->alive_ms)

@@ -203,6 +203,8 @@ bool page_is_waiting(const struct page *p);
 /** When (monotonic) the document of its main frame was asked for that the gate did not let go yet
  * or no server answered; 0: there is none, or it is not seen (enforce "charge"). */
 uint64_t page_waits_since(const struct page *p);
+/** When (monotonic) its session said something last; 0: never. */
+uint64_t page_heard_ms(const struct page *p);
 /** Gives up the navigation that is under way, when there is one: the page stays where it is. */
 void page_stop(struct page *p);
 

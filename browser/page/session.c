@@ -6,11 +6,15 @@
 #include "core/base/file.h"
 #include "core/base/url.h"
 
-enum { REST_MS = 100 }; /* what is over sooner is not worth another task */
+enum {
+    REST_MS = 100, /* what is over sooner is not worth another task */
+    SILENT_MS = 2000,
+};
 
 void session_enter(struct page_session *s, struct op_call *call)
 {
     s->running = call;
+    s->entered_ms = loop_now_ms(s->loop);
     s->rests_since_ms = 0;
     heartbeat_start(&s->beat, s->page, s->heartbeat_ms);
 }
@@ -31,11 +35,14 @@ void session_sleeps(struct page_session *s)
 
 bool session_rests(const struct page_session *s, uint64_t now_ms)
 {
-    uint64_t since = s->rests_since_ms;
+    uint64_t since = s->rests_since_ms, heard;
 
     if (since == 0 && s->page != NULL)
         since = page_waits_since(s->page);
-    return since > 0 && now_ms >= since + REST_MS;
+    if (since > 0 || s->page == NULL)
+        return since > 0 && now_ms >= since + REST_MS;
+    heard = page_heard_ms(s->page);
+    return now_ms >= (heard > s->entered_ms ? heard : s->entered_ms) + SILENT_MS;
 }
 
 void session_observe(struct op_call *call, const struct page_nav *nav)

@@ -37,6 +37,7 @@ struct page_session {
                            has told it; status OK: none */
     struct op_call
         *running; /* the op that acts on the page now, or NULL: whose doing document requests are */
+    uint64_t entered_ms;       /* the op that acts on the page began to */
     uint64_t rests_since_ms;   /* no op acts on a page since, or the one that does sleeps; 0: one is
                                   at work */
     struct keys keys;          /* held down by page.key_down until page.key_up */
@@ -58,7 +59,9 @@ void session_leave(struct page_session *s, struct op_call *call);
 /** The op that acts on the page does nothing but let time pass, until it ends. */
 void session_sleeps(struct page_session *s);
 /** Nothing of the attempt wants a processor, for a while already: its op waits in the gate, sleeps,
- * waits for a server's answer to the page's document, or a person is at it. */
+ * waits for a server's answer to the page's document, or a person is at it. Nor is one counted on
+ * whose page says nothing for long: it waits for something that is not seen here, or hangs, and
+ * nobody is to wait for that. */
 bool session_rests(const struct page_session *s, uint64_t now_ms);
 
 /** The gate refused a document that a page of the attempt was led to, by script, meta refresh or as
