@@ -38,7 +38,7 @@ struct http_opts {
     /** PEM file of the authorities that targets are verified against; NULL: the system's. */
     const char *ca_file;
     /** Kept for their members' next requests, those under way among them; at most a quarter of the
-     * descriptors that may be open. 0: 256. */
+     * descriptors that may be open. 0: 1024. */
     size_t connections;
 };
 /** `o` NULL: the defaults. ENVIRONMENT. */
