@@ -254,7 +254,7 @@ static void on_verdict(void *arg, enum status verdict)
     struct err e = ERR_INIT;
 
     if (verdict == STATUS_PAGE_HUNG) {
-        err_set(&e, verdict, "the page's script hung after the action; the page was killed");
+        err_set(&e, verdict, "the page stopped answering after the action and was killed");
         doing_end(d, verdict, &e, NULL);
     } else if (!doing_is_cancelled(d)) {
         settle(d);

@@ -190,9 +190,13 @@ static void beat_again(struct heartbeat *b)
 
 static void beat_kill(struct heartbeat *b, uint64_t silent_ms)
 {
-    char sentence[100];
+    char sentence[200];
 
-    snprintf(sentence, sizeof sentence, "the page did not answer for %" PRIu64 " ms and was killed",
+    /* which of the two it was cannot be asked any more */
+    snprintf(sentence, sizeof sentence,
+             "the page did not answer for %" PRIu64
+             " ms and was killed: a script that does not end, or more than it can show in "
+             "that time (deadlines.heartbeat_ms)",
              silent_ms);
     page_kill(b->page, sentence);
 }

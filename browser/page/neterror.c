@@ -126,6 +126,11 @@ void neterror_say(const char *text, const char *url, unsigned redirects, const c
     if (is_loop(text, redirects))
         err_set(e, s, "redirect loop: %u redirects from %s", redirects + 1,
                 first != NULL ? first : url);
+    else if (strcmp(text, "net::ERR_FAILED") == 0 && strncmp(url, "https:", 6) == 0)
+        err_set(e, s,
+                "%s: it failed before an answer; with https mostly a certificate that is not "
+                "trusted, or no TLS there (%s)",
+                url, text);
     else if (plain != NULL)
         err_set(e, s, "%s: %s (%s)", url, plain, text);
     else

@@ -154,7 +154,7 @@ static void verdict_known(void *arg, enum status verdict)
     struct ending *end = arg;
 
     if (verdict != end->err.status)
-        err_set(&end->err, verdict, "the page's script hung; the page was killed");
+        err_set(&end->err, verdict, "the page stopped answering and was killed");
     look_then_end(end);
 }
 

@@ -46,7 +46,6 @@ void campaign_load_proxies(struct load *l);
 /** What must hold between keys. */
 void campaign_check(struct load *l);
 
-
 /* campaign_vars.c */
 /** Names that flows ask for and nothing gives. The flows that are named are there. */
 void campaign_check_vars(struct load *l);

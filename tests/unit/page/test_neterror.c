@@ -31,6 +31,16 @@ static void test_words(void **state)
          "http://a/x: the answer is a download, which is refused");
 }
 
+/* What Fetch does not tell is most often TLS. */
+static void test_tls(void **state)
+{
+    struct err e = ERR_INIT;
+
+    (void)state;
+    neterror_say("net::ERR_FAILED", "https://a/x", 0, NULL, STATUS_NAVIGATION_FAILED, &e);
+    assert_non_null(strstr(err_text(&e), "mostly a certificate that is not trusted"));
+}
+
 static void test_redirects(void **state)
 {
     (void)state;
@@ -64,9 +74,8 @@ static void test_own(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_words),
-        cmocka_unit_test(test_redirects),
-        cmocka_unit_test(test_reasons),
+        cmocka_unit_test(test_words),     cmocka_unit_test(test_tls),
+        cmocka_unit_test(test_redirects), cmocka_unit_test(test_reasons),
         cmocka_unit_test(test_own),
     };
 
