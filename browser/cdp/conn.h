@@ -146,5 +146,8 @@ struct cdp_envelope {
 /** False when `message` is no JSON object as far as it must be read to tell. What is inside params,
  * result and error is only skipped, not checked. */
 must_check bool cdp_scan(struct str message, struct cdp_envelope *out);
+/** From brace to closing brace one object, by its brackets and strings: nothing may follow that
+ * would belong to it. */
+bool cdp_is_object(struct str text);
 
 #endif

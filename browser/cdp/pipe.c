@@ -1,15 +1,25 @@
+/* Messages end with a NUL, which Chromium writes by itself, after the message (156). Who waits for
+ * it is woken twice for each message, so one that is whole without it is handed out at once, and
+ * its NUL is read afterwards, mostly together with what comes next. */
 #include "browser/cdp/pipe.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "browser/cdp/conn.h"
 #include "core/base/buf.h"
 #include "core/base/file.h"
 
 /* What the read buffer keeps after a large message (a screenshot, a PDF), the piece that is read at
- * a time, and how much of one turn a talkative browser may take. */
-enum { KEEP_BYTES = 256 * 1024, READ_BYTES = 64 * 1024, READS_A_TURN = 16 };
+ * a time, how much of one turn a talkative browser may take, and up to where it is looked whether a
+ * message is whole. */
+enum {
+    KEEP_BYTES = 256 * 1024,
+    READ_BYTES = 64 * 1024,
+    READS_A_TURN = 16,
+    EARLY_BYTES = 64 * 1024,
+};
 
 struct pipe {
     struct transport base;
@@ -18,6 +28,7 @@ struct pipe {
     struct loop_watch *read_watch, *write_watch;
     struct buf in, out;
     size_t scanned; /* bytes of `in` without a NUL */
+    bool owed;      /* the NUL of what was handed out has not come */
     bool closed;    /* on_close was called */
     bool dispatching, destroyed;
 };
@@ -56,25 +67,56 @@ static void pipe_fail(struct pipe *p, enum status why, const struct err *e)
 
 /* --- reading --- */
 
+/* False when the transport was destroyed in the callback. */
+static bool hand_out(struct pipe *p, struct str message)
+{
+    p->dispatching = true;
+    p->base.events.on_message(p->base.events.arg, message);
+    p->dispatching = false;
+    if (!p->destroyed)
+        return true;
+    pipe_free(p);
+    return false;
+}
+
+/* Past the NUL that is owed. */
+static size_t skip_owed(struct pipe *p)
+{
+    const char *nul = p->owed ? memchr(p->in.ptr, '\0', p->in.len) : NULL;
+
+    if (!p->owed)
+        return 0;
+    p->owed = nul == NULL;
+    return nul == NULL ? p->in.len : (size_t)(nul - p->in.ptr) + 1;
+}
+
+static bool is_whole(struct str rest)
+{
+    return rest.len > 0 && rest.len <= EARLY_BYTES && rest.ptr[rest.len - 1] == '}' &&
+           cdp_is_object(rest);
+}
+
 /* Hands out all whole messages of `in`. False when the transport was destroyed in a callback. */
 static bool pipe_dispatch(struct pipe *p)
 {
-    size_t done = 0;
+    size_t done = skip_owed(p);
+    const char *nul;
+    struct str rest;
 
-    for (;;) {
-        const char *nul = memchr(p->in.ptr + p->scanned, '\0', p->in.len - p->scanned);
+    p->scanned = p->scanned > done ? p->scanned : done;
+    while ((nul = memchr(p->in.ptr + p->scanned, '\0', p->in.len - p->scanned)) != NULL) {
+        size_t end = (size_t)(nul - p->in.ptr);
 
-        if (nul == NULL)
-            break;
-        p->dispatching = true;
-        p->base.events.on_message(p->base.events.arg,
-                                  str_n(p->in.ptr + done, (size_t)(nul - p->in.ptr) - done));
-        p->dispatching = false;
-        if (p->destroyed) {
-            pipe_free(p);
+        if (!hand_out(p, str_n(p->in.ptr + done, end - done)))
             return false;
-        }
-        done = p->scanned = (size_t)(nul - p->in.ptr) + 1;
+        done = p->scanned = end + 1;
+    }
+    rest = str_n(p->in.ptr + done, p->in.len - done);
+    if (is_whole(rest)) {
+        p->owed = true;
+        done = p->in.len;
+        if (!hand_out(p, rest))
+            return false;
     }
     buf_consume(&p->in, done);
     p->scanned = p->in.len;
@@ -115,7 +157,7 @@ static void on_readable(void *arg, int fd, int events)
         buf_commit(&p->in, (size_t)n);
         if (!pipe_dispatch(p) || p->read_watch == NULL)
             return;
-        if ((size_t)n < READ_BYTES)
+        if ((size_t)n < READ_BYTES && !p->owed)
             return; /* the pipe is empty: the next read would say EAGAIN */
     }
 }

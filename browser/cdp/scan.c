@@ -130,6 +130,13 @@ static bool scan_member(struct scan *s, struct cdp_envelope *out)
     return skip_value(s, &value) && take_member(name, value, out);
 }
 
+bool cdp_is_object(struct str text)
+{
+    struct scan s = {text.ptr, text.ptr + text.len};
+
+    return text.len > 0 && text.ptr[0] == '{' && skip_nested(&s) && s.p == s.end;
+}
+
 bool cdp_scan(struct str message, struct cdp_envelope *out)
 {
     struct scan s = {message.ptr, message.ptr + message.len};

@@ -87,6 +87,41 @@ static void test_messages_in_pieces(void **state)
     assert_int_equal(n_got, 4);
 }
 
+/* Chromium writes the NUL by itself: what is whole without it does not wait. */
+static void test_whole_without_its_nul(void **state)
+{
+    (void)state;
+    put("{\"a\":\"}\\\"\",\"b\":{}", 17);
+    turn();
+    assert_int_equal(n_got, 0); /* its last brace is the inner one's */
+    put("}", 1);
+    turn();
+    assert_string_equal(got.ptr, "{\"a\":\"}\\\"\",\"b\":{}}|");
+    put("\0", 1);
+    turn();
+    assert_int_equal(n_got, 1);
+    put("{}", 2);
+    turn();
+    put("\0{\"c\":[{}]}\0{\"d\"", 16);
+    turn();
+    put(":3}", 3);
+    turn();
+    assert_string_equal(got.ptr, "{\"a\":\"}\\\"\",\"b\":{}}|{}|{\"c\":[{}]}|{\"d\":3}|");
+    put(" \0\0", 3); /* what is between belongs to nothing */
+    turn();
+    assert_int_equal(n_got, 5);
+}
+
+static void test_destroyed_before_the_nul(void **state)
+{
+    (void)state;
+    destroy_on_message = true;
+    put("{}", 2);
+    turn();
+    assert_int_equal(n_got, 1);
+    assert_null(pipe_t);
+}
+
 static void test_large_message(void **state)
 {
     size_t size = 3 * 1024 * 1024, sent = 0;
@@ -173,6 +208,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_messages_in_pieces),
+        CASE(test_whole_without_its_nul),
+        CASE(test_destroyed_before_the_nul),
         CASE(test_large_message),
         CASE(test_writes_wait_for_the_reader),
         CASE(test_queue_is_bounded),
