@@ -25,6 +25,7 @@ struct frame *frame_new(struct page *p, struct frame *parent, struct str id, str
     if (parent != NULL)
         list_push(&parent->children, &f->link);
     map_put(p->targets->frames, str_from(f->id), f);
+    stray_known(p->targets, f->id);
     return f;
 }
 

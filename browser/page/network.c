@@ -458,26 +458,40 @@ static void on_response(struct hold *h, const struct json *params)
         finish(h, STATUS_OK, "");
 }
 
+static void request_paused(struct targets *t, const struct json *params, bool again)
+{
+    const char *request = json_str(json_get(params, "requestId"), "");
+    struct hold *h = map_find(t->holds, str_from(request));
+    struct frame *f = frame_of(t, str_from(json_str(json_get(params, "frameId"), "")));
+
+    if (f != NULL && h == NULL) {
+        on_request(f, params, request);
+    } else if (h != NULL || again || !stray_keep(t, params)) {
+        log_warn(NULL, "page.document.unknown",
+                 LOG_STR("url", json_str(json_at(params, "request", "url", NULL), "")));
+        fail_request(t, request);
+    }
+}
+
 void network_paused(struct targets *t, const struct json *params)
 {
     const char *request = json_str(json_get(params, "requestId"), "");
     bool answered = json_get(params, "responseStatusCode") != NULL ||
                     json_get(params, "responseErrorReason") != NULL;
     struct hold *h = map_find(t->holds, str_from(request));
-    struct frame *f = frame_of(t, str_from(json_str(json_get(params, "frameId"), "")));
 
-    if (answered && h != NULL && h->state == HOLD_SENT) {
+    if (answered && h != NULL && h->state == HOLD_SENT)
         on_response(h, params);
-    } else if (answered) { /* given up on our side; the browser may still want it */
+    else if (answered) /* given up on our side; the browser may still want it */
         cdp_callf(root(t), "Fetch.continueRequest", 0, NULL, NULL, "{\"requestId\":\"%s\"}",
                   request);
-    } else if (f == NULL || h != NULL) {
-        log_warn(NULL, "page.document.unknown",
-                 LOG_STR("url", json_str(json_at(params, "request", "url", NULL), "")));
-        fail_request(t, request);
-    } else {
-        on_request(f, params, request);
-    }
+    else
+        request_paused(t, params, false);
+}
+
+void network_paused_again(struct targets *t, const struct json *params)
+{
+    request_paused(t, params, true);
 }
 
 uint64_t page_waits_since(const struct page *p)

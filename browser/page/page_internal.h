@@ -27,12 +27,14 @@ struct targets {
     struct map *frames; /* DevTools frame id -> struct frame */
     struct map *holds;  /* Fetch request id -> struct hold */
     struct list doomed; /* tasks that end at the end of this turn */
-    size_t n_holds;     /* also those whose receipt is being written */
-    size_t n_refs;      /* contexts and pages that are not freed yet */
-    uint64_t next_id;   /* of tasks and frames */
-    unsigned crashes;   /* pages that crashed since one showed a document */
-    unsigned failures;  /* documents that failed for no reason since a server answered one */
-    bool network_lost;  /* the browser said that its network service died */
+    struct list strays; /* requests that wait for their frame (stray.c) */
+    size_t n_strays;
+    size_t n_holds;    /* also those whose receipt is being written */
+    size_t n_refs;     /* contexts and pages that are not freed yet */
+    uint64_t next_id;  /* of tasks and frames */
+    unsigned crashes;  /* pages that crashed since one showed a document */
+    unsigned failures; /* documents that failed for no reason since a server answered one */
+    bool network_lost; /* the browser said that its network service died */
     bool doom_posted, destroyed;
     char version[32]; /* the browser's, "" before somebody asked */
 };
@@ -313,10 +315,20 @@ void lifecycle_stopped(struct page *p, struct frame *f);
 /** Commands that a new browser gets: Fetch for documents, when they are to be held. */
 void network_start(struct targets *t);
 void network_paused(struct targets *t, const struct json *params);
+/** Once more, when its frame is known or does not come. */
+void network_paused_again(struct targets *t, const struct json *params);
 /** The frame gives up what it asked for. */
 void network_abandon(struct frame *f);
 /** A committed document that was not held (enforce "charge"): takes its token afterwards. */
 void network_charge(struct frame *f);
+
+/* --- stray.c --- */
+
+/** Keeps a request whose frame is not known, paused, until stray_known of its frame or 5 s are
+ * over; then network_paused_again, from the loop. False: it names no frame, or too many wait. */
+bool stray_keep(struct targets *t, const struct json *params);
+void stray_known(struct targets *t, const char *frame);
+void strays_drop(struct targets *t);
 
 /* --- look.c --- */
 

@@ -331,6 +331,7 @@ struct targets *targets_create(struct cdp_conn *c, const struct targets_opts *op
     t->holds = map_create();
     list_init(&t->contexts);
     list_init(&t->doomed);
+    list_init(&t->strays);
     cdp_listen(cdp_conn_root(c), &t->listener, root_handlers, ARRAY_LEN(root_handlers), t);
     cdp_tell(cdp_conn_root(c), "Target.setAutoAttach", str_from(auto_attach_root));
     network_start(t);
@@ -350,6 +351,7 @@ void targets_destroy(struct targets **tp)
         context_destroy(&c);
     }
     cdp_unlisten(&t->listener);
+    strays_drop(t);
     t->destroyed = true;
     targets_settle(t);
 }
