@@ -76,6 +76,7 @@ struct lease {
     struct attempt attempt;
     struct lease_context own; /* the default context */
     struct list contexts;     /* further ones */
+    struct list openings;     /* pages that clients asked for (lease_host.c) */
     size_t n_making;
     struct context_watch watch;
     struct view view;

@@ -566,6 +566,7 @@ struct lease *lease_create(struct gateway *g, struct member *m, const struct lea
     list_init(&l->clients);
     list_init(&l->waiters);
     list_init(&l->asks);
+    list_init(&l->openings);
     list_init(&l->own.link);
     if (want->rate.max_requests > 0)
         l->limiter = limiter_create(want->rate);

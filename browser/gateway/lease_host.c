@@ -94,10 +94,31 @@ static void to_browser(void *arg, struct mux_call *call, const char *session, st
 /* A page with an address of its own is made empty and led there, so that not even its first request
  * goes out before the identity is on it. */
 struct opening {
+    struct list link; /* the lease's */
     struct lease *lease;
     struct mux_call *call;
+    char context[VIEW_ID_MAX];
     char *url; /* NULL: none */
+    bool met;  /* its target came */
 };
+
+/* A target without an opener that came while a page is being made in its context is that page: its
+ * id is told only afterwards. */
+static void meet(struct lease *l, struct view_target *t)
+{
+    if (!view_is_page(t) || json_str(json_get(t->info, "openerId"), "")[0] != '\0')
+        return;
+    list_for_each (link, &l->openings) {
+        struct opening *o = list_entry(link, struct opening, link);
+
+        if (o->met || strcmp(o->context, t->context) != 0)
+            continue;
+        o->met = true;
+        if (o->url == NULL)
+            view_mark_blank(t);
+        return;
+    }
+}
 
 void lease_lead_to(struct lease *l, const char *id, const char *url)
 {
@@ -125,6 +146,7 @@ static void on_opened(void *arg, enum status s, struct str text, const struct er
     struct lease *l = o->lease;
     struct json *result = s == STATUS_OK ? json_parse(text, false, NULL) : NULL;
 
+    list_remove(&o->link);
     if (o->url != NULL && s == STATUS_OK)
         lease_lead_to(l, json_str(json_get(result, "targetId"), ""), o->url);
     mux_answered(o->call, s, text, e);
@@ -152,6 +174,8 @@ static void open_page(void *arg, struct mux_call *call, const char *context, con
     o->lease = l;
     o->call = call;
     o->url = is_blank ? NULL : xstrdup(url);
+    snprintf(o->context, sizeof o->context, "%s", context);
+    list_push(&l->openings, &o->link);
     buf_addf(&b, "{\"url\":\"about:blank\",\"browserContextId\":\"%s\"}", context);
     l->n_making++;
     cdp_call_text(cdp_conn_root(context_conn(l->own.ctx)), "Target.createTarget", buf_str(&b), 0,
@@ -532,6 +556,7 @@ static bool on_target(void *arg, struct context *c, const struct json *info, con
     snprintf(t->hold, sizeof t->hold, "%s", session);
     snprintf(t->own, sizeof t->own, "%s", session);
     t->ready = true;
+    meet(l, t);
     list_for_each (link, &l->clients) {
         struct client *cl = list_entry(link, struct client, link);
 

@@ -93,12 +93,12 @@ void mux_say_created(struct mux *m, struct mux_session *s, void *target)
         tell_info(m, s->id, "Target.targetCreated", t, false);
 }
 
+/* Of tabs the browser tells nothing when their page goes elsewhere (156), and Puppeteer would take
+ * the news of one for a page's. */
 static void say_changed(struct mux *m, struct mux_session *s, void *arg)
 {
     struct view_target *t = arg;
 
-    if (s->discover && t->tab[0] != '\0' && mux_filter_has(&s->discover_filter, "tab"))
-        tell_info(m, s->id, "Target.targetInfoChanged", t, true);
     if (s->discover && mux_filter_has(&s->discover_filter, t->type))
         tell_info(m, s->id, "Target.targetInfoChanged", t, false);
 }

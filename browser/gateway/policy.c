@@ -179,6 +179,8 @@ static const struct rule rows[] = {
     {"Tracing.", RULE_PASS, BP | RULE_ALONE, NULL, trace_why},
     {"WebAudio.", RULE_PASS, P, NULL, NULL},
     {"WebAuthn.", RULE_PASS, P, NULL, NULL},
+    {"WebMCP.", RULE_PASS, P, NULL, NULL},
+    {"WebMCP.invokeTool", RULE_PASS, PA, NULL, NULL},
 };
 /* clang-format on */
 

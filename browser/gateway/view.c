@@ -98,6 +98,12 @@ static struct view_target *target_new(struct view *v, const struct json *info)
     return t;
 }
 
+static void show_blank(struct view_target *t)
+{
+    if (t->blank && text_of(t->info, "url")[0] == '\0')
+        json_add_str(t->info, "url", "about:blank");
+}
+
 struct view_target *view_update(struct view *v, const struct json *info)
 {
     struct view_target *t = view_find(v, text_of(info, "targetId"));
@@ -110,7 +116,14 @@ struct view_target *view_update(struct view *v, const struct json *info)
         t = target_new(v, info);
     json_destroy(&t->info);
     t->info = json_dup(info);
+    show_blank(t);
     return t;
+}
+
+void view_mark_blank(struct view_target *t)
+{
+    t->blank = true;
+    show_blank(t);
 }
 
 static void remember(struct view *v, const char *id)

@@ -22,6 +22,7 @@ struct view_target {
     char own[VIEW_ID_MAX];  /* our session on it, "" for what we are not attached to */
     char *lead;             /* where it is led when it runs; NULL: nowhere */
     struct json *info;      /* TargetInfo as the browser told it last */
+    bool blank;             /* a client asked for it, on about:blank: the browser says so late */
     bool ready;
     bool running;        /* it was let go, and said so */
     unsigned waiters;    /* clients' sessions that wait to let it run */
@@ -52,6 +53,9 @@ struct view_target *view_find_tab(const struct view *v, const char *tab);
  * lease's.
  */
 struct view_target *view_update(struct view *v, const struct json *info);
+/** It was asked for on about:blank: shown so from now on, while the browser names no address. As
+ * the page is held, the browser would name it only when it runs, and Puppeteer waits for that. */
+void view_mark_blank(struct view_target *t);
 void view_remove(struct view *v, struct view_target *t);
 /** A page, or its tab, that was here not long ago. */
 bool view_was(const struct view *v, const char *id);
