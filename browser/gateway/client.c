@@ -45,8 +45,8 @@ static void on_tap(void *arg, struct cdp_session *s, struct str method, struct s
 
     if (c->mux == NULL)
         return;
-    if (s == c->root)
-        files_heard(c->lease, method, params);
+    if (s == c->root && files_heard(c->lease, c, method, params))
+        return;
     snprintf(id, sizeof id, "%s", s == c->root ? "" : cdp_session_id(s));
     mux_event(c->mux, id, method, params);
 }

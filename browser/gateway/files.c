@@ -16,7 +16,7 @@ enum { FILE_NAME_MAX = 120, FILES_MAX = 256, HASH_BYTES = 32, DIR_ID_LEN = 16 };
 
 struct lease_file {
     struct list link;
-    bool upload, done;
+    bool upload, done, delivered;
     uint64_t bytes;
     char guid[VIEW_ID_MAX]; /* of a download: its name on the disk */
     char name[FILE_NAME_MAX + 1];
@@ -115,9 +115,15 @@ static bool has_upload(void *arg, const char *name)
     return f != NULL && f->done;
 }
 
+static void want_delivery(void *arg, const char *dir)
+{
+    deliver_to(arg, dir);
+}
+
 void files_init(struct lease *l)
 {
     list_init(&l->files.all);
+    deliver_init(l);
 }
 
 void files_open(struct lease *l)
@@ -134,6 +140,7 @@ void files_open(struct lease *l)
     l->scope.downloads_dir =
         arena_printf(l->arena, "%s/fleet-down-%.*s", profile, DIR_ID_LEN, l->id);
     l->scope.has_upload = has_upload;
+    l->scope.deliver_to = want_delivery;
 }
 
 struct clearing {
@@ -176,6 +183,12 @@ static void maybe_clear(struct lease *l)
     work_submit(l->gateway->deps.loop, clear_job, cleared, c);
 }
 
+void files_job_over(struct lease *l)
+{
+    l->files.n_jobs--;
+    maybe_clear(l);
+}
+
 /* Of each context of the lease, to the browser itself. */
 static void tell_contexts(struct lease *l, const char *method, const char *members)
 {
@@ -212,6 +225,7 @@ void files_deinit(struct lease *l)
 {
     while (!list_empty(&l->files.all))
         file_remove(l, list_entry(l->files.all.next, struct lease_file, link));
+    deliver_deinit(l);
 }
 
 /* --- downloads --- */
@@ -256,19 +270,32 @@ static void download_progresses(struct lease *l, const struct json *params)
         cancel_download(l, guid);
 }
 
-void files_heard(struct lease *l, struct str method, struct str params)
+bool files_is_delivered(struct lease *l, const char *guid)
 {
-    bool begins = str_eqz(method, "Browser.downloadWillBegin");
+    struct lease_file *f = is_guid(guid) ? find_download(l, guid) : NULL;
+    bool was = f == NULL || f->delivered;
+
+    if (f != NULL)
+        f->delivered = true;
+    return was;
+}
+
+bool files_heard(struct lease *l, struct client *c, struct str method, struct str params)
+{
+    bool begins = str_eqz(method, "Browser.downloadWillBegin"), later = false;
     struct json *j;
 
     if (!begins && !str_eqz(method, "Browser.downloadProgress"))
-        return;
+        return false;
     j = json_parse(params, false, NULL);
     if (begins)
         download_begins(l, j);
     else
         download_progresses(l, j);
+    if (strcmp(json_str(json_get(j, "state"), ""), "completed") == 0)
+        later = deliver_begin(l, c, json_str(json_get(j, "guid"), ""), params);
     json_destroy(&j);
+    return later;
 }
 
 /* --- jobs --- */
@@ -303,19 +330,6 @@ static void run_job(void *arg)
                            data.len);
 }
 
-static void recorded(void *arg, enum status s, const unsigned char *leaf, uint64_t seq,
-                     const struct err *e)
-{
-    struct lease *l = arg;
-
-    (void)leaf;
-    (void)seq;
-    if (s != STATUS_OK)
-        log_error(NULL, "gateway.receipt.lost", LOG_ERR(e));
-    l->n_recording--;
-    lease_release_check(l);
-}
-
 static void record(struct file_job *j)
 {
     struct lease *l = j->lease;
@@ -328,15 +342,12 @@ static void record(struct file_job *j)
         .parent = l->leaf,
     };
 
-    if (l->gateway->deps.audit == NULL)
-        return;
     buf_addf(&payload, "{\"bytes\":%llu,\"lease\":\"%.8s\",\"sha256\":\"",
              (unsigned long long)j->bytes, l->id);
     buf_add_hex(&payload, j->hash, sizeof j->hash);
     buf_adds(&payload, "\"}");
     r.payload = buf_str(&payload);
-    l->n_recording++;
-    audit_append(l->gateway->deps.audit, &r, recorded, l);
+    lease_record(l, &r);
     buf_deinit(&payload);
 }
 
@@ -375,8 +386,7 @@ static void job_done(void *arg)
     buf_deinit(&j->read);
     free(j);
     l->n_making--;
-    l->files.n_jobs--;
-    maybe_clear(l);
+    files_job_over(l);
     lease_release_check(l);
 }
 

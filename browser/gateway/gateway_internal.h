@@ -1,11 +1,12 @@
 /* What the files of the gateway share: gateway.c (leases, tickets, routes), lease.c (a lease's
  * life), lease_host.c (what its clients ask of the browser), client.c (sockets), hub.c (news of an
  * instance), discovery.c (/json/...),
- * files.c (uploads and downloads), pages.c (pages over HTTP), keep.c (cookies and storage of the
- * store's members). */
+ * files.c (uploads and downloads), deliver.c (downloads for clients on this machine), pages.c
+ * (pages over HTTP), keep.c (cookies and storage of the store's members). */
 #ifndef BROWSER_GATEWAY_GATEWAY_INTERNAL_H
 #define BROWSER_GATEWAY_GATEWAY_INTERNAL_H
 
+#include "browser/gateway/deliver.h"
 #include "browser/gateway/files.h"
 #include "browser/gateway/gateway.h"
 #include "browser/gateway/keep.h"
@@ -83,6 +84,7 @@ struct lease {
     struct policy_scope scope;
     struct limiter *limiter; /* of want.rate; NULL: none */
     struct lease_files files;
+    struct deliver deliver;
     struct lease_keep *keep; /* storage is put in, or read; NULL: not now */
     struct json *seen;       /* origins of its own context's pages, as names; NULL: none */
     struct json *metrics;
@@ -112,6 +114,8 @@ void lease_moved(struct lease *l, enum lease_state to);
 void lease_settle(struct lease *l);
 void lease_fail(struct lease *l, enum status s, const struct err *e);
 void lease_heard(struct lease *l);
+/** A receipt of the lease's, whose end waits for it; nothing where there is no audit. */
+void lease_record(struct lease *l, const struct receipt *r);
 /* lease_host.c */
 void lease_host(struct lease *l, struct mux_host *out, void *client);
 struct lease_context *lease_context_find(struct lease *l, const char *id);
@@ -143,7 +147,6 @@ struct client {
     struct list link;
     struct lease *lease;
     struct gateway *gateway;
-    uint64_t serial;
     struct ws *ws; /* NULL: closed */
     struct mux *mux;
     struct map *adopted;      /* session id -> struct cdp_session */

@@ -174,6 +174,14 @@ static void recorded(void *arg, enum status s, const unsigned char *leaf, uint64
     maybe_over(l);
 }
 
+void lease_record(struct lease *l, const struct receipt *r)
+{
+    if (l->gateway->deps.audit == NULL)
+        return;
+    l->n_recording++;
+    audit_append(l->gateway->deps.audit, r, recorded, l);
+}
+
 static void close_receipt(struct lease *l)
 {
     struct buf payload = BUF_INIT(BUF_MAX_LINE);
@@ -185,15 +193,14 @@ static void close_receipt(struct lease *l)
         .closes = l->leaf,
     };
 
-    if (!l->is_open || l->gateway->deps.audit == NULL)
+    if (!l->is_open)
         return;
     j = json_add_str(json_new_object(), "ended_by", l->ended_by);
     json_add_num(j, "acted", (double)l->n_acted);
     json_add_num(j, "refused", (double)l->n_refused);
     if (jcs_write(j, &payload, NULL) == STATUS_OK)
         r.payload = buf_str(&payload);
-    l->n_recording++;
-    audit_append(l->gateway->deps.audit, &r, recorded, l);
+    lease_record(l, &r);
     json_destroy(&j);
     buf_deinit(&payload);
 }
@@ -629,10 +636,7 @@ enum status lease_handed_back(struct lease *l, bool success, const char *reason,
             mux_tell(c->mux, "Fleet.handoffComplete", buf_str(&b));
     }
     buf_deinit(&b);
-    if (l->gateway->deps.audit != NULL) {
-        l->n_recording++;
-        audit_append(l->gateway->deps.audit, &r, recorded, l);
-    }
+    lease_record(l, &r);
     lease_heard(l);
     return STATUS_OK;
 }

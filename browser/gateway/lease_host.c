@@ -396,8 +396,7 @@ static void handoff(struct client *c, struct mux_call *call, const struct json *
     if (jcs_write(j, &payload, NULL) == STATUS_OK)
         r.payload = buf_str(&payload);
     json_destroy(&j);
-    if (c->gateway->deps.audit != NULL)
-        audit_append(c->gateway->deps.audit, &r, NULL, NULL);
+    lease_record(l, &r);
     buf_deinit(&payload);
     loop_timer_start(c->gateway->deps.loop, &l->handoff_timer, (uint64_t)ms, handoff_over);
     snprintf(result, sizeof result, "{\"handoffId\":\"%s\",\"timeout\":%lld}", l->handoff,
@@ -457,19 +456,6 @@ static void release(void *arg)
 
 /* --- receipts --- */
 
-static void act_recorded(void *arg, enum status s, const unsigned char *leaf, uint64_t seq,
-                         const struct err *e)
-{
-    struct lease *l = arg;
-
-    (void)leaf;
-    (void)seq;
-    if (s != STATUS_OK)
-        log_error(NULL, "gateway.receipt.lost", LOG_ERR(e));
-    l->n_recording--;
-    lease_release_check(l);
-}
-
 static void act_payload(const struct lease *l, const unsigned char hash[32], struct buf *out)
 {
     buf_addf(out, "{\"lease\":\"%.8s\",\"params_sha256\":\"", l->id);
@@ -507,8 +493,7 @@ void lease_acted(struct lease *l, const char *method, const unsigned char hash[3
         r.target = arena_strndup(arena, parsed.host.ptr, parsed.host.len);
     act_payload(l, hash, &payload);
     r.payload = buf_str(&payload);
-    l->n_recording++;
-    audit_append(audit, &r, act_recorded, l);
+    lease_record(l, &r);
     buf_deinit(&payload);
     arena_destroy(&arena);
 }

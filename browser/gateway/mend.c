@@ -190,6 +190,9 @@ enum status mend_downloads(const struct policy_scope *sc, struct json *params, s
 
     if (s != STATUS_OK)
         return s;
+    if (sc->deliver_to != NULL &&
+        strcmp(json_str(json_get(params, "behavior"), ""), "allowAndName") == 0)
+        sc->deliver_to(sc->arg, json_str(json_get(params, "downloadPath"), ""));
     if (strcmp(json_str(json_get(params, "behavior"), ""), "allow") == 0)
         json_add_str(params, "behavior", "allowAndName");
     if (strcmp(json_str(json_get(params, "behavior"), ""), "default") == 0)

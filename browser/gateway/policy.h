@@ -32,6 +32,8 @@ struct policy_scope {
     const char *downloads_dir;  /* where downloads go, whatever the client says; NULL: denied */
     /** The lease has this file in uploads_dir; NULL: none. */
     bool (*has_upload)(void *arg, const char *name);
+    /** A client wants its downloads by their guids in this directory; NULL: nobody listens. */
+    void (*deliver_to)(void *arg, const char *dir);
     bool is_page;   /* the command is on a page's session: its context is given with it */
     bool alone;     /* isolation "process" */
     char patch[24]; /* the name of the identity's own script, which is not shown; "": none */

@@ -1,4 +1,7 @@
 // Scripts as people write them for Playwright, on members of Fleet: `connectOverCDP` is all that is theirs.
+import {mkdtempSync, readFileSync, rmSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
 import {load} from '../support/npm.mjs';
 import {FLEET_URL, SITE, SITE2, eventually, gone, headers, is, lease, ok, release, run} from './suite.mjs';
 
@@ -249,6 +252,14 @@ await run({
     const [download] = await Promise.all([page.waitForEvent('download'), page.click('#dl')]);
     is(download.suggestedFilename(), 'file.txt');
     is(await eventually(made, 'file.txt'), 'the file\n');
+    let streamed = '';
+    for await (const piece of await download.createReadStream()) streamed += piece;
+    is(streamed, 'the file\n', 'createReadStream');
+    const dir = mkdtempSync(join(tmpdir(), 'saved-'));
+    await download.saveAs(join(dir, 'mine.txt'));
+    is(readFileSync(join(dir, 'mine.txt'), 'utf8'), 'the file\n', 'saveAs');
+    is(readFileSync(await download.path(), 'utf8'), 'the file\n', 'path');
+    rmSync(dir, {recursive: true});
   }),
   'a request without a page': () => withPage(async (page, context) => {
     await context.setExtraHTTPHeaders({'x-mine': '1', 'User-Agent': 'Mine/1.0'});

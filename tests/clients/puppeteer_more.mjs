@@ -1,5 +1,8 @@
 // What else people do with Puppeteer; each connects by browserURL, as to a browser of their own that listens at a port.
+import {mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync} from 'node:fs';
 import {createServer} from 'node:net';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
 import {load} from '../support/npm.mjs';
 import {CALL_MS, FLEET_URL, SITE2, get, headers, is, ok, put, refused, run} from './suite.mjs';
 import {site} from './site.mjs';
@@ -36,6 +39,41 @@ await run({
     is(await (await page.$('text/row 11')).evaluate((e) => e.dataset.n), '11');
     await page.goto(`${HERE}/late`);
     await (await page.waitForSelector('aria/late[role="button"]')).click();
+  }),
+  'a pop-up without an opener is found by its address': () => withPage(async (page, browser) => {
+    await page.goto(`${HERE}/list`);
+    await page.evaluate((url) => {
+      document.body.innerHTML = `<a id=away href="${url}" target=_blank rel=noopener>away</a>`;
+    }, `${HERE}/login`);
+    const target = browser.waitForTarget((t) => t.url() === `${HERE}/login`, {timeout: CALL_MS});
+    await page.click('#away');
+    const opened = await (await target).page();
+    await opened.waitForSelector('aria/User');
+    is(await opened.evaluate(() => window.opener), null);
+  }),
+  'downloads are put into nobody else\'s directory': () => withPage(async (page, browser) => {
+    const top = mkdtempSync(join(tmpdir(), 'wanted-')), inside = (name) => join(top, name);
+    const wide = inside('wide'), link = inside('link'), own = inside('own');
+    mkdirSync(wide, {mode: 0o755});
+    mkdirSync(own, {mode: 0o700});
+    symlinkSync(own, link);
+    const client = await browser.target().createCDPSession();
+    const whole = async (downloadPath) => {
+      await client.send('Browser.setDownloadBehavior', {behavior: 'allowAndName', downloadPath, eventsEnabled: true});
+      const told = new Promise((done) => client.on('Browser.downloadProgress', (e) => e.state === 'completed' && done(e.guid)));
+      await page.evaluate(() => {
+        const a = document.createElement('a');
+        a.href = '/report.csv';
+        a.click();
+      });
+      return told;
+    };
+    await page.goto(`${HERE}/list`);
+    for (const dir of [wide, link, '/etc', 'relative', inside('nowhere')]) ok(!readdirSync(top).includes(await whole(dir)), dir);
+    is([readdirSync(wide).length, readdirSync(own).length], [0, 0]);
+    const guid = await whole(own);
+    is(readFileSync(join(own, guid), 'utf8'), 'a,b\n1,2\n');
+    rmSync(top, {recursive: true});
   }),
   'frames in frames': () => withPage(async (page) => {
     await page.goto(`${HERE}/nested`);
