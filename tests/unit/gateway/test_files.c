@@ -222,7 +222,7 @@ static void must(int code, const char *method, const char *name, const char *bod
 
 static void hear(const char *method, const char *params)
 {
-    files_heard(t.lease, str_from(method), str_from(params));
+    files_heard(t.lease, NULL, str_from(method), str_from(params));
 }
 
 static void begins(const char *guid, const char *name)
