@@ -8,10 +8,17 @@
 
 #include "browser/gateway/face.h"
 #include "core/api/client.h"
+#include "core/base/clock.h"
 
 extern char **environ;
 
-enum { LEASE_TIMEOUT_MS = 70 * 1000, TAKE_MAX_MS = 5000, TAKE_POLL_MS = 100, SIGNALLED = 128 };
+enum {
+    LEASE_TIMEOUT_MS = 70 * 1000,
+    TAKE_MAX_MS = 5000,
+    START_MAX_MS = 20 * 1000,
+    TAKE_POLL_MS = 100,
+    SIGNALLED = 128
+};
 
 static const struct cli_option options[] = {
     {"fleet", 0, "NAME", "of the fleet's members; default: the serving engine's"},
@@ -44,17 +51,21 @@ static enum status ask_gateway(struct cli *c, const char *socket, const char *me
     return s;
 }
 
-/* A member that was given back a moment ago is tidied up first: a while is waited for one. */
+/* A member that was given back a moment ago is tidied up first, and a server that began a moment
+ * ago has no browser yet: a while is waited for them. */
 static enum status take(struct cli *c, const char *socket, struct str body, struct json **out,
                         struct err *e)
 {
     static const struct timespec pause = {.tv_nsec = TAKE_POLL_MS * 1000000L};
+    uint64_t begun_ms = clock_mono_ms(clock_system()), ms = 0;
     enum status s = ask_gateway(c, socket, "POST", "/v1/leases", body, out, e);
 
-    for (int ms = 0; s == STATUS_BUSY && ms < TAKE_MAX_MS; ms += TAKE_POLL_MS) {
+    while ((s == STATUS_BUSY && ms < TAKE_MAX_MS) ||
+           (s == STATUS_UNAVAILABLE && ms < START_MAX_MS)) {
         nanosleep(&pause, NULL);
         err_clear(e);
         s = ask_gateway(c, socket, "POST", "/v1/leases", body, out, e);
+        ms = clock_mono_ms(clock_system()) - begun_ms;
     }
     return s;
 }
