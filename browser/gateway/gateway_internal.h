@@ -1,4 +1,5 @@
-/* What the files of the gateway share: gateway.c (leases, tickets, routes), lease.c (a lease's
+/* What the files of the gateway share: gateway.c (leases, tickets, routes), want.c
+ * (what is asked of a lease), lease.c (a lease's
  * life), lease_host.c (what its clients ask of the browser), client.c (sockets), hub.c (news of an
  * instance), discovery.c (/json/...),
  * files.c (uploads and downloads), deliver.c (downloads for clients on this machine), pages.c
@@ -168,6 +169,13 @@ void client_close(struct client *c, unsigned code, const char *reason);
 struct cdp_session *client_session(struct client *c, const char *id);
 bool client_adopt(void *arg, const char *id);
 void client_forget(void *arg, const char *id);
+
+/* want.c: what is asked of a new lease; the usual where nothing is said. INVALID, NOT_FOUND,
+ * TOO_LARGE name the place. Strings of `out` are the exchange's. */
+must_check enum status want_of_body(const struct gateway *g, struct exchange *x,
+                                    struct lease_want *out, struct err *e);
+must_check enum status want_of_query(const struct exchange *x, struct lease_want *out,
+                                     struct err *e);
 
 /* discovery.c: texts of /json/... `base`: "127.0.0.1:8730"; `ws`: the whole address. */
 void discovery_version(const struct gateway *g, const char *ws, struct buf *out);
