@@ -1,6 +1,6 @@
 // Scripts as people write them for chrome-remote-interface: at a page's own address, with flat sessions at the browser's, by discovery.
 import {load} from '../support/npm.mjs';
-import {FLEET_URL, SITE, SITE2, gone, is, lease, ok, refused, release, run} from './suite.mjs';
+import {FLEET_URL, SITE, SITE2, is, ok, refused, run, withLease} from './suite.mjs';
 import {site} from './site.mjs';
 
 const CDP = await load('chrome-remote-interface');
@@ -10,15 +10,6 @@ const {hostname: host, port} = new URL(FLEET_URL);
 // A lease's own /json/..., as others have it at the root.
 const of = (made) => ({host, port, useHostName: true, alterPath: (path) => (path.startsWith('/json') ? new URL(made.url).pathname + path : path)});
 
-async function withLease(fn) {
-  const made = await lease();
-  try {
-    await fn(made);
-  } finally {
-    await release(made);
-    await gone(made);
-  }
-}
 const withPage = (fn) => withLease(async (made) => {
   const client = await CDP(of(made));
   try {

@@ -1,19 +1,7 @@
 // Clients that try to get out: each script must end in a refusal, with nothing gained.
-import {Wire} from './wire.mjs';
+import {Wire, withPage} from './wire.mjs';
 import {FLEET_URL, SITE, SITE2, gone, headers, is, lease, ok, refused, release, run} from './suite.mjs';
 
-async function withPage(fn, body) {
-  const made = await lease(body);
-  const wire = await Wire.open(made.url);
-  try {
-    const {sessionId, targetId} = await wire.page();
-    await fn(wire, sessionId, targetId, made);
-  } finally {
-    await wire.close();
-    await release(made);
-    await gone(made);
-  }
-}
 const policy = /refused|not let through/;
 
 await run({

@@ -2,26 +2,14 @@
 import net from 'node:net';
 import {randomBytes} from 'node:crypto';
 import {load} from '../support/npm.mjs';
-import {Wire} from './wire.mjs';
-import {FLEET_TOKEN, FLEET_URL, SITE, gone, is, lease, ok, refused, release, run} from './suite.mjs';
+import {Wire, withPage} from './wire.mjs';
+import {FLEET_TOKEN, FLEET_URL, SITE, is, ok, refused, run} from './suite.mjs';
 import {site} from './site.mjs';
 
 const WebSocket = await load('ws');
 const {url: HERE, asked} = await site();
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
-async function withPage(fn) {
-  const made = await lease();
-  const wire = await Wire.open(made.url);
-  try {
-    const {sessionId, targetId} = await wire.page();
-    await fn(wire, sessionId, targetId, made);
-  } finally {
-    await wire.close();
-    await release(made);
-    await gone(made);
-  }
-}
 // Two leases: what the first one tries must not touch the second.
 const withTwo = (fn) => withPage(async (mine, s) => withPage(async (theirs, t, target, made) => {
   await theirs.load(`${HERE}/set`, t);

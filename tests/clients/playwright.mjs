@@ -2,26 +2,8 @@
 import {mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {load} from '../support/npm.mjs';
+import {chromium, withBrowser, withPage} from './playwright_page.mjs';
 import {FLEET_URL, SITE, SITE2, eventually, gone, headers, is, lease, ok, release, run} from './suite.mjs';
-
-const {chromium} = await load('playwright-core');
-
-async function withBrowser(fn) {
-  const made = await lease();
-  const browser = await chromium.connectOverCDP(made.url);
-  try {
-    await fn(browser, made);
-  } finally {
-    await browser.close();
-    await release(made);
-    await gone(made);
-  }
-}
-const withPage = (fn, options) => withBrowser(async (browser, made) => {
-  const context = await browser.newContext(options);
-  await fn(await context.newPage(), context, browser, made);
-});
 
 await run({
   'connectOverCDP with ws': () => withPage(async (page) => {

@@ -1,28 +1,11 @@
 // What else people do with Playwright: emulation, routes, tracing, frames, downloads, several contexts, lost connections.
 import {readFileSync, mkdtempSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
-import {load} from '../support/npm.mjs';
-import {SITE2, eventually, gone, is, lease, ok, put, release, run} from './suite.mjs';
+import {chromium, withBrowser, withPage} from './playwright_page.mjs';
+import {SITE2, eventually, is, ok, put, run} from './suite.mjs';
 import {site} from './site.mjs';
 
-const {chromium} = await load('playwright-core');
 const {url: HERE} = await site();
-
-async function withBrowser(fn) {
-  const made = await lease();
-  const browser = await chromium.connectOverCDP(made.url);
-  try {
-    await fn(browser, made);
-  } finally {
-    await browser.close();
-    await release(made);
-    await gone(made);
-  }
-}
-const withPage = (fn, options) => withBrowser(async (browser, made) => {
-  const context = await browser.newContext(options);
-  await fn(await context.newPage(), context, browser, made);
-});
 
 await run({
   'a form by its labels': () => withPage(async (page) => {

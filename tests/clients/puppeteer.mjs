@@ -1,20 +1,17 @@
 // Scripts as people write them for puppeteer-core, on members of Fleet: `connect` is all that is theirs.
 import {load} from '../support/npm.mjs';
-import {CALL_MS, FLEET_URL, SITE, SITE2, get, gone, headers, is, lease, ok, put, refused, release, run} from './suite.mjs';
+import {CALL_MS, FLEET_URL, SITE, SITE2, get, gone, headers, is, lease, ok, put, refused, release, run, withLease} from './suite.mjs';
 
 const puppeteer = await load('puppeteer-core');
 
-async function withBrowser(fn, options = {}) {
-  const made = await lease();
+const withBrowser = (fn, options = {}) => withLease(async (made) => {
   const browser = await puppeteer.connect({browserWSEndpoint: made.url, protocolTimeout: CALL_MS, ...options});
   try {
     await fn(browser, made);
   } finally {
     await browser.disconnect();
-    await release(made);
-    await gone(made);
   }
-}
+});
 const withPage = (fn) => withBrowser(async (browser, made) => fn(await browser.newPage(), browser, made));
 
 await run({

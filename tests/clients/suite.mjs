@@ -51,6 +51,17 @@ export async function gone(made) {
   throw new Error(`lease ${made.id} is not over`);
 }
 
+// A lease for the time of `fn`; then nothing is left of it.
+export async function withLease(fn, body) {
+  const made = await lease(body);
+  try {
+    await fn(made);
+  } finally {
+    await release(made);
+    await gone(made);
+  }
+}
+
 export function is(found, expected, what = 'value') {
   const a = JSON.stringify(found), b = JSON.stringify(expected);
   if (a !== b) throw new Error(`${what}: found ${a}, expected ${b}`);

@@ -1,6 +1,7 @@
 // A DevTools client of a hundred lines, for what the big ones would never send; and for the order in which
 // others (chromedp, rod, chrome-remote-interface) look for a browser.
 import {load} from '../support/npm.mjs';
+import {withLease} from './suite.mjs';
 
 const WebSocket = await load('ws'); // of puppeteer-core
 
@@ -67,3 +68,14 @@ export class Wire {
     return this.closed;
   }
 }
+
+// A page of a lease of its own, for the time of `fn`.
+export const withPage = (fn, body) => withLease(async (made) => {
+  const wire = await Wire.open(made.url);
+  try {
+    const {sessionId, targetId} = await wire.page();
+    await fn(wire, sessionId, targetId, made);
+  } finally {
+    await wire.close();
+  }
+}, body);
