@@ -109,8 +109,6 @@ void pool_settle(struct pool *p);
 /** Does for each lease in line what can be done now; soon: from the loop. */
 void pool_serve(struct pool *p);
 void pool_serve_soon(struct pool *p);
-/** Ends it without a context, from the loop. */
-void pool_lease_fail(struct pool_lease *l, enum status s, const char *sentence);
 /** The browser that its context was being made on is gone: on the next one, or BROWSER_GONE. */
 void pool_lease_again(struct pool_lease *l, const struct err *e);
 /** Its context is there, with cookies: answers the lease. */

@@ -23,7 +23,8 @@ static void ending_step(void *arg)
     pool_settle(p);
 }
 
-void pool_lease_fail(struct pool_lease *l, enum status s, const char *sentence)
+/* Ends it without a context, from the loop. */
+static void pool_lease_fail(struct pool_lease *l, enum status s, const char *sentence)
 {
     if (l->state == LEASE_ENDS)
         return;

@@ -175,7 +175,7 @@ static void judge(pid_t pid, const struct check_status *browser, struct buf *b,
                 "renderer %d is in the browser's PID namespace, not in one of its own", (int)pid);
 }
 
-bool check_renderers_below(pid_t browser, struct reaper_renderers *out)
+static bool renderers_below(pid_t browser, struct reaper_renderers *out)
 {
     struct buf b = BUF_INIT(PROC_FILE_MAX);
     struct process *v = xcalloc(PROCESSES_MAX, sizeof(*v));
@@ -199,5 +199,5 @@ bool check_renderers_below(pid_t browser, struct reaper_renderers *out)
 
 bool reaper_check_renderers(const struct reaper_child *c, struct reaper_renderers *out)
 {
-    return check_renderers_below(reaper_child_pid(c), out);
+    return renderers_below(reaper_child_pid(c), out);
 }

@@ -16,7 +16,4 @@ struct check_status {
 /** Takes the text of /proc/<pid>/status apart; false when it is none. */
 must_check bool check_parse_status(struct str text, struct check_status *out);
 
-/** As reaper_check_renderers, for the process `browser`. */
-bool check_renderers_below(pid_t browser, struct reaper_renderers *out);
-
 #endif

@@ -118,7 +118,6 @@ enum {
     REAPER_HIDE_MAX = 64,
     REAPER_RLIMITS_MAX = 16,
     REAPER_LISTENERS_MAX = 64,
-    REAPER_ARGS_MAX = 4096,
     REAPER_SPEC_MAX =
         1024 * 1024, /* bytes of the encoded spec: arguments, environment, paths, filter */
     REAPER_NAME_MAX = 48,
@@ -126,12 +125,10 @@ enum {
 };
 
 /* Where things are inside. With a mount namespace /tmp is a private tmpfs that goes with the
- * member; without one these are directories under <state_dir>/run, removed when the member is gone.
- * "@TMP@", "@HOME@" and "@PROFILE@" written in argv or in a value of envp are replaced by what
- * holds for the member. HOME and TMPDIR are set unless envp sets them. */
-#define REAPER_TMP     "/tmp"
-#define REAPER_HOME    "/tmp/home"
-#define REAPER_PROFILE "/tmp/profile"
+ * member, with /tmp/home and /tmp/profile in it; without one these are directories under
+ * <state_dir>/run, removed when the member is gone. "@TMP@", "@HOME@" and "@PROFILE@" written in
+ * argv or in a value of envp are replaced by what holds for the member. HOME and TMPDIR are set
+ * unless envp sets them. */
 
 /** What to launch. Copied by reaper_launch. Zero is a sensible value for everything but name, argv.
  */

@@ -50,7 +50,6 @@ struct wire_hello {
 };
 struct wire_launch {
     uint32_t type, id;
-    uint32_t spec_len;
     uint32_t has_stderr;
     uint32_t n_fds; /* after socket, spec and stderr */
 };

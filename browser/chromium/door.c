@@ -221,11 +221,6 @@ void door_admit(struct door *d, uid_t uid)
     wait_all(d, LOOP_READ);
 }
 
-uint64_t door_refused(const struct door *d)
-{
-    return d->refused;
-}
-
 void door_destroy(struct door **dp)
 {
     struct door *d = steal_ptr(dp);

@@ -33,8 +33,6 @@ void door_admit(struct door *d, uid_t uid);
  * made the first time: IO says what failed. INVALID: an index past DOOR_MEMBERS_MAX. */
 must_check enum status door_proxy(struct door *d, struct member *m, char out[DOOR_PROXY_MAX],
                                   struct err *e);
-/** Connections that were turned away: of another user, or to an address that is no member's. */
-uint64_t door_refused(const struct door *d);
 /** Connections that are open go on. Sets *d to NULL; NULL is fine. */
 void door_destroy(struct door **d);
 

@@ -543,11 +543,6 @@ const char *instance_version(const struct instance *i)
     return i->version != NULL ? i->version : "";
 }
 
-const char *instance_user_agent(const struct instance *i)
-{
-    return i->user_agent != NULL ? i->user_agent : "";
-}
-
 pid_t instance_pid(const struct instance *i)
 {
     return i->child != NULL ? reaper_child_pid(i->child) : 0;

@@ -91,7 +91,6 @@ const char *instance_name(const struct instance *i); /* "browser-0" */
 struct targets *instance_targets(struct instance *i);
 struct cdp_conn *instance_conn(struct instance *i);
 const char *instance_version(const struct instance *i); /* "156.0.8078.79"; "" before it answered */
-const char *instance_user_agent(const struct instance *i);
 pid_t instance_pid(const struct instance *i);
 uint32_t instance_layers(const struct instance *i); /* reaper's bits; 0 until started */
 uint64_t instance_started_ms(const struct instance *i);

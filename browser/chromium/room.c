@@ -23,7 +23,7 @@ static const char option[] = "--user-data-dir=";
 
 static bool profile_of(pid_t pid, char out[ROOM_PATH_MAX])
 {
-    struct buf text = BUF_INIT(1024 * 1024);
+    struct buf text = BUF_INIT(1 << 20);
     char path[64];
     bool found = false;
 
@@ -41,7 +41,7 @@ static bool profile_of(pid_t pid, char out[ROOM_PATH_MAX])
 /* `pid` may be the init of the member: the browser is below it. */
 static pid_t browser_of(pid_t pid, int depth, char out[ROOM_PATH_MAX])
 {
-    struct buf text = BUF_INIT(64 * 1024);
+    struct buf text = BUF_INIT(1 << 16);
     struct str rest;
     char path[64];
     pid_t found = profile_of(pid, out) ? pid : 0;
@@ -194,7 +194,7 @@ enum status room_put(pid_t pid, const char *from, const char *inside, uint64_t m
                      struct err *e)
 {
     cleanup_fd int root = -1, in = -1, out = -1;
-    uint64_t bytes;
+    uint64_t bytes = 0;
     enum status s = open_root(pid, &root, e);
 
     if (s != STATUS_OK)
@@ -293,6 +293,7 @@ void room_clear(pid_t pid, const char *inside)
             close(fd);
         return;
     }
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): a stream of our own */
     while ((entry = readdir(dir)) != NULL)
         (void)unlinkat(fd, entry->d_name, 0);
     closedir(dir);

@@ -127,7 +127,10 @@ static void pinged(void *arg, enum status s, const struct json *result, const st
     free(ping);
 }
 
-void page_ping(struct page *p, uint64_t within_ms, void (*fn)(void *arg, bool alive), void *arg)
+/* Is the page alive? One evaluation of "1". fn(arg, true) or, when no answer came `within_ms`,
+ * fn(arg, false). */
+static void page_ping(struct page *p, uint64_t within_ms, void (*fn)(void *arg, bool alive),
+                      void *arg)
 {
     struct ping *ping = xcalloc(1, sizeof *ping);
 

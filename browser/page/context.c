@@ -161,11 +161,6 @@ void context_destroy(struct context **cp)
     context_free(c);
 }
 
-struct member *context_member(const struct context *c)
-{
-    return c->member;
-}
-
 const char *context_id(const struct context *c)
 {
     return c->id;

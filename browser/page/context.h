@@ -52,10 +52,9 @@ struct targets_opts {
  * Fetch). */
 struct targets *targets_create(struct cdp_conn *c, const struct targets_opts *opts);
 /** All contexts end with BROWSER_GONE. The connection must be closed or unused afterwards. Document
- * requests may still be in the gate (targets_holds): the memory goes with the last. Sets *t to
+ * requests may still be in the gate: the memory goes with the last. Sets *t to
  * NULL. */
 void targets_destroy(struct targets **t);
-size_t targets_holds(const struct targets *t);
 /** Pages that crashed since one of the browser's showed a document. */
 unsigned targets_crashes(const struct targets *t);
 /** Documents that failed as "Failed" and of which nothing better is known, since one was answered:
@@ -77,7 +76,6 @@ struct context *context_create(struct targets *t, struct member *m, const struct
  * pages that are gone, and must still be ended with context_end, which frees the rest. Sets *c to
  * NULL; NULL is fine. */
 void context_destroy(struct context **c);
-struct member *context_member(const struct context *c);
 const char *context_id(const struct context *c); /* DevTools' browserContextId */
 /** The browser is there and has it. */
 bool context_is_usable(const struct context *c);

@@ -17,7 +17,6 @@ enum extract_type {
     EXTRACT_HTML, /* of what is inside */
     EXTRACT_JSON,
     EXTRACT_DATE, /* 2026-01-02, or with a time RFC 3339 in UTC */
-    EXTRACT_TYPE_COUNT
 };
 extern const char *const extract_types[]; /* NULL-terminated */
 

@@ -346,15 +346,6 @@ struct frame *frame_child(const struct frame *f, size_t i)
     return NULL;
 }
 
-struct frame *page_frame_at(struct page *p, const uint32_t *path, size_t n)
-{
-    struct frame *f = p->main;
-
-    for (size_t i = 0; i < n && f != NULL; i++)
-        f = frame_child(f, path[i]);
-    return f;
-}
-
 static struct frame *find_url(struct frame *f, struct str url)
 {
     if (f == NULL || str_eqz(url, f->url))

@@ -17,7 +17,6 @@
 enum har_content {
     HAR_OMIT,  /* no bodies */
     HAR_EMBED, /* of responses, in the file: text as it is, what is none in base64 */
-    HAR_CONTENT_COUNT,
 };
 
 enum {

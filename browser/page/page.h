@@ -31,7 +31,7 @@
 struct page;
 struct frame;
 
-enum page_state { PAGE_NEW, PAGE_OPENING, PAGE_OPEN, PAGE_GONE, PAGE_STATE_COUNT };
+enum page_state { PAGE_NEW, PAGE_OPENING, PAGE_OPEN, PAGE_GONE };
 enum page_state page_state(const struct page *p);
 /** Why the page is gone; STATUS_OK while it is not. */
 enum status page_gone_why(const struct page *p);
@@ -53,9 +53,6 @@ struct frame_ref frame_ref(const struct frame *f);
 struct frame *frame_parent(const struct frame *f); /* NULL for the main frame */
 struct frame *frame_child(const struct frame *f,
                           size_t i); /* in order of the document; NULL past the last */
-/** From the main frame by child indexes, as Recorder's `frame` has it ([] is the main frame). NULL
- * when there is none (yet). */
-struct frame *page_frame_at(struct page *p, const uint32_t *path, size_t n);
 /** The first frame, in depth, whose URL is `url`. NULL when none. */
 struct frame *page_frame_by_url(struct page *p, struct str url);
 const char *frame_url(const struct frame *f); /* of its document; "" before the first commit */
@@ -266,10 +263,6 @@ uint64_t page_pdf(struct page *p, const struct page_pdf *pdf, page_bytes_fn *fn,
  * does not go in time. */
 uint64_t page_close(struct page *p, uint64_t deadline_ms, void (*fn)(void *arg, enum status s),
                     void *arg);
-
-/** Is the page alive? One evaluation of "1". fn(arg, true) or, when no answer came `within_ms`,
- * fn(arg, false). */
-void page_ping(struct page *p, uint64_t within_ms, void (*fn)(void *arg, bool alive), void *arg);
 
 /** For an op that ends with TIMEOUT (or is cancelled) on a page: was it the page's script that
  * hangs? Pings it; one that does not answer is killed ("page killed") and the verdict is PAGE_HUNG,

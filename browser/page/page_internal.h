@@ -154,7 +154,7 @@ struct page {
     bool granted;
     char *grant_url;
     struct refusal refused, popup_refused;
-    bool has_viewport, has_conditions, viewport_changed, conditions_changed;
+    bool has_viewport, has_conditions, viewport_changed;
     struct page_viewport viewport;
     struct page_conditions conditions;
     bool console;      /* Runtime.enable was asked for */

@@ -31,9 +31,6 @@ enum { SELECTORS_MAX = 50, CHAIN_MAX = 20 };
  * or an array of strings; a single string is an alternative by itself. Kinds: CSS, aria/, text/,
  * xpath/, pierce/. */
 bool selectors_decode(struct json_decode *d, const struct json *j, void *field);
-/** As selectors_decode for one chain (field: struct chain): a string or an array of strings, which
- * may be empty ("": the record itself). */
-bool chain_decode(struct json_decode *d, const struct json *j, void *field);
 /** Appends the JSON text of the alternatives: [["#a","b"],["text/x"]]. */
 void selectors_print(const struct selectors *s, struct buf *out);
 /** Appends them as a person wrote them: "#a" >> "b", "text/x". */

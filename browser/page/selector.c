@@ -114,23 +114,6 @@ static bool decode_chain(struct json_decode *d, const struct json *j, struct cha
     return ok;
 }
 
-bool chain_decode(struct json_decode *d, const struct json *j, void *field)
-{
-    struct chain c = {0};
-
-    if (json_type(j) == JSON_STRING && json_str(j, "x")[0] == '\0') {
-        *(struct chain *)field = c;
-        return true;
-    }
-    if (json_type(j) != JSON_STRING && json_type(j) != JSON_ARRAY)
-        return json_fail(d, NULL, "found %s, expected a selector: a string or an array of strings",
-                         json_type_name(json_type(j)));
-    if (!decode_chain(d, j, &c))
-        return false;
-    *(struct chain *)field = c;
-    return true;
-}
-
 bool selectors_decode(struct json_decode *d, const struct json *j, void *field)
 {
     size_t n = json_type(j) == JSON_ARRAY ? json_len(j) : 1, i = 0;

@@ -19,7 +19,7 @@ void session_enter(struct page_session *s, struct op_call *call)
     heartbeat_start(&s->beat, s->page, s->heartbeat_ms);
 }
 
-void session_leave(struct page_session *s, struct op_call *call)
+static void session_leave(struct page_session *s, struct op_call *call)
 {
     if (s->running != call)
         return;

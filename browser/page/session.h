@@ -51,10 +51,9 @@ static inline struct page_session *session_of(const struct op_call *call)
     return call->session;
 }
 
-/** An op begins or ends to act on the page (s->running): document requests meanwhile have its
- * deadline, and the page must show signs of life. */
+/** An op begins to act on the page (s->running): until it ends document requests have its deadline,
+ * and the page must show signs of life. */
 void session_enter(struct page_session *s, struct op_call *call);
-void session_leave(struct page_session *s, struct op_call *call);
 
 /** The op that acts on the page does nothing but let time pass, until it ends. */
 void session_sleeps(struct page_session *s);

@@ -391,11 +391,6 @@ void targets_explained(struct targets *t)
         t->failures--;
 }
 
-size_t targets_holds(const struct targets *t)
-{
-    return t->n_holds;
-}
-
 /* --- sessions of pages, frames and workers: the events that are listened to --- */
 
 const struct cdp_handler realm_handlers[] = {

@@ -9,7 +9,6 @@
 struct csv {
     struct str rest; /* what is still to be read; ptr NULL at the end */
     uint32_t line;   /* of the next record, 1-based */
-    bool in_record;  /* private */
 };
 
 void csv_init(struct csv *c, struct str text);

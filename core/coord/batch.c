@@ -37,11 +37,6 @@ const char *batch_id(const struct batch *b)
     return b->id;
 }
 
-const struct tally *batch_tally(const struct batch *b)
-{
-    return b->has_tally ? &b->tally : NULL;
-}
-
 void batch_info(const struct batch *b, struct batch_info *out)
 {
     uint64_t left = b->total - b->finished;

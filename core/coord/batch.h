@@ -94,9 +94,6 @@ struct batch_info {
 void batch_info(const struct batch *b, struct batch_info *out);
 enum batch_state batch_state(const struct batch *b);
 const char *batch_id(const struct batch *b);
-/** Counted, with durations and targets; of a batch of an earlier process only from its resume on.
- * NULL when it was over before this process began: batch_summary has it then. */
-const struct tally *batch_tally(const struct batch *b);
 /** "batch", "name", "state", counts, "success_rate", "duration_ms":
  * {"mean","p50","p95","p99","max"}, "targets": per target, "errors": per status. The caller owns
  * it. */

@@ -247,10 +247,8 @@ void engine_slot(const struct engine *e, uint32_t i, struct engine_slot *out);
 must_check struct json *engine_slots_json(const struct engine *e);
 
 const struct campaign_conf *engine_conf(const struct engine *e);
-const struct run_kit *engine_kit(const struct engine *e);
 /** Of all batches of this process. */
 const struct tally *engine_tally(const struct engine *e);
-uint64_t engine_age_ms(const struct engine *e);
 uint64_t engine_epoch(const struct engine *e);
 struct loop *engine_loop(const struct engine *e);
 const char *engine_state_dir(const struct engine *e);

@@ -659,19 +659,9 @@ const struct campaign_conf *engine_conf(const struct engine *e)
     return e->conf;
 }
 
-const struct run_kit *engine_kit(const struct engine *e)
-{
-    return e->opts.kit;
-}
-
 const struct tally *engine_tally(const struct engine *e)
 {
     return &e->tally;
-}
-
-uint64_t engine_age_ms(const struct engine *e)
-{
-    return loop_now_ms(e->loop) - e->created_ms;
 }
 
 uint64_t engine_epoch(const struct engine *e)

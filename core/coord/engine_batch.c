@@ -93,7 +93,7 @@ void batch_move(struct batch *b, enum batch_state to)
     ENGINE_TELL(e, on_batch, b, to);
 }
 
-void batch_hash(const struct campaign_files *files, unsigned char out[32])
+static void batch_hash(const struct campaign_files *files, unsigned char out[32])
 {
     crypto_hash_sha256_state sha;
 

@@ -232,7 +232,6 @@ void batch_move(struct batch *b, enum batch_state to);
 bool batch_is_idle(struct batch *b);
 /** The batch that is to go on, with what it needs; its tasks are read. */
 void batch_take_spec(struct batch *b, const struct batch_spec *spec);
-void batch_hash(const struct campaign_files *files, unsigned char out[32]);
 
 /* engine_task.c */
 void engine_task_deps(struct sched_deps *deps);
@@ -265,8 +264,6 @@ must_check enum status engine_load_batches(struct engine *e, struct err *er);
 must_check enum status engine_make_hook(struct engine *e, struct err *er);
 /** The gate's last call is over: the program is no longer needed. */
 void engine_end_hook(struct engine *e);
-/** Reads what is known of the batch's tasks. */
-must_check enum status batch_restore(struct batch *b, struct err *er);
 
 /* engine_results.c */
 /** Opens the results of a batch that goes on, checked against the log and mended. */

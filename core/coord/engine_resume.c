@@ -230,7 +230,8 @@ static void on_done(void *arg, uint32_t index, enum task_state state, uint32_t a
     count_line(b, state, line);
 }
 
-enum status batch_restore(struct batch *b, struct err *er)
+/* Reads what is known of the batch's tasks. */
+static enum status batch_restore(struct batch *b, struct err *er)
 {
     struct restore t = {.batch = b};
     const struct store_reader reader = {

@@ -225,11 +225,6 @@ struct engine *run_engine(struct run *r)
     return r->engine;
 }
 
-struct batch *run_batch(struct run *r)
-{
-    return r->batch[0] ? engine_find(r->engine, r->batch) : NULL;
-}
-
 const struct campaign_conf *run_conf(const struct run *r)
 {
     return r->opts.conf;
@@ -270,11 +265,6 @@ struct limiter *run_limiter(struct run *r)
     return engine_limiter(r->engine);
 }
 
-struct breaker *run_breaker(struct run *r)
-{
-    return engine_breaker(r->engine);
-}
-
 struct roster *run_roster(struct run *r)
 {
     return engine_roster(r->engine);
@@ -283,11 +273,6 @@ struct roster *run_roster(struct run *r)
 struct member **run_members(struct run *r, size_t *n)
 {
     return engine_members(r->engine, n);
-}
-
-struct audit *run_audit(struct run *r)
-{
-    return engine_audit(r->engine);
 }
 
 int run_exit_code(const struct run *r)

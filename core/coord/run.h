@@ -72,7 +72,6 @@ void run_destroy(struct run **r);
 
 /* --- what can be asked at any time --- */
 struct engine *run_engine(struct run *r);
-struct batch *run_batch(struct run *r); /* NULL until it is durable */
 const struct campaign_conf *run_conf(const struct run *r);
 const struct tally *run_tally(const struct run *r);
 const struct run_end *run_end(const struct run *r); /* complete once it is over */
@@ -81,10 +80,8 @@ struct loop *run_loop(const struct run *r);
 const char *run_state_dir(const struct run *r);
 struct sched *run_sched(struct run *r); /* NULL until tasks are there */
 struct limiter *run_limiter(struct run *r);
-struct breaker *run_breaker(struct run *r);
 struct roster *run_roster(struct run *r); /* NULL: no proxies */
 struct member **run_members(struct run *r, size_t *n);
-struct audit *run_audit(struct run *r); /* NULL once closed */
 /** Exit code of design.md §9 for how it ended, signals aside; 0 for one that was abandoned. */
 int run_exit_code(const struct run *r);
 

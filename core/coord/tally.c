@@ -79,7 +79,7 @@ uint64_t tally_quantile_ms(const struct tally *t, double p)
     return t->durations_ms ? histogram_quantile(t->durations_ms, p) : 0;
 }
 
-double tally_mean_ms(const struct tally *t)
+static double tally_mean_ms(const struct tally *t)
 {
     return t->durations_ms ? histogram_mean(t->durations_ms) : 0;
 }

@@ -46,7 +46,6 @@ void tally_op(struct tally *t, const struct op_call *call);
 /** Duration at or below which a share p (0..1) of finished runs stayed, 3 % exact; 0 when there are
  * none. */
 uint64_t tally_quantile_ms(const struct tally *t, double p);
-double tally_mean_ms(const struct tally *t);
 /** {"mean","p50","p95","p99","max"}; the caller owns it. */
 must_check struct json *tally_durations_json(const struct tally *t);
 /** The summary as an object; the caller owns it. */

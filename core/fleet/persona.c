@@ -7,7 +7,7 @@
 #include "core/base/clock.h"
 #include "core/base/rng.h"
 
-enum { SEED_BYTES = 16, RECORD_MAX = 64 * 1024, NAMES_MAX = 64 };
+enum { SEED_BYTES = 16, NAMES_MAX = 64 };
 
 /* Its id does not depend on the browser. */
 static const char any_version[] = "156.0.0.0";

@@ -16,8 +16,7 @@
 enum op_flags {
     /** Asks a target for something: robots, breaker and limiter apply before it runs. */
     OP_TOUCHES_TARGET = 1,
-    OP_INTERNAL = 2,     /* not offered to flows, automations and faces (page.document) */
-    OP_IRREVERSIBLE = 4, /* by nature not to be repeated silently */
+    OP_INTERNAL = 2, /* not offered to flows, automations and faces (page.document) */
     /** The result may be large (screenshot): only its hash goes into the receipt's payload. */
     OP_HOLDS_RESULT = 8,
     OP_NO_ROBOTS = 16, /* robots.txt itself */
@@ -48,7 +47,7 @@ const struct op *op_table_find(const struct op_table *t, struct str name);
 /** Rows in order of name: for documentation. */
 const struct op *op_table_next(const struct op_table *t, size_t *it);
 
-enum op_state { OP_NEW, OP_ADMITTING, OP_RUNNING, OP_RECORDING, OP_DONE, OP_STATE_COUNT };
+enum op_state { OP_NEW, OP_ADMITTING, OP_RUNNING, OP_RECORDING, OP_DONE };
 
 /** What the response of a target looked like, for classification. Filled by run as far as it is
  * known. */

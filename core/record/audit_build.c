@@ -108,7 +108,8 @@ void audit_build_plain(struct audit *a, struct pending *p)
 
 /* --- the thread --- */
 
-struct pending *audit_next_record(const struct audit *a, const struct logdb_job *job)
+/* The first record of this log from `job` on; NULL: there is none. */
+static struct pending *next_record(const struct audit *a, const struct logdb_job *job)
 {
     for (; job; job = job->next) {
         struct pending *p;
@@ -129,7 +130,7 @@ static void hash_payloads(struct audit *a, struct pending *p)
     struct merkle_hash *hashes[BUILD_CHUNK];
     size_t n = 0;
 
-    for (size_t i = 0; p && i < BUILD_CHUNK; i++, p = audit_next_record(a, p->job.next)) {
+    for (size_t i = 0; p && i < BUILD_CHUNK; i++, p = next_record(a, p->job.next)) {
         if (!p->has_payload || p->hashed)
             continue;
         p->hashed = true;
@@ -150,7 +151,7 @@ static void begin_leaves(struct audit_builder *b, struct pending *p)
 
     if (!merkle_begin_pays())
         return;
-    for (size_t i = 0; p && i < BUILD_CHUNK; i++, p = audit_next_record(b->audit, p->job.next)) {
+    for (size_t i = 0; p && i < BUILD_CHUNK; i++, p = next_record(b->audit, p->job.next)) {
         struct record_place at = {.payload = p->has_payload ? &p->payload : NULL};
 
         if (p->kind != PENDING_RECORD || p->has_closes || p->text_len > BUILD_HEAD || p->begun.n)
@@ -171,7 +172,7 @@ static size_t build_chunk(struct audit_builder *b, struct pending **p)
     begin_leaves(b, *p);
     while (*p && n < BUILD_CHUNK && audit_is_plain(a, *p)) {
         audit_build_plain(a, *p);
-        *p = audit_next_record(a, (*p)->job.next);
+        *p = next_record(a, (*p)->job.next);
         n++;
     }
     return n;
@@ -238,10 +239,10 @@ void audit_begin_group(struct logdb_hook *h, const struct logdb_job *first)
 {
     struct audit *a = container_of(h, struct audit, hook);
     struct audit_writer *w = &a->w;
-    struct pending *p = audit_next_record(a, first);
+    struct pending *p = next_record(a, first);
     size_t n = 0, bytes = 0;
 
-    for (struct pending *it = p; it; it = audit_next_record(a, it->job.next), n++)
+    for (struct pending *it = p; it; it = next_record(a, it->job.next), n++)
         bytes += it->text_len + AUDIT_LINE_ADDED;
     buf_reset(&w->lines);
     if (n > 0 && !buf_reserve(&w->lines, bytes))
@@ -281,7 +282,7 @@ bool audit_builder_await(struct audit *a, const struct pending *p)
 void audit_builder_resume(struct audit *a, const struct pending *p)
 {
     if (a->w.ahead_building)
-        go_on(a->w.builder, audit_next_record(a, p->job.next));
+        go_on(a->w.builder, next_record(a, p->job.next));
 }
 
 void audit_end_group(struct logdb_hook *h)

@@ -127,8 +127,6 @@ bool audit_builder_await(struct audit *a, const struct pending *p);
 void audit_builder_resume(struct audit *a, const struct pending *p);
 /** Ends its thread. Any thread, when no group is under way. */
 void audit_builder_destroy(struct audit *a);
-/** The first record of this log from `job` on; NULL: there is none. */
-struct pending *audit_next_record(const struct audit *a, const struct logdb_job *job);
 /* audit.c: posted by the writer */
 void audit_on_flushed(void *arg);     /* struct pending * */
 void audit_on_closed(void *arg);      /* struct pending * */

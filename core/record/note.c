@@ -41,7 +41,8 @@ bool checkpoint_parse(struct str text, struct checkpoint *out)
     return root.ptr && base64_exact(root, NULL, out->root.b, MERKLE_HASH);
 }
 
-uint32_t note_key_id(const char *name, const unsigned char public_key[PUBLIC_BYTES])
+/* The first four bytes of SHA-256(name || 0x0A || 0x01 || public key), big endian. */
+static uint32_t key_id(const char *name, const unsigned char public_key[PUBLIC_BYTES])
 {
     unsigned char in[NOTE_NAME_MAX + 2 + PUBLIC_BYTES];
     struct merkle_hash h;
@@ -64,8 +65,7 @@ char *note_vkey(const char *name, const unsigned char public_key[PUBLIC_BYTES], 
     typed[0] = ALG_ED25519;
     memcpy(typed + 1, public_key, PUBLIC_BYTES);
     sodium_bin2base64(b64, sizeof(b64), typed, sizeof(typed), sodium_base64_VARIANT_ORIGINAL);
-    (void)snprintf(out, NOTE_VKEY_MAX, "%s+%08" PRIx32 "+%s", name, note_key_id(name, public_key),
-                   b64);
+    (void)snprintf(out, NOTE_VKEY_MAX, "%s+%08" PRIx32 "+%s", name, key_id(name, public_key), b64);
     return out;
 }
 
@@ -81,7 +81,7 @@ bool note_vkey_parse(struct str vkey, char *name, unsigned char public_key[PUBLI
     if (!vkey.ptr || !base64_exact(vkey, NULL, typed, sizeof(typed)) || typed[0] != ALG_ED25519)
         return false;
     memcpy(public_key, typed + 1, PUBLIC_BYTES);
-    (void)snprintf(want, sizeof(want), "%08" PRIx32, note_key_id(text, public_key));
+    (void)snprintf(want, sizeof(want), "%08" PRIx32, key_id(text, public_key));
     if (name)
         memcpy(name, text, sizeof(text));
     return str_eqz(id, want);
@@ -97,7 +97,7 @@ void note_sign(struct str text, const char *name, const struct sign_key *const *
         uint32_t id;
 
         sign_key_public(keys[i], public_key);
-        id = note_key_id(name, public_key);
+        id = key_id(name, public_key);
         for (unsigned k = 0; k < ID_BYTES; k++)
             sig[k] = (unsigned char)(id >> (24 - 8 * k));
         sign_key_sign(keys[i], text.ptr, text.len, sig + ID_BYTES);
@@ -149,7 +149,7 @@ enum note_verdict note_check(struct str note, const char *name,
                              const unsigned char public_key[PUBLIC_BYTES])
 {
     unsigned char sig[ID_BYTES + SIG_BYTES];
-    uint32_t want = note_key_id(name, public_key);
+    uint32_t want = key_id(name, public_key);
     enum note_verdict verdict = NOTE_OTHER_KEY;
     struct str text, rest;
 

@@ -36,8 +36,6 @@ void checkpoint_write(const struct checkpoint *c, struct buf *out);
  * is no checkpoint. */
 must_check bool checkpoint_parse(struct str text, struct checkpoint *out);
 
-/** Key id: the first four bytes of SHA-256(name || 0x0A || 0x01 || public key), big endian. */
-uint32_t note_key_id(const char *name, const unsigned char public_key[32]);
 /** "name+hexid+base64(0x01 || public key)" into out[NOTE_VKEY_MAX]; returns out. */
 char *note_vkey(const char *name, const unsigned char public_key[32], char *out);
 /** The public key in a vkey; false when it is malformed or its id is wrong. `name` (NOTE_NAME_MAX,
