@@ -11,17 +11,8 @@ static void add_cookie(struct buf *b, const struct json *c)
     static const char *const names[] = {"name",         "value",      "domain",      "path",
                                         "secure",       "httpOnly",   "sameSite",    "priority",
                                         "sourceScheme", "sourcePort", "partitionKey"};
-    const char *comma = "{";
 
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        const struct json *v = json_get(c, names[i]);
-
-        if (v == NULL)
-            continue;
-        buf_addf(b, "%s\"%s\":", comma, names[i]);
-        json_print(v, 0, b);
-        comma = ",";
-    }
+    state_open_cookie(b, c, names, ARRAY_LEN(names));
     if (!json_bool(json_get(c, "session"), true))
         buf_addf(b, ",\"expires\":%.0f", json_num(json_get(c, "expires"), 0));
     buf_addc(b, '}');

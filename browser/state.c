@@ -119,14 +119,11 @@ void state_read_origins(struct page *p, struct arena *a, uint64_t deadline_ms, u
 
 /* --- in --- */
 
-static void add_cookie(struct buf *b, const struct json *c)
+void state_open_cookie(struct buf *b, const struct json *c, const char *const *names, size_t n)
 {
-    static const char *const names[] = {"name", "value", "domain", "path", "httpOnly", "secure"};
-    double expires = json_num(json_get(c, "expires"), -1);
-    const char *site = json_str(json_get(c, "sameSite"), "");
     const char *comma = "{";
 
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+    for (size_t i = 0; i < n; i++) {
         const struct json *v = json_get(c, names[i]);
 
         if (v == NULL)
@@ -135,6 +132,15 @@ static void add_cookie(struct buf *b, const struct json *c)
         json_print(v, 0, b);
         comma = ",";
     }
+}
+
+static void add_cookie(struct buf *b, const struct json *c)
+{
+    static const char *const names[] = {"name", "value", "domain", "path", "httpOnly", "secure"};
+    double expires = json_num(json_get(c, "expires"), -1);
+    const char *site = json_str(json_get(c, "sameSite"), "");
+
+    state_open_cookie(b, c, names, ARRAY_LEN(names));
     if (expires > 0)
         buf_addf(b, ",\"expires\":%.3f", expires);
     if (strcmp(site, "Strict") == 0 || strcmp(site, "Lax") == 0 || strcmp(site, "None") == 0)

@@ -20,6 +20,9 @@ typedef void state_origins_fn(void *arg, enum status s, struct json *origins, co
 void state_read_origins(struct page *p, struct arena *a, uint64_t deadline_ms, uint64_t *id,
                         state_origins_fn *fn, void *arg);
 
+/** Appends the object of a cookie with these members of `c`, as they are, and leaves it open; one
+ * of them at least is there. */
+void state_open_cookie(struct buf *b, const struct json *c, const char *const *names, size_t n);
 /** Appends the list as Storage.setCookies takes it. */
 void state_print_cookies(struct buf *b, const struct json *cookies);
 /** Local storage for the page's documents to come and for the one that is there, before the page's
