@@ -398,10 +398,8 @@ const struct cli_verb verb_batch_remove = {
     .usage = "[ID]",
     .options = remove_options,
     .max_args = 1,
-    .details = "A signed receipt says so. The batch's own receipts stay in the audit log; the "
-               "files that its\n"
-               "tasks wrote go. The room in log.sqlite is used again. A batch that is not over is "
-               "refused:\n"
-               "cancel it first.",
+    .details = "A signed receipt says so. The batch's own receipts stay in the audit log; the\n"
+               "files that its tasks wrote go. The room in log.sqlite is used again. A batch that\n"
+               "is not over is refused: cancel it first.",
     .run = remove_batches,
 };
