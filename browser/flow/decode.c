@@ -332,7 +332,7 @@ static void decode_known(struct decoding *dec, const struct json *j, struct flow
     for (const struct json *c = json_first(j); c != NULL; c = json_next(c)) {
         size_t m;
 
-        decode_name(dec, t, op, json_key(c));
+        decode_member_name(dec, t, op, json_key(c));
         if (strcmp(json_key(c), "steps") == 0 || strcmp(json_key(c), "else") == 0)
             continue; /* their strings are checked with them */
         m = json_enter(dec->d, json_key(c), 0);

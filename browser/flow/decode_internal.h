@@ -23,8 +23,8 @@ void decode_warn(struct decoding *dec, const char *fmt, ...) printf_like(2, 3);
 /** The op's parameter of this name, or NULL. */
 const struct json_field *op_field(const struct op *op, const char *name);
 /** The step's type, its op or every step must know the member. */
-void decode_name(struct decoding *dec, const struct step_type *t, const struct op *op,
-                 const char *name);
+void decode_member_name(struct decoding *dec, const struct step_type *t, const struct op *op,
+                        const char *name);
 /** The {{variables}} of all strings below j are well formed. */
 void decode_strings(struct json_decode *d, const struct json *j);
 /** The members that are the op's, under the op's names; the caller's. */

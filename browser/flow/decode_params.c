@@ -60,8 +60,8 @@ static size_t known_names(const struct step_type *t, const struct op *op, const 
 }
 
 /* Later versions of Recorder may know more than we do; a slip of the pen is something else. */
-void decode_name(struct decoding *dec, const struct step_type *t, const struct op *op,
-                 const char *name)
+void decode_member_name(struct decoding *dec, const struct step_type *t, const struct op *op,
+                        const char *name)
 {
     const char *names[NAMES_ROOM], *near;
     size_t n = known_names(t, op, names), m;
