@@ -30,9 +30,9 @@ static void walk(const struct json_schema *schema, const char *prefix,
 
     for (size_t i = 0; i < schema->n; i++) {
         const struct json_field *f = &schema->fields[i];
+        int n = snprintf(path, sizeof(path), "%s/%s", prefix, f->name);
 
-        BUG_ON(strlen(prefix) + strlen(f->name) + 2 > sizeof(path));
-        (void)snprintf(path, sizeof(path), "%s/%s", prefix, f->name);
+        BUG_ON(n < 0 || (size_t)n >= sizeof(path));
         if (f->kind == JK_OBJECT)
             walk(f->sub, path, fn, arg);
         else
