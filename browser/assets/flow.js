@@ -735,7 +735,9 @@
     function lookCount(spec) {
         let els = [];
         let bad = [];
+        let last = 0;
         for (let k = 0; k < spec.sel.length && els.length === 0; k++) {
+            last = k;
             try {
                 els = elementsOf(spec, k);
                 if (spec.shown) els = els.filter((e) => !hiddenBecause(e));
@@ -745,8 +747,11 @@
         }
         if (bad.length === spec.sel.length && bad.length > 0)
             return { ok: false, final: true, why: bad };
+        const found = (expected) => [
+            { k: last, n: 0, why: els.length + ' found, expected ' + expected },
+        ];
         const counted = COMPARE[spec.operator](els.length, spec.count);
-        let why = counted ? null : els.length + ' found';
+        let why = counted ? null : found(spec.operator + ' ' + spec.count);
         if (counted && spec.any) {
             const faults = els.map((e) => misfit(e, spec));
             if (els.length > 0 && faults.every((f) => f)) why = faults[0];
@@ -756,7 +761,7 @@
         return {
             ok: (why === null) === spec.visible,
             n: els.length,
-            why: why || els.length + ' found',
+            why: why || found('this not to hold (visible: false)'),
         };
     }
 

@@ -280,7 +280,13 @@ static void waiting(void **state)
     flow_expect_fail(
         GO("selectors.html") "{'type': 'waitForElement', 'selectors': ['li'], 'count': 4, "
                              "'timeout': 200}",
-        STATUS_ELEMENT_NOT_FOUND, "step 1 (waitForElement): after 200 ms: 3 found");
+        STATUS_ELEMENT_NOT_FOUND,
+        "step 1 (waitForElement): after 200 ms: \"li\": 3 found, expected >= 4");
+    flow_expect_fail(
+        GO("selectors.html") "{'type': 'waitForElement', 'selectors': [['#gone'], ['li']], "
+                             "'visible': false, 'timeout': 200}",
+        STATUS_ELEMENT_NOT_FOUND,
+        "after 200 ms: \"li\": 3 found, expected this not to hold (visible: false)");
     flow_expect_fail(GO("selectors.html") "{'type': 'waitForElement', 'selectors': ['#css'], "
                                           "'attributes': {'class': 'c'}, 'timeout': 200}",
                      STATUS_ELEMENT_NOT_FOUND,
