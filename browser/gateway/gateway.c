@@ -531,11 +531,6 @@ void gateway_set_base(struct gateway *g, const char *base)
     g->deps.base = base;
 }
 
-size_t gateway_leases(const struct gateway *g)
-{
-    return map_len(g->leases);
-}
-
 static void on_stop_poll(struct loop_timer *t)
 {
     struct gateway *g = container_of(t, struct gateway, stop_timer);

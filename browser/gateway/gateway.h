@@ -54,7 +54,6 @@ void gateway_destroy(struct gateway **g);
 void *gateway_arg(const struct gateway *g);
 /** deps.base, when it was not known before; borrowed. */
 void gateway_set_base(struct gateway *g, const char *base);
-size_t gateway_leases(const struct gateway *g);
 
 /** Its rows for a server's table of routes; `arg` of the handlers is the gateway. Ended by a row
  * with pattern NULL. */

@@ -35,26 +35,6 @@ void lease_moved(struct lease *l, enum lease_state to)
     l->state = to;
 }
 
-const char *lease_id(const struct lease *l)
-{
-    return l->id;
-}
-
-enum lease_state lease_state(const struct lease *l)
-{
-    return l->state;
-}
-
-const struct member *lease_member(const struct lease *l)
-{
-    return l->member;
-}
-
-const struct view *lease_view(const struct lease *l)
-{
-    return &l->view;
-}
-
 bool lease_has_room(const struct lease *l)
 {
     return l->state < LEASE_ENDING && l->n_clients < LEASE_CLIENTS_MAX;

@@ -70,10 +70,6 @@ void lease_when_ready(struct lease *l,
                       void *arg);
 void lease_release(struct lease *l, const char *why);
 
-const char *lease_id(const struct lease *l);
-enum lease_state lease_state(const struct lease *l);
-const struct member *lease_member(const struct lease *l);
-const struct view *lease_view(const struct lease *l);
 /** {"id","state","member","identity","expires",...} without addresses. */
 must_check struct json *lease_describe(const struct lease *l);
 

@@ -7,7 +7,7 @@
 #include "core/base/log.h"
 #include "core/base/url.h"
 
-enum { ANSWER_SLACK_MS = 60 * 1000, RECEIPTS_MAX = 16384 };
+enum { ANSWER_SLACK_MS = 60 * 1000 };
 
 /* --- answers that do not come from the browser --- */
 

@@ -498,13 +498,3 @@ void mux_destroy(struct mux **mp)
     map_destroy(&m->by_id, NULL);
     free(m);
 }
-
-size_t mux_calls(const struct mux *m)
-{
-    return m->n_calls;
-}
-
-size_t mux_sessions(const struct mux *m)
-{
-    return m->n_sessions;
-}

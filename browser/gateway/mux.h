@@ -99,7 +99,4 @@ void mux_running(struct mux *m);
 void mux_changed(struct mux *m, struct view_target *t);
 void mux_gone(struct mux *m, struct view_target *t); /* before view_remove */
 
-size_t mux_calls(const struct mux *m);
-size_t mux_sessions(const struct mux *m);
-
 #endif
